@@ -1,0 +1,4 @@
+package ops
+
+// attentionOps is the attention family.
+var attentionOps = []Info{}

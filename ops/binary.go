@@ -1,0 +1,175 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/tensor"
+)
+
+// binaryOps is the family of broadcasting arithmetic.
+var binaryOps = []Info{
+	{Add{}, "a + b, broadcast", []Sample{Case(Add{}, F(3, 4), F(4)), Case(Add{}, F(2, 1, 3), F(4, 1))}},
+	{Sub{}, "a - b, broadcast", []Sample{Case(Sub{}, F(3, 4), F(4))}},
+	{Mul{}, "a * b, broadcast", []Sample{Case(Mul{}, F(3, 4), F(4))}},
+	{Div{}, "a / b, broadcast; integers truncate toward zero", []Sample{Case(Div{}, F(3, 4), FR(0.5, 2, 4))}},
+}
+
+// inferBinary is the inference of broadcasting arithmetic. With f it also computes the symbolic contents
+// of small integer tensors, so that shape arithmetic folds before any dimension is known.
+func inferBinary(in []graph.Type, f func(a, b graph.Dim) (graph.Dim, bool)) ([]graph.Type, error) {
+	if err := arity(in, 2, 2); err != nil {
+		return nil, err
+	}
+	dt, err := sameDType(in)
+	if err != nil {
+		return nil, err
+	}
+	dims, unranked, err := broadcast(in...)
+	if err != nil {
+		return nil, err
+	}
+	out := tensorOr(dt, dims, unranked)
+	if f != nil && dt.IsInt() && !unranked && len(dims) <= 1 {
+		out.Ints = contentsOf(in[0], in[1], f)
+	}
+	return []graph.Type{out}, nil
+}
+
+func contentsOf(a, b graph.Type, f func(a, b graph.Dim) (graph.Dim, bool)) []graph.Dim {
+	x, ok1 := a.Contents()
+	y, ok2 := b.Contents()
+	if !ok1 || !ok2 || len(x) == 0 || len(y) == 0 || len(x) != len(y) && len(x) != 1 && len(y) != 1 {
+		return nil
+	}
+	out := make([]graph.Dim, max(len(x), len(y)))
+	for i := range out {
+		d, ok := f(x[min(i, len(x)-1)], y[min(i, len(y)-1)])
+		if !ok {
+			return nil
+		}
+		out[i] = d
+	}
+	return out
+}
+
+func numeric(in []graph.Type) error {
+	for i, t := range in {
+		if t.DType == tensor.Bool || t.DType == tensor.String {
+			return fmt.Errorf("input %d is %v, not a number", i, t.DType)
+		}
+	}
+	return nil
+}
+
+// Add is a + b under numpy's broadcasting.
+type Add struct{}
+
+// Name implements graph.Op.
+func (Add) Name() string { return "Add" }
+
+// Infer implements graph.Op.
+func (Add) Infer(in []graph.Type) ([]graph.Type, error) {
+	if err := numeric(in); err != nil {
+		return nil, err
+	}
+	return inferBinary(in, func(a, b graph.Dim) (graph.Dim, bool) { return a.Add(b), true })
+}
+
+// MayAlias implements graph.Aliaser.
+func (Add) MayAlias(in, out int) bool { return true }
+
+// VJP sums dy to each side's shape.
+func (Add) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+	return []*graph.Value{sumTo(b, dy[0], n.In[0]), sumTo(b, dy[0], n.In[1])}
+}
+
+// Sub is a - b under numpy's broadcasting.
+type Sub struct{}
+
+// Name implements graph.Op.
+func (Sub) Name() string { return "Sub" }
+
+// Infer implements graph.Op.
+func (Sub) Infer(in []graph.Type) ([]graph.Type, error) {
+	if err := numeric(in); err != nil {
+		return nil, err
+	}
+	return inferBinary(in, func(a, b graph.Dim) (graph.Dim, bool) { return a.Sub(b), true })
+}
+
+// MayAlias implements graph.Aliaser.
+func (Sub) MayAlias(in, out int) bool { return true }
+
+// VJP sums dy, and its negative, to each side's shape.
+func (Sub) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+	dx := []*graph.Value{nil, nil}
+	if need[0] {
+		dx[0] = sumTo(b, dy[0], n.In[0])
+	}
+	if need[1] {
+		dx[1] = sumTo(b, b.Add(Neg{}, dy[0]), n.In[1])
+	}
+	return dx
+}
+
+// Mul is a * b under numpy's broadcasting.
+type Mul struct{}
+
+// Name implements graph.Op.
+func (Mul) Name() string { return "Mul" }
+
+// Infer implements graph.Op.
+func (Mul) Infer(in []graph.Type) ([]graph.Type, error) {
+	if err := numeric(in); err != nil {
+		return nil, err
+	}
+	return inferBinary(in, func(a, b graph.Dim) (graph.Dim, bool) { return a.Mul(b), true })
+}
+
+// MayAlias implements graph.Aliaser.
+func (Mul) MayAlias(in, out int) bool { return true }
+
+// VJP is dy*b and dy*a, summed to each side's shape.
+func (Mul) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+	dx := []*graph.Value{nil, nil}
+	for i := range dx {
+		if need[i] {
+			dx[i] = sumTo(b, b.Add(Mul{}, dy[0], n.In[1-i]), n.In[i])
+		}
+	}
+	return dx
+}
+
+// Div is a / b under numpy's broadcasting; integers truncate toward zero.
+type Div struct{}
+
+// Name implements graph.Op.
+func (Div) Name() string { return "Div" }
+
+// Infer implements graph.Op.
+func (Div) Infer(in []graph.Type) ([]graph.Type, error) {
+	if err := numeric(in); err != nil {
+		return nil, err
+	}
+	return inferBinary(in, func(a, b graph.Dim) (graph.Dim, bool) {
+		n, ok := b.Const()
+		return a.Div(b), ok && n > 0
+	})
+}
+
+// MayAlias implements graph.Aliaser.
+func (Div) MayAlias(in, out int) bool { return true }
+
+// VJP is dy/b and -dy*y/b, summed to each side's shape.
+func (Div) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+	dx := []*graph.Value{nil, nil}
+	q := b.Add(Div{}, dy[0], n.In[1])
+	if need[0] {
+		dx[0] = sumTo(b, q, n.In[0])
+	}
+	if need[1] {
+		dx[1] = sumTo(b, b.Add(Neg{}, b.Add(Mul{}, q, n.Out[0])), n.In[1])
+	}
+	return dx
+}

@@ -1,0 +1,4 @@
+package ops
+
+// castOps is the cast family.
+var castOps = []Info{}

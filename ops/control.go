@@ -1,0 +1,4 @@
+package ops
+
+// controlOps is the control family.
+var controlOps = []Info{}

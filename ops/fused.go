@@ -1,0 +1,4 @@
+package ops
+
+// fusedOps is the fused family.
+var fusedOps = []Info{}

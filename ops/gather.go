@@ -1,0 +1,4 @@
+package ops
+
+// gatherOps is the gather family.
+var gatherOps = []Info{}

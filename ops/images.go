@@ -1,0 +1,4 @@
+package ops
+
+// imageOps is the image family.
+var imageOps = []Info{}

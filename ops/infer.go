@@ -1,0 +1,179 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/tensor"
+)
+
+// sameAsFirst is the inference of an operator whose one output has the type of its first input.
+func sameAsFirst(in []graph.Type) ([]graph.Type, error) {
+	if err := arity(in, 1, -1); err != nil {
+		return nil, err
+	}
+	return []graph.Type{in[0].WithoutValue()}, nil
+}
+
+// arity checks that at least lo inputs are given and at most hi (-1: no bound), and that none of the
+// first lo is omitted.
+func arity(in []graph.Type, lo, hi int) error {
+	if len(in) < lo || hi >= 0 && len(in) > hi {
+		return fmt.Errorf("takes %s inputs, got %d", span(lo, hi), len(in))
+	}
+	for i := range lo {
+		if !present(in, i) {
+			return fmt.Errorf("input %d is missing", i)
+		}
+	}
+	return nil
+}
+
+func span(lo, hi int) string {
+	switch {
+	case hi < 0:
+		return fmt.Sprintf("%d or more", lo)
+	case lo == hi:
+		return fmt.Sprint(lo)
+	}
+	return fmt.Sprintf("%d to %d", lo, hi)
+}
+
+// present reports whether input i was given.
+func present(in []graph.Type, i int) bool {
+	return i < len(in) && (in[i].DType.Valid() || in[i].Kind != graph.TensorKind)
+}
+
+// tensors checks that the given inputs are tensors.
+func tensors(in []graph.Type) error {
+	for i, t := range in {
+		if t.Kind != graph.TensorKind {
+			return fmt.Errorf("input %d is a %v, not a tensor", i, t)
+		}
+	}
+	return nil
+}
+
+// sameDType checks that the given inputs have one element type, and returns it.
+func sameDType(in []graph.Type) (tensor.DType, error) {
+	dt := tensor.Invalid
+	for i, t := range in {
+		switch {
+		case !t.DType.Valid():
+		case dt == tensor.Invalid:
+			dt = t.DType
+		case dt != t.DType:
+			return dt, fmt.Errorf("input %d is %v where the first is %v", i, t.DType, dt)
+		}
+	}
+	return dt, nil
+}
+
+// broadcast is the common shape of in under numpy's rule. unranked is true where it can't be told.
+func broadcast(in ...graph.Type) (dims []graph.Dim, unranked bool, err error) {
+	rank := 0
+	for _, t := range in {
+		if t.Rank() < 0 {
+			return nil, true, nil
+		}
+		rank = max(rank, t.Rank())
+	}
+	dims = make([]graph.Dim, rank)
+	for i := range dims {
+		d := graph.D(1)
+		for _, t := range in {
+			j := i - (rank - len(t.Dims))
+			if j < 0 {
+				continue
+			}
+			if d, err = broadcastDim(d, t.Dims[j]); err != nil {
+				return nil, false, fmt.Errorf("shapes don't broadcast: %s", typeList(in))
+			}
+		}
+		dims[i] = d
+	}
+	return dims, false, nil
+}
+
+// broadcastDim joins two dimensions: a 1 gives way, a number wins over a symbol.
+func broadcastDim(a, b graph.Dim) (graph.Dim, error) {
+	one := graph.D(1)
+	switch {
+	case a == b || b == one:
+		return a, nil
+	case a == one:
+		return b, nil
+	case a.IsConst() && b.IsConst():
+		return a, fmt.Errorf("%v and %v", a, b)
+	case a.IsConst():
+		return a, nil
+	case b.IsConst():
+		return b, nil
+	}
+	return graph.Unknown(), nil
+}
+
+func typeList(in []graph.Type) string {
+	s := ""
+	for i, t := range in {
+		if i > 0 {
+			s += " × "
+		}
+		s += t.WithoutValue().String()
+	}
+	return s
+}
+
+// tensorOr is a tensor of dims, or an unranked one.
+func tensorOr(dt tensor.DType, dims []graph.Dim, unranked bool) graph.Type {
+	if unranked {
+		return graph.UnrankedOf(dt)
+	}
+	return graph.TensorOf(dt, dims...)
+}
+
+// normAxis maps a negative axis to its place; rank is the number of places.
+func normAxis(axis, rank int) (int, error) {
+	if axis < -rank || axis >= rank {
+		return 0, fmt.Errorf("axis %d is outside rank %d", axis, rank)
+	}
+	if axis < 0 {
+		axis += rank
+	}
+	return axis, nil
+}
+
+// knownInts is the contents of an integer input as numbers; ok is false where they aren't known.
+func knownInts(in []graph.Type, i int) (vs []int, ok bool) {
+	if !present(in, i) {
+		return nil, false
+	}
+	ds, ok := in[i].Contents()
+	if !ok {
+		return nil, false
+	}
+	vs = make([]int, len(ds))
+	for j, d := range ds {
+		if vs[j], ok = d.Const(); !ok {
+			return nil, false
+		}
+	}
+	return vs, true
+}
+
+// vectorLen is the number of elements of a rank-1 input, if known.
+func vectorLen(t graph.Type) (int, bool) {
+	if t.Rank() != 1 {
+		return 0, false
+	}
+	return t.Dims[0].Const()
+}
+
+// unknownDims is n dimensions of which nothing is known.
+func unknownDims(n int) []graph.Dim {
+	ds := make([]graph.Dim, n)
+	for i := range ds {
+		ds[i] = graph.Unknown()
+	}
+	return ds
+}

@@ -1,0 +1,4 @@
+package ops
+
+// lossOps is the loss family.
+var lossOps = []Info{}

@@ -1,0 +1,4 @@
+package ops
+
+// microsoftOps is the microsoft family.
+var microsoftOps = []Info{}

@@ -1,0 +1,4 @@
+package ops
+
+// mlOps is the ml family.
+var mlOps = []Info{}

@@ -1,0 +1,4 @@
+package ops
+
+// normOps is the norm family.
+var normOps = []Info{}

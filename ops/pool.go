@@ -1,0 +1,4 @@
+package ops
+
+// poolOps is the pool family.
+var poolOps = []Info{}

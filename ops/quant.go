@@ -1,0 +1,4 @@
+package ops
+
+// quantOps is the quant family.
+var quantOps = []Info{}

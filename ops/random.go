@@ -1,0 +1,4 @@
+package ops
+
+// randomOps is the random family.
+var randomOps = []Info{}

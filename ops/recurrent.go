@@ -1,0 +1,4 @@
+package ops
+
+// recurrentOps is the recurrent family.
+var recurrentOps = []Info{}

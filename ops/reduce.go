@@ -1,0 +1,4 @@
+package ops
+
+// reduceOps is the reduce family.
+var reduceOps = []Info{}

@@ -1,0 +1,4 @@
+package ops
+
+// resizeOps is the resize family.
+var resizeOps = []Info{}

@@ -1,0 +1,4 @@
+package ops
+
+// sequenceOps is the sequence family.
+var sequenceOps = []Info{}

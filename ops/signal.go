@@ -1,0 +1,4 @@
+package ops
+
+// signalOps is the signal family.
+var signalOps = []Info{}

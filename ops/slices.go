@@ -1,0 +1,4 @@
+package ops
+
+// sliceOps is the slice family.
+var sliceOps = []Info{}

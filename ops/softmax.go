@@ -1,0 +1,4 @@
+package ops
+
+// softmaxOps is the softmax family.
+var softmaxOps = []Info{}

@@ -1,0 +1,4 @@
+package ops
+
+// sortOps is the sort family.
+var sortOps = []Info{}

@@ -1,0 +1,4 @@
+package ops
+
+// spatialOps is the spatial family.
+var spatialOps = []Info{}

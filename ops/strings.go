@@ -1,0 +1,4 @@
+package ops
+
+// stringOps is the string family.
+var stringOps = []Info{}

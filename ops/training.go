@@ -1,0 +1,4 @@
+package ops
+
+// trainingOps is the training family.
+var trainingOps = []Info{}

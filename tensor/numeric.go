@@ -1,0 +1,113 @@
+package tensor
+
+import (
+	"fmt"
+	"math"
+)
+
+// Int64s copies the elements of an integer or bool tensor; it fails on other types. It is for the small
+// tensors that steer operators (shapes, axes, repeats), not for data.
+func (t *Tensor) Int64s() ([]int64, error) {
+	out := make([]int64, t.Len())
+	switch t.dtype {
+	case Int64:
+		copy(out, As[int64](t))
+	case Int32:
+		widen(out, As[int32](t))
+	case Int16:
+		widen(out, As[int16](t))
+	case Int8, Int4, Int2:
+		widen(out, As[int8](t))
+	case Uint64:
+		widen(out, As[uint64](t))
+	case Uint32:
+		widen(out, As[uint32](t))
+	case Uint16:
+		widen(out, As[uint16](t))
+	case Uint8, Uint4, Uint2, Bool:
+		widen(out, As[uint8](t))
+	default:
+		return nil, fmt.Errorf("tensor: %v elements are no integers", t.dtype)
+	}
+	return out, nil
+}
+
+func widen[T int8 | int16 | int32 | uint8 | uint16 | uint32 | uint64](dst []int64, src []T) {
+	for i, v := range src {
+		dst[i] = int64(v)
+	}
+}
+
+// Float64s copies the elements of any real type as float64 (64-bit integers round).
+func (t *Tensor) Float64s() ([]float64, error) {
+	out := make([]float64, t.Len())
+	switch t.dtype {
+	case Float64:
+		copy(out, As[float64](t))
+	case Float32:
+		for i, v := range As[float32](t) {
+			out[i] = float64(v)
+		}
+	case BFloat16:
+		for i, v := range As[uint16](t) {
+			out[i] = float64(math.Float32frombits(uint32(v) << 16))
+		}
+	case Uint64:
+		for i, v := range As[uint64](t) {
+			out[i] = float64(v)
+		}
+	default:
+		ints, err := t.Int64s()
+		if err != nil {
+			return nil, fmt.Errorf("tensor: %v elements are no real numbers", t.dtype)
+		}
+		for i, v := range ints {
+			out[i] = float64(v)
+		}
+	}
+	return out, nil
+}
+
+// SetFloat64s overwrites the elements of a real tensor with vs, rounding (floats) or truncating (integers,
+// without saturation) to its type; Bool takes v != 0.
+func (t *Tensor) SetFloat64s(vs []float64) error {
+	if len(vs) != t.Len() {
+		return fmt.Errorf("tensor: %d numbers for %v%v", len(vs), t.dtype, t.shape)
+	}
+	switch t.dtype {
+	case Float64:
+		copy(As[float64](t), vs)
+	case Float32:
+		narrow(As[float32](t), vs)
+	case Int64:
+		narrow(As[int64](t), vs)
+	case Int32:
+		narrow(As[int32](t), vs)
+	case Int16:
+		narrow(As[int16](t), vs)
+	case Int8:
+		narrow(As[int8](t), vs)
+	case Uint64:
+		narrow(As[uint64](t), vs)
+	case Uint32:
+		narrow(As[uint32](t), vs)
+	case Uint16:
+		narrow(As[uint16](t), vs)
+	case Uint8:
+		narrow(As[uint8](t), vs)
+	case Bool:
+		b := As[bool](t)
+		for i, v := range vs {
+			b[i] = v != 0
+		}
+	default:
+		return fmt.Errorf("tensor: can't store float64 in %v", t.dtype)
+	}
+	return nil
+}
+
+func narrow[T float32 | int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64](dst []T, src []float64) {
+	for i, v := range src {
+		dst[i] = T(v)
+	}
+}

@@ -1,0 +1,5 @@
+//go:build noasm || !(amd64 || arm64)
+
+package cpuid
+
+func detect() (Level, Features) { return Generic, Features{} }

@@ -1,7 +1,0 @@
-//go:build noasm || !amd64
-
-package kern
-
-import "github.com/nnrt/nnrt/internal/cpuid"
-
-func addLevel(*Set, cpuid.Level) {}

@@ -127,7 +127,7 @@ func (b *Builder) AddN(op Op, in ...*Value) []*Value {
 			out = name + ":" + strconv.Itoa(i)
 		}
 		out = b.Unique(out)
-		n.Out = append(n.Out, &Value{Name: out, Type: freshen(t, out), Def: n})
+		n.Out = append(n.Out, &Value{Name: out, Type: Freshen(t, out), Def: n})
 	}
 	b.g.Nodes = append(b.g.Nodes, n)
 	return n.Out

@@ -23,8 +23,8 @@ func Compatible(a, b Dim) bool {
 	return a == b || a.expr != "" || b.expr != ""
 }
 
-// freshen names the unknown dimensions of a value's type.
-func freshen(t Type, value string) Type {
+// Freshen names the unknown dimensions of a value's type.
+func Freshen(t Type, value string) Type {
 	for i, d := range t.Dims {
 		if d.IsUnknown() {
 			t.Dims = append([]Dim{}, t.Dims...)
@@ -38,7 +38,7 @@ func freshen(t Type, value string) Type {
 		}
 	}
 	if t.Elem != nil {
-		e := freshen(*t.Elem, value+"_e")
+		e := Freshen(*t.Elem, value+"_e")
 		t.Elem = &e
 	}
 	return t

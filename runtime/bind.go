@@ -1,0 +1,267 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/tensor"
+)
+
+// bindPlan allocates the arena and points every step's operands into it.
+func (s *Session) bindPlan(pl *planned) (*instance, error) {
+	b := binder{s: s, pl: pl, arena: tensor.AlignedBytes(pl.arena), vals: map[*graph.Value]tensor.Value{},
+		made: map[*graph.Value]slot{}, uses: map[*graph.Value][]slot{}}
+	inst := &instance{pl: pl, static: true, args: make([]devices.Args, len(pl.steps)), steps: make([]devices.Bound, len(pl.steps))}
+	scratch := tensor.AlignedBytes(pl.scratch)
+	for i, sp := range pl.steps {
+		a := &inst.args[i]
+		a.In, a.Out = make([]tensor.Value, len(sp.node.In)), make([]tensor.Value, len(sp.node.Out))
+		if sp.step == nil {
+			inst.static = false
+		} else {
+			a.Scratch = scratch[:sp.step.Scratch():sp.step.Scratch()]
+		}
+		if err := b.operands(i, sp.node, a); err != nil {
+			return nil, err
+		}
+		inst.steps[i] = devices.Bound{Step: sp.step, Args: a, Node: sp.node}
+	}
+	for _, v := range pl.g.Inputs {
+		inst.inputs = append(inst.inputs, binding{in: b.uses[v]})
+	}
+	b.bindOutputs(inst)
+	return inst, b.bindUpdates(inst)
+}
+
+type binder struct {
+	s     *Session
+	pl    *planned
+	arena []byte
+	vals  map[*graph.Value]tensor.Value // values whose place is fixed
+	made  map[*graph.Value]slot         // the step that makes a value
+	uses  map[*graph.Value][]slot
+}
+
+// fixed is the value's place, where that never changes: a constant, a parameter, or the arena.
+func (b *binder) fixed(v *graph.Value) (tensor.Value, error) {
+	if t, ok := b.vals[v]; ok {
+		return t, nil
+	}
+	var t tensor.Value
+	switch off, inArena := b.pl.slots[v]; {
+	case v.IsConst():
+		t = v.Type.Const
+	case b.s.params[v.Name] != nil && v.Def == nil && b.isParam(v):
+		t = b.s.params[v.Name]
+	case b.pl.inPlace[v] != nil:
+		return b.fixed(b.pl.inPlace[v])
+	case inArena:
+		shape, _ := v.Type.Shape()
+		x, err := tensor.FromBytes(v.Type.DType, shape, b.arena[off:off+byteSize(v.Type)], b.arena)
+		if err != nil {
+			return nil, err
+		}
+		t = x
+	default:
+		return nil, nil
+	}
+	b.vals[v] = t
+	return t, nil
+}
+
+func (b *binder) isParam(v *graph.Value) bool {
+	for _, p := range b.pl.g.Params {
+		if p == v {
+			return true
+		}
+	}
+	return false
+}
+
+// operands fills in what is fixed of step i's operands, and notes the rest.
+func (b *binder) operands(i int, n *graph.Node, a *devices.Args) error {
+	for j, v := range n.In {
+		if v == nil {
+			continue
+		}
+		t, err := b.fixed(v)
+		if err != nil {
+			return err
+		}
+		if a.In[j] = t; t == nil {
+			b.uses[v] = append(b.uses[v], slot{i, j})
+		}
+	}
+	for j, v := range n.Out {
+		t, err := b.fixed(v)
+		if err != nil {
+			return err
+		}
+		a.Out[j] = t
+		b.made[v] = slot{i, j}
+	}
+	return nil
+}
+
+func (b *binder) bindOutputs(inst *instance) {
+	seen := map[*graph.Value]bool{}
+	for _, v := range b.pl.g.Outputs {
+		source := -1
+		for i, in := range b.pl.g.Inputs {
+			if in == v {
+				source = i
+			}
+		}
+		inst.source = append(inst.source, source)
+		t, _ := b.fixed(v)
+		var bd binding
+		if m, ok := b.made[v]; ok && t == nil {
+			bd = binding{in: b.uses[v], out: []slot{m}}
+			if seen[v] { // a value that is two outputs: the second is a copy
+				bd.in = nil
+			}
+			seen[v] = true
+		}
+		inst.fixed = append(inst.fixed, t)
+		inst.outputs = append(inst.outputs, bd)
+	}
+}
+
+func (b *binder) bindUpdates(inst *instance) error {
+	for _, u := range b.pl.g.Updates {
+		if b.pl.inPlace[u.Value] != nil {
+			continue
+		}
+		p := b.s.params[u.Param.Name]
+		if p == nil {
+			return fmt.Errorf("runtime: an update of %q, which is no parameter", u.Param.Name)
+		}
+		t, err := b.fixed(u.Value)
+		if err != nil {
+			return err
+		}
+		inst.updates = append(inst.updates, update{param: p, from: b.made[u.Value], fixed: t})
+	}
+	return nil
+}
+
+// execDynamic runs a plan some of whose shapes only running tells.
+func (s *Session) execDynamic(ctx context.Context, inst *instance) error {
+	for i := range inst.steps {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		default:
+		}
+		if err := s.runStep(ctx, inst, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runStep runs one step, preparing it first where its types were not known; what it makes goes to its
+// readers.
+func (s *Session) runStep(ctx context.Context, inst *instance, i int) error {
+	a, n := &inst.args[i], inst.pl.steps[i].node
+	if inst.steps[i].Step != nil {
+		return s.p.dev.Submit(ctx, inst.steps[i:i+1])
+	}
+	if err := s.runUnprepared(ctx, a, n); err != nil {
+		return err
+	}
+	for j := range n.Out {
+		for _, u := range inst.readers(i, j) {
+			inst.args[u.step].In[u.arg] = a.Out[j]
+		}
+	}
+	return nil
+}
+
+// readers is the operands that read output j of step i; found once.
+func (inst *instance) readers(i, j int) []slot {
+	if inst.uses == nil {
+		inst.uses = map[slot][]slot{}
+		made := map[*graph.Value]slot{}
+		for k, sp := range inst.pl.steps {
+			for m, v := range sp.node.In {
+				if at, ok := made[v]; ok && v != nil {
+					inst.uses[at] = append(inst.uses[at], slot{k, m})
+				}
+			}
+			for m, v := range sp.node.Out {
+				made[v] = slot{k, m}
+			}
+		}
+	}
+	return inst.uses[slot{i, j}]
+}
+
+// runUnprepared types a node by its operands' own shapes and contents, then prepares and runs it.
+func (s *Session) runUnprepared(ctx context.Context, a *devices.Args, n *graph.Node) error {
+	r := s.p.request(n)
+	for i, v := range a.In {
+		if v != nil {
+			r.In[i] = typeOf(v, true)
+		}
+		if t, ok := v.(*tensor.Tensor); ok && r.Const[i] != nil {
+			r.In[i].Const = t
+		}
+	}
+	outs, err := n.Op.Infer(r.In)
+	if err != nil {
+		return &graph.TypeError{Op: n.Op.Name(), Node: n.Out[0].Name, Origin: n.Origin, Msg: err.Error(), Err: err}
+	}
+	if len(outs) != len(n.Out) {
+		return &devices.StepError{Node: n, Err: fmt.Errorf("has %d outputs, Infer gives %d", len(n.Out), len(outs))}
+	}
+	r.Out = outs
+	local := devices.Args{Ctx: ctx, In: a.In, Out: make([]tensor.Value, len(n.Out))}
+	for i, t := range outs {
+		if local.Out[i], err = s.outputFor(t, a.Out[i]); err != nil {
+			return &devices.StepError{Node: n, Err: err}
+		}
+	}
+	k, err := s.p.dev.Kernels().Select(r)
+	if err != nil {
+		return err
+	}
+	step, err := k.Prepare(r)
+	if err != nil {
+		return &devices.StepError{Node: n, Err: err}
+	}
+	local.Scratch = tensor.AlignedBytes(step.Scratch())
+	if err := s.p.dev.Submit(ctx, []devices.Bound{{Step: step, Args: &local, Node: n}}); err != nil {
+		return err
+	}
+	copy(a.Out, local.Out)
+	return nil
+}
+
+// outputFor is memory for an output: the place it has, if any, else new; nil where the kernel must make it.
+func (s *Session) outputFor(t graph.Type, place tensor.Value) (tensor.Value, error) {
+	shape, ok := t.Shape()
+	if !ok {
+		return nil, nil
+	}
+	if p, ok := place.(*tensor.Tensor); ok && p != nil && p.DType() == t.DType && fits(t, p.Shape()) && s.owns(p) {
+		return p, nil
+	}
+	n, err := tensor.NumElements(shape)
+	if err != nil {
+		return nil, err
+	}
+	if limit := s.p.opts.MemoryLimit; limit > 0 && int64(n)*int64(t.DType.Size()) > limit {
+		return nil, fmt.Errorf("a value of %v takes %d bytes, the limit is %d", t.WithoutValue(), n*t.DType.Size(), limit)
+	}
+	return tensor.Make(t.DType, shape)
+}
+
+// owns reports whether a tensor is the plan's own place for a value rather than what an earlier run made,
+// which its caller may have kept.
+func (s *Session) owns(t *tensor.Tensor) bool {
+	b, ok := t.Keep().([]byte)
+	return ok && b != nil
+}

@@ -1,0 +1,222 @@
+package main
+
+import "fmt"
+
+func genGemm(a *asm) {
+	for _, s := range []isa{avx2, avx512} {
+		gemmTile(a, s)
+	}
+}
+
+// gemmTile writes func gemmTile<ISA>(m, nv, k int, a *float32, lda int, b *float32, c *float32, ldc int,
+// bias, res *float32, ldr int, lo, hi float32, flags int, mask uint32). Strides are in bytes.
+//
+// There is one loop for each number of rows and of vectors. Small tiles have too few accumulators to
+// hide the latency of an FMA, so they split k over several sets of them.
+func gemmTile(a *asm, s isa) {
+	a.text("gemmTile"+s.name, 0, 112, "func gemmTile"+s.name+"(m, nv, k int, a *float32, lda int, b, c *float32, ldc int, bias, res *float32, ldr int, lo, hi float32, flags, mask int)")
+	a.p("MOVQ m+0(FP), R11")
+	a.p("MOVQ nv+8(FP), R12")
+	a.p("MOVQ k+16(FP), R9")
+	a.p("MOVQ a+24(FP), AX")
+	a.p("MOVQ lda+32(FP), DI")
+	a.p("MOVQ b+40(FP), R8")
+	// Rows are reached from a base for every three of them.
+	bases := []string{"AX", "BX", "CX", "DX", "SI"}
+	a.p("LEAQ (DI)(DI*2), R10")
+	for g := 1; g*3 < s.rows; g++ {
+		a.p("LEAQ (%s)(R10*1), %s", bases[g-1], bases[g])
+	}
+	if s.name == "AVX512" {
+		a.p("MOVQ mask+104(FP), R10")
+		a.p("KMOVW R10, K1")
+		a.p("SHRQ $16, R10")
+		a.p("KMOVW R10, K2")
+	}
+	lbl := func(nv, m int) string { return fmt.Sprintf("v%dm%d", nv, m) }
+	a.p("CMPQ R12, $2")
+	a.p("JEQ two")
+	dispatch(a, "R11", 1, s.rows, func(m int) string { return lbl(1, m) })
+	a.label("two")
+	dispatch(a, "R11", 1, s.rows, func(m int) string { return lbl(2, m) })
+	for nv := 1; nv <= 2; nv++ {
+		for m := s.rows; m >= 1; m-- {
+			a.label(lbl(nv, m))
+			gemmBody(a, s, m, nv, bases)
+		}
+	}
+}
+
+// dispatch jumps to label(v) for v in reg, lo <= v <= hi.
+func dispatch(a *asm, reg string, lo, hi int, label func(int) string) {
+	if lo == hi {
+		a.p("JMP %s", label(lo))
+		return
+	}
+	mid := (lo + hi + 1) / 2
+	up := a.fresh("up")
+	a.p("CMPQ %s, $%d", reg, mid)
+	a.p("JGE %s", up)
+	dispatch(a, reg, lo, mid-1, label)
+	a.label(up)
+	dispatch(a, reg, mid, hi, label)
+}
+
+func gemmBody(a *asm, s isa, m, nv int, bases []string) {
+	nb := 2 // registers of B in flight
+	acc := s.nregs - nb - 2
+	sets := 1
+	if m*nv < 8 {
+		sets = min(4, acc/(m*nv))
+		if sets == 3 {
+			sets = 2
+		}
+	}
+	unroll := 4
+	row := func(i, off int) string {
+		switch i % 3 {
+		case 0:
+			return fmt.Sprintf("%d(%s)", off, bases[i/3])
+		case 1:
+			return fmt.Sprintf("%d(%s)(DI*1)", off, bases[i/3])
+		}
+		return fmt.Sprintf("%d(%s)(DI*2)", off, bases[i/3])
+	}
+	accReg := func(set, i, v int) string { return s.r((set*m+i)*nv + v) }
+	bReg := func(v int) string { return s.r(acc + v) }
+	xReg := func(i int) string { return s.r(acc + 2 + i%2) }
+
+	for i := range sets * m * nv {
+		r := s.r(i)
+		if s.name == "AVX512" {
+			a.p("VPXORD %s, %s, %s", r, r, r)
+		} else {
+			a.p("VXORPS %s, %s, %s", r, r, r)
+		}
+	}
+	step := func(u, set int) {
+		for v := range nv {
+			a.p("VMOVUPS %d(R8), %s", (u*nv+v)*s.width, bReg(v))
+		}
+		for i := range m {
+			if nv == 1 && s.name == "AVX512" {
+				a.p("VFMADD231PS.BCST %s, %s, %s", row(i, u*4), bReg(0), accReg(set, i, 0))
+				continue
+			}
+			a.p("VBROADCASTSS %s, %s", row(i, u*4), xReg(i))
+			for v := range nv {
+				a.p("VFMADD231PS %s, %s, %s", bReg(v), xReg(i), accReg(set, i, v))
+			}
+		}
+	}
+	advance := func(n int) {
+		a.p("ADDQ $%d, R8", n*nv*s.width)
+		for g := 0; g*3 < m; g++ {
+			a.p("ADDQ $%d, %s", n*4, bases[g])
+		}
+	}
+	loop, tail, tailLoop, done := a.fresh("loop"), a.fresh("tail"), a.fresh("tailloop"), a.fresh("done")
+	a.p("SUBQ $%d, R9", unroll)
+	a.p("JLT %s", tail)
+	a.label(loop)
+	for u := range unroll {
+		step(u, u%sets)
+	}
+	advance(unroll)
+	a.p("SUBQ $%d, R9", unroll)
+	a.p("JGE %s", loop)
+	a.label(tail)
+	a.p("ADDQ $%d, R9", unroll)
+	a.p("JLE %s", done)
+	a.label(tailLoop)
+	step(0, 0)
+	advance(1)
+	a.p("DECQ R9")
+	a.p("JG %s", tailLoop)
+	a.label(done)
+	for set := sets - 1; set > 0; set-- {
+		for i := range m {
+			for v := range nv {
+				a.p("VADDPS %s, %s, %s", accReg(set, i, v), accReg(set-1, i, v), accReg(set-1, i, v))
+			}
+		}
+	}
+	gemmEpilogue(a, s, m, nv, accReg)
+}
+
+// gemmEpilogue adds what flags ask for to the accumulators and stores them. Flags: 1 add C, 2 add
+// the bias of the columns, 4 add the residual, 8 clamp to [lo, hi] (NaN stays NaN).
+func gemmEpilogue(a *asm, s isa, m, nv int, acc func(set, i, v int) string) {
+	t0, t1 := s.r(s.nregs-1), s.r(s.nregs-2)
+	masked := func(v int) string {
+		if s.name == "AVX512" {
+			return fmt.Sprintf("K%d, ", v+1)
+		}
+		return ""
+	}
+	load := func(mem string, v int, dst string) {
+		if s.name == "AVX512" {
+			a.p("VMOVUPS.Z %s, K%d, %s", mem, v+1, dst)
+		} else {
+			a.p("VMOVUPS %s, %s", mem, dst)
+		}
+	}
+	addRows := func(base, stride string) {
+		for i := range m {
+			for v := range nv {
+				load(fmt.Sprintf("%d(%s)", v*s.width, base), v, t0)
+				a.p("VADDPS %s, %s, %s", t0, acc(0, i, v), acc(0, i, v))
+			}
+			if i < m-1 {
+				a.p("ADDQ %s, %s", stride, base)
+			}
+		}
+	}
+	a.p("MOVQ flags+96(FP), R13")
+	a.p("MOVQ c+48(FP), R10")
+	a.p("MOVQ ldc+56(FP), R11")
+	noAcc, noBias, noRes, noClamp := a.fresh("noacc"), a.fresh("nobias"), a.fresh("nores"), a.fresh("noclamp")
+	a.p("TESTQ $1, R13")
+	a.p("JEQ %s", noAcc)
+	a.p("MOVQ R10, R12")
+	addRows("R12", "R11")
+	a.label(noAcc)
+	a.p("TESTQ $2, R13")
+	a.p("JEQ %s", noBias)
+	a.p("MOVQ bias+64(FP), R12")
+	for v := range nv {
+		load(fmt.Sprintf("%d(R12)", v*s.width), v, t0)
+		for i := range m {
+			a.p("VADDPS %s, %s, %s", t0, acc(0, i, v), acc(0, i, v))
+		}
+	}
+	a.label(noBias)
+	a.p("TESTQ $4, R13")
+	a.p("JEQ %s", noRes)
+	a.p("MOVQ res+72(FP), R12")
+	a.p("MOVQ ldr+80(FP), DI")
+	addRows("R12", "DI")
+	a.label(noRes)
+	a.p("TESTQ $8, R13")
+	a.p("JEQ %s", noClamp)
+	a.p("VBROADCASTSS lo+88(FP), %s", t0)
+	a.p("VBROADCASTSS hi+92(FP), %s", t1)
+	for i := range m {
+		for v := range nv {
+			r := acc(0, i, v)
+			a.p("VMAXPS %s, %s, %s", r, t0, r)
+			a.p("VMINPS %s, %s, %s", r, t1, r)
+		}
+	}
+	a.label(noClamp)
+	for i := range m {
+		for v := range nv {
+			a.p("VMOVUPS %s, %s%d(R10)", acc(0, i, v), masked(v), v*s.width)
+		}
+		if i < m-1 {
+			a.p("ADDQ R11, R10")
+		}
+	}
+	a.p("VZEROUPPER")
+	a.p("RET")
+}

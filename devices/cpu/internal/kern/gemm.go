@@ -1,0 +1,170 @@
+package kern
+
+// Flags say what a GEMM tile does beside the product.
+type Flags int
+
+// The flags. Bias, Residual and Clamp belong to the last block of k.
+const (
+	Accumulate Flags = 1 << iota // add to what C holds
+	Bias                         // add bias[j] to column j
+	Residual                     // add the residual matrix
+	Clamp                        // clamp to [lo, hi]; NaN stays NaN
+)
+
+// tileFunc computes a tile of C = A·B for m <= MR rows and n <= NR columns. b is one packed panel.
+type tileFunc func(m, n, k int, a []float32, lda int, b []float32, c []float32, ldc int, ep *Epilogue, j int, res []float32, flags Flags)
+
+// An Epilogue is what happens to C after the product.
+type Epilogue struct {
+	Bias   []float32 // per column; nil for none
+	Res    []float32 // added element by element; nil for none
+	LdRes  int       // row stride of Res
+	Clamp  bool
+	Lo, Hi float32 // if Clamp
+}
+
+// Gemm is the float32 matrix product with a packed right-hand side.
+type Gemm struct {
+	MR, NR int // register tile
+	Lanes  int // panel widths are multiples of this
+	tile   tileFunc
+}
+
+// PanelWidth returns the width of the panel that starts at column j of n.
+func (g *Gemm) PanelWidth(j, n int) int {
+	if n-j >= g.NR {
+		return g.NR
+	}
+	return (n - j + g.Lanes - 1) / g.Lanes * g.Lanes
+}
+
+// PackedCols returns the number of columns that n columns take once packed.
+func (g *Gemm) PackedCols(n int) int {
+	full := n / g.NR * g.NR
+	if full == n {
+		return n
+	}
+	return full + g.PanelWidth(full, n)
+}
+
+// PackedLen returns the length of k rows of n columns packed.
+func (g *Gemm) PackedLen(k, n int) int { return k * g.PackedCols(n) }
+
+// Pack packs the k x n matrix b, element (i, j) at b[i*rs+j*cs], into panels: for each panel of columns, its k rows.
+// Columns past n are zero.
+func (g *Gemm) Pack(dst []float32, b []float32, rs, cs, k, n int) {
+	for j := 0; j < n; j += g.NR {
+		w := g.PanelWidth(j, n)
+		p := dst[k*j:][:k*w]
+		cols := min(w, n-j)
+		if cs == 1 {
+			packRows(p, b[j:], rs, k, w, cols)
+		} else {
+			packCols(p, b[j*cs:], rs, cs, k, w, cols)
+		}
+	}
+}
+
+func packRows(p, b []float32, rs, k, w, cols int) {
+	for i := range k {
+		row := p[i*w:][:w]
+		copy(row, b[i*rs:][:cols])
+		clear(row[cols:])
+	}
+}
+
+func packCols(p, b []float32, rs, cs, k, w, cols int) {
+	for j := range w {
+		if j >= cols {
+			for i := range k {
+				p[i*w+j] = 0
+			}
+			continue
+		}
+		src := b[j*cs:]
+		for i := range k {
+			p[i*w+j] = src[i*rs]
+		}
+	}
+}
+
+// Block computes c = a·b for m rows, n columns and depth k, with b packed by Pack for exactly k rows.
+// acc adds to c instead of overwriting it; ep, if not nil, is applied last.
+func (g *Gemm) Block(m, n, k int, a []float32, lda int, b []float32, c []float32, ldc int, acc bool, ep *Epilogue) {
+	flags, res := Flags(0), []float32(nil)
+	if acc {
+		flags |= Accumulate
+	}
+	if ep != nil {
+		if ep.Bias != nil {
+			flags |= Bias
+		}
+		if ep.Clamp {
+			flags |= Clamp
+		}
+		if ep.Res != nil {
+			flags |= Residual
+		}
+	}
+	tiles := (m + g.MR - 1) / g.MR
+	for j := 0; j < n; j += g.NR {
+		w := g.PanelWidth(j, n)
+		cols := min(w, n-j)
+		panel := b[k*j:][:k*w]
+		for t, i := 0, 0; t < tiles; t++ {
+			// Equal heights: a short last tile wastes the loads of B.
+			rows := (m - i + tiles - t - 1) / (tiles - t)
+			if flags&Residual != 0 {
+				res = ep.Res[i*ep.LdRes+j:]
+			}
+			g.tile(rows, cols, k, a[i*lda:], lda, panel, c[i*ldc+j:], ldc, ep, j, res, flags)
+			i += rows
+		}
+	}
+}
+
+// gemmTileGo is the specification of a tile: c[i][j] = sum over p of a[i][p]*b[p][j], then
+// plus c if Accumulate, plus bias[j], plus res[i][j], clamped.
+func gemmTileGo(m, n, k int, a []float32, lda int, b []float32, c []float32, ldc int, ep *Epilogue, j0 int, res []float32, flags Flags) {
+	w := len(b) / max(k, 1)
+	var sum [64]float32
+	for i := range m {
+		row := sum[:n]
+		clear(row)
+		ai := a[i*lda:][:k]
+		for p, av := range ai {
+			bp := b[p*w:][:n]
+			for j, bv := range bp {
+				row[j] += av * bv
+			}
+		}
+		ci := c[i*ldc:][:n]
+		for j := range ci {
+			v := row[j]
+			if flags&Accumulate != 0 {
+				v += ci[j]
+			}
+			if flags&Bias != 0 {
+				v += ep.Bias[j0+j]
+			}
+			if flags&Residual != 0 {
+				v += res[i*ep.LdRes+j]
+			}
+			if flags&Clamp != 0 {
+				v = clampGo(v, ep.Lo, ep.Hi)
+			}
+			ci[j] = v
+		}
+	}
+}
+
+// clampGo limits v to [lo, hi]; NaN stays NaN.
+func clampGo(v, lo, hi float32) float32 {
+	if v < lo {
+		return lo
+	}
+	if v > hi {
+		return hi
+	}
+	return v
+}

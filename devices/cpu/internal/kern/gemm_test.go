@@ -1,0 +1,166 @@
+package kern
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/nnrt/nnrt/internal/cpuid"
+	"github.com/stretchr/testify/require"
+)
+
+// levels are those that this processor runs.
+func levels() []cpuid.Level {
+	var ls []cpuid.Level
+	for l := cpuid.Generic; l <= cpuid.NEON; l++ {
+		if cpuid.Has(l) {
+			ls = append(ls, l)
+		}
+	}
+	return ls
+}
+
+func randSlice(r *rand.Rand, n int) []float32 {
+	s := make([]float32, n)
+	for i := range s {
+		s[i] = float32(r.NormFloat64())
+	}
+	return s
+}
+
+// eachLevel runs f with the kernels of every level as a subtest.
+func eachLevel(t *testing.T, f func(t *testing.T, s *Set)) {
+	for _, l := range levels() {
+		t.Run(l.String(), func(t *testing.T) { f(t, New(l)) })
+	}
+}
+
+func gemmRef(m, n, k int, a []float32, lda int, b, c []float32, ldc int, acc bool, ep *Epilogue) {
+	for i := range m {
+		for j := range n {
+			s := 0.0
+			for p := range k {
+				s += float64(a[i*lda+p]) * float64(b[p*n+j])
+			}
+			if acc {
+				s += float64(c[i*ldc+j])
+			}
+			if ep != nil {
+				if ep.Bias != nil {
+					s += float64(ep.Bias[j])
+				}
+				if ep.Res != nil {
+					s += float64(ep.Res[i*ep.LdRes+j])
+				}
+				if ep.Clamp {
+					s = float64(clampGo(float32(s), ep.Lo, ep.Hi))
+				}
+			}
+			c[i*ldc+j] = float32(s)
+		}
+	}
+}
+
+func TestGemmBlock(t *testing.T) {
+	eachLevel(t, func(t *testing.T, s *Set) {
+		r := rand.New(rand.NewPCG(1, 2))
+		g := &s.Gemm
+		for iter := range 600 {
+			m, n, k := 1+r.IntN(2*g.MR+3), 1+r.IntN(2*g.NR+9), 1+r.IntN(70)
+			if iter < g.MR*2 {
+				m, n = iter/2+1, g.NR/(1+iter%2)
+			}
+			lda, ldc, ldr := k+r.IntN(5), n+r.IntN(5), n+r.IntN(5)
+			a, b := randSlice(r, m*lda), randSlice(r, k*n)
+			a = a[:(m-1)*lda+k]
+			got := randSlice(r, m*ldc)[:(m-1)*ldc+n]
+			want := append([]float32(nil), got...)
+			var ep *Epilogue
+			if r.IntN(4) > 0 {
+				ep = &Epilogue{LdRes: ldr}
+				if r.IntN(2) > 0 {
+					ep.Bias = randSlice(r, n)
+				}
+				if r.IntN(2) > 0 {
+					ep.Res = randSlice(r, m*ldr)[:(m-1)*ldr+n]
+				}
+				if r.IntN(2) > 0 {
+					ep.Clamp, ep.Lo, ep.Hi = true, -2, float32(r.IntN(6))
+				}
+			}
+			acc := r.IntN(2) > 0
+			if r.IntN(8) == 0 {
+				a[r.IntN(len(a))] = float32(math.NaN())
+			}
+			packed := make([]float32, g.PackedLen(k, n))
+			if r.IntN(2) > 0 {
+				g.Pack(packed, b, n, 1, k, n)
+			} else {
+				bt := make([]float32, k*n)
+				for i := range k {
+					for j := range n {
+						bt[j*k+i] = b[i*n+j]
+					}
+				}
+				g.Pack(packed, bt, 1, k, k, n)
+			}
+			g.Block(m, n, k, a, lda, packed, got, ldc, acc, ep)
+			gemmRef(m, n, k, a, lda, b, want, ldc, acc, ep)
+			closeSlices(t, want, got, 2e-5, fmt.Sprintf("m %d n %d k %d acc %v ep %+v", m, n, k, acc, ep != nil))
+		}
+	})
+}
+
+// closeSlices fails unless each got is within tol of want, relative to the larger of 1 and |want|; NaN equals NaN.
+func closeSlices(t *testing.T, want, got []float32, tol float64, what string) {
+	t.Helper()
+	require.Equal(t, len(want), len(got))
+	for i := range want {
+		w, g := float64(want[i]), float64(got[i])
+		if w == g || math.IsNaN(w) && math.IsNaN(g) {
+			continue
+		}
+		if d := math.Abs(w - g); !(d <= tol*max(1, math.Abs(w))) {
+			t.Fatalf("%s: element %d: want %v, got %v", what, i, want[i], got[i])
+		}
+	}
+}
+
+// peakFLOPS measures the FMA peak with a GEMM tile whose operands stay in the first-level cache.
+func peakFLOPS(b *testing.B, s *Set) float64 {
+	g := &s.Gemm
+	k := 64
+	a, p, c := make([]float32, g.MR*k), make([]float32, k*g.NR), make([]float32, g.MR*g.NR)
+	best := 0.0
+	for range 5 {
+		start := time.Now()
+		const reps = 2000
+		for range reps {
+			g.Block(g.MR, g.NR, k, a, k, p, c, g.NR, false, nil)
+		}
+		best = max(best, float64(reps*2*g.MR*g.NR*k)/time.Since(start).Seconds())
+	}
+	return best
+}
+
+func BenchmarkGemm(b *testing.B) {
+	for _, l := range levels() {
+		s := New(l)
+		g := &s.Gemm
+		for _, d := range [][3]int{{84, 64, 64}, {84, 64, 256}, {84, 256, 256}, {84, 256, 512}, {49, 512, 256}, {1, 1024, 256}, {4, 1024, 256}} {
+			m, n, k := d[0], d[1], d[2]
+			b.Run(fmt.Sprintf("%s/%dx%dx%d", l, m, n, k), func(b *testing.B) {
+				peak := peakFLOPS(b, s)
+				a, p, c := make([]float32, m*k), make([]float32, g.PackedLen(k, n)), make([]float32, m*n)
+				for b.Loop() {
+					g.Block(m, n, k, a, k, p, c, n, false, nil)
+				}
+				f := float64(b.N) * float64(2*m*n*k) / b.Elapsed().Seconds()
+				b.ReportMetric(f/1e9, "GFLOP/s")
+				b.ReportMetric(f/peak, "of-peak")
+			})
+		}
+	}
+}

@@ -1,0 +1,18 @@
+//go:build amd64 && !noasm
+
+package kern
+
+import "github.com/nnrt/nnrt/internal/cpuid"
+
+func addLevel(s *Set, l cpuid.Level) {
+	switch l {
+	case cpuid.AVX2:
+		s.Level = l
+		s.Gemm = Gemm{MR: 6, NR: 16, Lanes: 8, tile: gemmTile6x16AVX2}
+		s.Vec = vecAVX2()
+	case cpuid.AVX512:
+		s.Level = l
+		s.Gemm = Gemm{MR: 14, NR: 32, Lanes: 16, tile: gemmTile14x32AVX512}
+		s.Vec = vecAVX512()
+	}
+}

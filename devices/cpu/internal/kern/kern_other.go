@@ -1,0 +1,7 @@
+//go:build noasm || !amd64
+
+package kern
+
+import "github.com/nnrt/nnrt/internal/cpuid"
+
+func addLevel(*Set, cpuid.Level) {}

@@ -1,9 +1,6 @@
 package tensor
 
-import (
-	"fmt"
-	"math"
-)
+import "fmt"
 
 // Int64s copies the elements of an integer or bool tensor; it fails on other types. It is for the small
 // tensors that steer operators (shapes, axes, repeats), not for data.
@@ -41,18 +38,10 @@ func widen[T int8 | int16 | int32 | uint8 | uint16 | uint32 | uint64](dst []int6
 // Float64s copies the elements of any real type as float64 (64-bit integers round).
 func (t *Tensor) Float64s() ([]float64, error) {
 	out := make([]float64, t.Len())
-	switch t.dtype {
-	case Float64:
-		copy(out, As[float64](t))
-	case Float32:
-		for i, v := range As[float32](t) {
-			out[i] = float64(v)
-		}
-	case BFloat16:
-		for i, v := range As[uint16](t) {
-			out[i] = float64(math.Float32frombits(uint32(v) << 16))
-		}
-	case Uint64:
+	switch {
+	case t.dtype.IsFloat():
+		loadFloats(out, t, 0, t.floatTable())
+	case t.dtype == Uint64:
 		for i, v := range As[uint64](t) {
 			out[i] = float64(v)
 		}
@@ -68,46 +57,17 @@ func (t *Tensor) Float64s() ([]float64, error) {
 	return out, nil
 }
 
-// SetFloat64s overwrites the elements of a real tensor with vs, rounding (floats) or truncating (integers,
-// without saturation) to its type; Bool takes v != 0.
+// SetFloat64s overwrites the elements of a real tensor with vs, rounded, truncated or tested for zero as
+// Cast from Float64 does.
 func (t *Tensor) SetFloat64s(vs []float64) error {
 	if len(vs) != t.Len() {
 		return fmt.Errorf("tensor: %d numbers for %v%v", len(vs), t.dtype, t.shape)
 	}
-	switch t.dtype {
-	case Float64:
-		copy(As[float64](t), vs)
-	case Float32:
-		narrow(As[float32](t), vs)
-	case Int64:
-		narrow(As[int64](t), vs)
-	case Int32:
-		narrow(As[int32](t), vs)
-	case Int16:
-		narrow(As[int16](t), vs)
-	case Int8:
-		narrow(As[int8](t), vs)
-	case Uint64:
-		narrow(As[uint64](t), vs)
-	case Uint32:
-		narrow(As[uint32](t), vs)
-	case Uint16:
-		narrow(As[uint16](t), vs)
-	case Uint8:
-		narrow(As[uint8](t), vs)
-	case Bool:
-		b := As[bool](t)
-		for i, v := range vs {
-			b[i] = v != 0
-		}
-	default:
+	if t.dtype == String || t.dtype.IsComplex() {
 		return fmt.Errorf("tensor: can't store float64 in %v", t.dtype)
 	}
-	return nil
-}
-
-func narrow[T float32 | int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64](dst []T, src []float64) {
-	for i, v := range src {
-		dst[i] = T(v)
+	for i := 0; i < len(vs); i += castBlock {
+		storeFloats(t, i, vs[i:min(i+castBlock, len(vs))], CastOptions{})
 	}
+	return nil
 }

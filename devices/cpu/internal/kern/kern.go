@@ -10,9 +10,11 @@ import "github.com/nnrt/nnrt/internal/cpuid"
 
 // A Set holds the kernels for one CPU level. It is immutable and safe for concurrent use.
 type Set struct {
-	Level cpuid.Level
-	Gemm  Gemm
-	Vec   Vec
+	Level        cpuid.Level
+	Gemm         Gemm
+	Vec          Vec
+	Spatial      Spatial
+	Wino4, Wino2 Wino
 }
 
 // New returns the kernels of level l. The caller has made sure that this processor has it.
@@ -23,5 +25,5 @@ func New(l cpuid.Level) *Set {
 }
 
 func genericSet() *Set {
-	return &Set{Level: cpuid.Generic, Vec: vecGo(), Gemm: Gemm{MR: 4, NR: 8, Lanes: 4, tile: gemmTileGo}}
+	return &Set{Level: cpuid.Generic, Vec: vecGo(), Spatial: spatialGo(), Wino4: winoGo(4, &wino4), Wino2: winoGo(2, &wino2), Gemm: Gemm{MR: 4, NR: 8, Lanes: 4, tile: gemmTileGo}}
 }

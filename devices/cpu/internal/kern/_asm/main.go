@@ -72,15 +72,19 @@ func main() {
 	}{
 		{"gemm_amd64.s", genGemm},
 		{"vec_amd64.s", genVec},
+		{"spatial_amd64.s", genSpatial},
 	}
 	for _, f := range files {
 		a := newFile()
+		clear(pool.bits)
 		f.gen(a)
 		if err := os.WriteFile(filepath.Join("..", f.name), a.buf.Bytes(), 0o644); err != nil {
 			log.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join("..", "vec_amd64.go"), goVec(), 0o644); err != nil {
-		log.Fatal(err)
+	for name, gen := range map[string]func() []byte{"vec_amd64.go": goVec, "spatial_amd64.go": goSpatial} {
+		if err := os.WriteFile(filepath.Join("..", name), gen(), 0o644); err != nil {
+			log.Fatal(err)
+		}
 	}
 }

@@ -43,3 +43,13 @@ func Freshen(t Type, value string) Type {
 	}
 	return t
 }
+
+// IsOpen reports whether a dimension of t is an Unknown that no builder has named yet.
+func (t Type) IsOpen() bool {
+	for _, d := range t.Dims {
+		if d.IsUnknown() {
+			return true
+		}
+	}
+	return false
+}

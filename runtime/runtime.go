@@ -51,6 +51,9 @@ type Program struct {
 	plans map[string]*planned
 	tick  int
 	pool  sync.Pool // sessions of a subgraph
+
+	subMu sync.Mutex
+	subs  map[*graph.Graph]*Program
 }
 
 // ErrUnsupported is matched by errors about nodes that a device can't run.
@@ -120,14 +123,23 @@ func (p *Program) Graph() *graph.Graph { return p.g }
 // Device is the device that the program was compiled for.
 func (p *Program) Device() devices.Device { return p.dev }
 
-// sub compiles a subgraph for the same device.
+// sub compiles a subgraph for the same device, once.
 func (p *Program) sub(g *graph.Graph) (devices.Runner, error) {
+	p.subMu.Lock()
+	defer p.subMu.Unlock()
+	if q := p.subs[g]; q != nil {
+		return (*subRunner)(q), nil
+	}
 	o := p.opts
 	o.KeepParams = false
 	q, err := Compile(g, p.dev, o)
 	if err != nil {
 		return nil, err
 	}
+	if p.subs == nil {
+		p.subs = map[*graph.Graph]*Program{}
+	}
+	p.subs[g] = q
 	return (*subRunner)(q), nil
 }
 

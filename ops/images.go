@@ -1,4 +1,39 @@
 package ops
 
+import (
+	"fmt"
+
+	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/tensor"
+)
+
 // imageOps is the image family.
-var imageOps = []Info{}
+var imageOps = []Info{
+	{ImageDecoder{}, "the pixels of an image file", nil},
+}
+
+// ImageDecoder is the pixels, height by width by channels, of the image file in its input.
+type ImageDecoder struct {
+	PixelFormat string // RGB (also ""), BGR or Grayscale
+}
+
+// Name implements graph.Op.
+func (ImageDecoder) Name() string { return "ImageDecoder" }
+
+// Infer implements graph.Op.
+func (d ImageDecoder) Infer(in []graph.Type) ([]graph.Type, error) {
+	if err := arity(in, 1, 1); err != nil {
+		return nil, err
+	}
+	if !oneOf(d.PixelFormat, "|RGB|BGR|Grayscale|") {
+		return nil, fmt.Errorf("pixel_format %q", d.PixelFormat)
+	}
+	if in[0].DType != tensor.Uint8 {
+		return nil, fmt.Errorf("the file is %v, not uint8", in[0].DType)
+	}
+	channels := 3
+	if d.PixelFormat == "Grayscale" {
+		channels = 1
+	}
+	return []graph.Type{graph.TensorOf(tensor.Uint8, graph.Unknown(), graph.Unknown(), graph.D(channels))}, nil
+}

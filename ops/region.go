@@ -1,0 +1,286 @@
+package ops
+
+import (
+	"fmt"
+
+	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/tensor"
+)
+
+// regionOps is the part of the pool family whose windows are not a plain grid.
+var regionOps = []Info{
+	{MaxUnpool{}, "puts elements back where MaxPool took them", []Sample{
+		Case(MaxUnpool{KernelShape: []int{2, 2}, Strides: []int{2, 2}}, F(1, 1, 2, 2), TV(tensor.Of([]int64{5, 7, 13, 15}, 1, 1, 2, 2)))}},
+	{MaxRoiPool{PooledShape: []int{1, 1}, SpatialScale: 1}, "the largest element of each bin of regions", []Sample{
+		Case(MaxRoiPool{PooledShape: []int{2, 2}, SpatialScale: 1}, SampleIn{DType: tensor.Float32, Shape: []int{1, 2, 6, 6}, NoGrad: true},
+			TV(tensor.Of([]float32{0, 1, 1, 4, 5}, 1, 5)))}},
+	{RoiAlign{OutputHeight: 1, OutputWidth: 1, SpatialScale: 1}, "interpolated samples of each bin of regions", []Sample{
+		Case(RoiAlign{OutputHeight: 2, OutputWidth: 2, SpatialScale: 1, SamplingRatio: 2}, F(1, 2, 6, 6),
+			SampleIn{Data: tensor.Of([]float32{0.5, 1, 4, 5}, 1, 4), DType: tensor.Float32, NoGrad: true}, IV(0)),
+		Case(RoiAlign{OutputHeight: 2, OutputWidth: 1, SpatialScale: 0.5, Mode: "max", CoordinateTransformationMode: "output_half_pixel"}, F(2, 1, 6, 6),
+			SampleIn{Data: tensor.Of([]float32{0.5, 1, 8, 9}, 1, 4), DType: tensor.Float32, NoGrad: true}, IV(1))}},
+	{RoiAlignGrad{OutputHeight: 1, OutputWidth: 1, SpatialScale: 1}, "the gradient of RoiAlign toward its data", nil},
+	{AdaptiveAveragePool{}, "the means of a grid of given size", []Sample{
+		Case(AdaptiveAveragePool{OutputSize: []int{2, 3}}, F(1, 2, 5, 4)),
+		Case(AdaptiveAveragePool{OutputSize: []int{3}, Format: NHWC}, F(2, 7, 2))}},
+	{AdaptiveAveragePoolGrad{}, "the gradient of AdaptiveAveragePool", []Sample{
+		Case(AdaptiveAveragePoolGrad{OutputSize: []int{2, 3}}, F(1, 2, 2, 3), IV(1, 2, 5, 4))}},
+	{AdaptiveMaxPool{}, "the largest elements of a grid of given size", []Sample{
+		Case(AdaptiveMaxPool{OutputSize: []int{2, 3}}, F(1, 2, 5, 4)),
+		Case(AdaptiveMaxPool{OutputSize: []int{3}, Format: NHWC}, F(2, 7, 2))}},
+	{AdaptiveMaxPoolGrad{}, "the gradient of AdaptiveMaxPool", nil},
+}
+
+// MaxUnpool puts each element of X at its index in the flattened output, zeros elsewhere: inputs X, the
+// indices that MaxPool gave, and an optional output shape.
+type MaxUnpool struct {
+	KernelShape []int
+	Strides     []int // empty: 1
+	Pads        []int // begins, then ends; empty: 0
+}
+
+// Name implements graph.Op.
+func (MaxUnpool) Name() string { return "MaxUnpool" }
+
+// Infer implements graph.Op.
+func (m MaxUnpool) Infer(in []graph.Type) ([]graph.Type, error) {
+	if err := arity(in, 2, 3); err != nil {
+		return nil, err
+	}
+	if err := isIndex(in[1]); err != nil {
+		return nil, err
+	}
+	if present(in, 2) {
+		t, err := fromContents(in[0], in[2])
+		return []graph.Type{t}, err
+	}
+	x := in[0]
+	if err := spatialRank(x); err != nil {
+		return nil, err
+	}
+	if x.Rank() < 0 {
+		return []graph.Type{graph.UnrankedOf(x.DType)}, nil
+	}
+	dims := m.Dims(x.Dims)
+	w := window{kernel: m.KernelShape, strides: m.Strides, pads: m.Pads}
+	if err := w.check(len(dims) - 2); err != nil {
+		return nil, err
+	}
+	return []graph.Type{graph.TensorOf(x.DType, dims...)}, nil
+}
+
+// Dims is the output's dimensions without the third input: of the data that a pool would make x from.
+func (m MaxUnpool) Dims(x []graph.Dim) []graph.Dim {
+	dims := append([]graph.Dim{}, x...)
+	n := len(x) - 2
+	for i := range n {
+		pads := at(m.Pads, i, 0) + at(m.Pads, n+i, 0)
+		dims[2+i] = x[2+i].Sub(graph.D(1)).Mul(graph.D(at(m.Strides, i, 1))).Add(graph.D(at(m.KernelShape, i, 1) - pads))
+	}
+	return dims
+}
+
+// VJP reads dy at the indices. They count in the data that was pooled, which the output shape may exceed.
+func (m MaxUnpool) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+	dx := make([]*graph.Value, len(n.In))
+	dx[0] = b.Add(Gather{}, b.Add(Reshape{}, dy[0], b.Ints(-1)), n.In[1])
+	return dx
+}
+
+// MaxRoiPool is the largest element of each bin of regions: inputs X and rois, rows of batch index, x1, y1,
+// x2, y2. Data is NCHW with two spatial dimensions.
+type MaxRoiPool struct {
+	PooledShape  []int
+	SpatialScale float64 // from the rois' coordinates to the data's; ONNX's default is 1
+}
+
+// Name implements graph.Op.
+func (MaxRoiPool) Name() string { return "MaxRoiPool" }
+
+// Infer implements graph.Op.
+func (m MaxRoiPool) Infer(in []graph.Type) ([]graph.Type, error) {
+	if err := arity(in, 2, 2); err != nil {
+		return nil, err
+	}
+	if len(m.PooledShape) != 2 || m.PooledShape[0] < 1 || m.PooledShape[1] < 1 {
+		return nil, fmt.Errorf("pooled_shape %v", m.PooledShape)
+	}
+	return inferRegions(in[0], in[1], 5, m.PooledShape[0], m.PooledShape[1])
+}
+
+func inferRegions(x, rois graph.Type, width, h, w int) ([]graph.Type, error) {
+	if r := x.Rank(); r >= 0 && r != 4 {
+		return nil, fmt.Errorf("data %v is not of rank 4", x)
+	}
+	count, channels := graph.Unknown(), graph.Unknown()
+	if x.Rank() == 4 {
+		channels = x.Dims[1]
+	}
+	if r := rois.Rank(); r >= 0 {
+		if r != 2 || !graph.Compatible(rois.Dims[1], graph.D(width)) {
+			return nil, fmt.Errorf("rois %v are no rows of %d", rois.WithoutValue(), width)
+		}
+		count = rois.Dims[0]
+	}
+	return []graph.Type{graph.TensorOf(x.DType, count, channels, graph.D(h), graph.D(w))}, nil
+}
+
+// RoiAlign averages, or takes the largest of, bilinear samples in each bin of regions: inputs X, rois (rows
+// of x1, y1, x2, y2) and batch indices. Data is NCHW with two spatial dimensions.
+type RoiAlign struct {
+	CoordinateTransformationMode string  // half_pixel (also "") or output_half_pixel
+	Mode                         string  // avg (also "") or max
+	OutputHeight, OutputWidth    int     // ONNX's default is 1
+	SamplingRatio                int     // samples per bin and axis; 0: as many as the bin has elements
+	SpatialScale                 float64 // from the rois' coordinates to the data's; ONNX's default is 1
+}
+
+// Name implements graph.Op.
+func (RoiAlign) Name() string { return "RoiAlign" }
+
+// Infer implements graph.Op.
+func (r RoiAlign) Infer(in []graph.Type) ([]graph.Type, error) {
+	if err := arity(in, 3, 3); err != nil {
+		return nil, err
+	}
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	if err := isIndex(in[2]); err != nil {
+		return nil, err
+	}
+	return inferRegions(in[0], in[1], 4, r.OutputHeight, r.OutputWidth)
+}
+
+func (r RoiAlign) check() error {
+	switch r.Mode {
+	case "", "avg", "max":
+	default:
+		return fmt.Errorf("mode %q", r.Mode)
+	}
+	switch r.CoordinateTransformationMode {
+	case "", "half_pixel", "output_half_pixel":
+	default:
+		return fmt.Errorf("coordinate_transformation_mode %q", r.CoordinateTransformationMode)
+	}
+	if r.OutputHeight < 1 || r.OutputWidth < 1 || r.SamplingRatio < 0 {
+		return fmt.Errorf("an output of %d by %d with sampling ratio %d", r.OutputHeight, r.OutputWidth, r.SamplingRatio)
+	}
+	return nil
+}
+
+// VJP is toward the data only: toward the rois it would not mean much, and no framework gives it.
+func (r RoiAlign) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+	return []*graph.Value{b.Add(RoiAlignGrad(r), dy[0], n.In[0], n.In[1], n.In[2]), nil, nil}
+}
+
+// RoiAlignGrad is the gradient of a RoiAlign with the same fields toward its data: inputs dy, X, rois and
+// batch indices.
+type RoiAlignGrad RoiAlign
+
+// Name implements graph.Op.
+func (RoiAlignGrad) Name() string { return "RoiAlignGrad" }
+
+// Infer implements graph.Op.
+func (r RoiAlignGrad) Infer(in []graph.Type) ([]graph.Type, error) {
+	if err := arity(in, 4, 4); err != nil {
+		return nil, err
+	}
+	return []graph.Type{in[1].WithoutValue()}, RoiAlign(r).check()
+}
+
+// AdaptiveAveragePool averages over a grid of OutputSize cells: cell i of n along a size d reaches from
+// floor(i*d/n) to ceil((i+1)*d/n).
+type AdaptiveAveragePool struct {
+	OutputSize []int
+	Format     Format
+}
+
+// Name implements graph.Op.
+func (AdaptiveAveragePool) Name() string { return "AdaptiveAveragePool" }
+
+// Infer implements graph.Op.
+func (a AdaptiveAveragePool) Infer(in []graph.Type) ([]graph.Type, error) {
+	return inferAdaptive(in, a.OutputSize, a.Format)
+}
+
+func inferAdaptive(in []graph.Type, size []int, f Format) ([]graph.Type, error) {
+	if err := arity(in, 1, 1); err != nil {
+		return nil, err
+	}
+	x := in[0]
+	if err := spatialRank(x); err != nil {
+		return nil, err
+	}
+	batch, channels := graph.Unknown(), graph.Unknown()
+	if r := x.Rank(); r >= 0 {
+		if len(size) != r-2 {
+			return nil, fmt.Errorf("output size %v for %v", size, x)
+		}
+		batch, channels = x.Dims[0], x.Dims[f.Channel(r)]
+	}
+	for _, s := range size {
+		if s < 1 {
+			return nil, fmt.Errorf("output size %v", size)
+		}
+	}
+	return []graph.Type{graph.TensorOf(x.DType, dataDims(f, batch, channels, graph.Dims(size...))...)}, nil
+}
+
+// AdaptiveCell is the first index and one past the last of cell i of n along a size d.
+func AdaptiveCell(i, n, d int) (lo, hi int) { return i * d / n, ((i+1)*d + n - 1) / n }
+
+// VJP spreads dy evenly over each cell.
+func (a AdaptiveAveragePool) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+	return []*graph.Value{b.Add(AdaptiveAveragePoolGrad(a), dy[0], b.Add(Shape{}, n.In[0]))}
+}
+
+// AdaptiveAveragePoolGrad is the gradient of an AdaptiveAveragePool: inputs dy and the data's shape.
+type AdaptiveAveragePoolGrad AdaptiveAveragePool
+
+// Name implements graph.Op.
+func (AdaptiveAveragePoolGrad) Name() string { return "AdaptiveAveragePoolGrad" }
+
+// Infer implements graph.Op.
+func (AdaptiveAveragePoolGrad) Infer(in []graph.Type) ([]graph.Type, error) {
+	if err := arity(in, 2, 2); err != nil {
+		return nil, err
+	}
+	t, err := fromContents(in[0], in[1])
+	return []graph.Type{t}, err
+}
+
+// VJP is AdaptiveAveragePool.
+func (a AdaptiveAveragePoolGrad) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+	return []*graph.Value{b.Add(AdaptiveAveragePool(a), dy[0]), nil}
+}
+
+// AdaptiveMaxPool is the largest elements of a grid of OutputSize cells, which are AdaptiveAveragePool's.
+type AdaptiveMaxPool AdaptiveAveragePool
+
+// Name implements graph.Op.
+func (AdaptiveMaxPool) Name() string { return "AdaptiveMaxPool" }
+
+// Infer implements graph.Op.
+func (a AdaptiveMaxPool) Infer(in []graph.Type) ([]graph.Type, error) {
+	return inferAdaptive(in, a.OutputSize, a.Format)
+}
+
+// VJP gives dy to the first largest element of each cell.
+func (a AdaptiveMaxPool) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+	return []*graph.Value{b.Add(AdaptiveMaxPoolGrad(a), n.In[0], dy[0])}
+}
+
+// AdaptiveMaxPoolGrad is the gradient of an AdaptiveMaxPool: inputs x and dy.
+type AdaptiveMaxPoolGrad AdaptiveAveragePool
+
+// Name implements graph.Op.
+func (AdaptiveMaxPoolGrad) Name() string { return "AdaptiveMaxPoolGrad" }
+
+// Infer implements graph.Op.
+func (AdaptiveMaxPoolGrad) Infer(in []graph.Type) ([]graph.Type, error) {
+	if err := arity(in, 2, 2); err != nil {
+		return nil, err
+	}
+	return sameAsFirst(in)
+}

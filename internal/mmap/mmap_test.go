@@ -1,0 +1,43 @@
+package mmap
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestOpen(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "f")
+	want := bytes.Repeat([]byte("nnrt"), 5000)
+	require.NoError(t, os.WriteFile(name, want, 0o600))
+	m, err := Open(name)
+	require.NoError(t, err)
+	require.Equal(t, want, m.Bytes())
+	if runtime.GOOS == "linux" {
+		require.True(t, m.Mapped())
+	}
+	runtime.GC() // m is still in use below: its memory must be too
+	require.Equal(t, byte('n'), m.Bytes()[4096])
+	require.NoError(t, m.Close())
+	require.Nil(t, m.Bytes())
+	require.NoError(t, m.Close())
+}
+
+func TestOpenEmptyAndOdd(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "empty")
+	require.NoError(t, os.WriteFile(name, nil, 0o600))
+	m, err := Open(name)
+	require.NoError(t, err)
+	require.Empty(t, m.Bytes())
+	require.NotNil(t, m.Bytes())
+	require.NoError(t, m.Close())
+	_, err = Open(dir)
+	require.ErrorContains(t, err, "not a regular file")
+	_, err = Open(filepath.Join(dir, "none"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+}

@@ -12,8 +12,37 @@ var binaryOps = []Info{
 	{Add{}, "a + b, broadcast", []Sample{Case(Add{}, F(3, 4), F(4)), Case(Add{}, F(2, 1, 3), F(4, 1))}},
 	{Sub{}, "a - b, broadcast", []Sample{Case(Sub{}, F(3, 4), F(4))}},
 	{Mul{}, "a * b, broadcast", []Sample{Case(Mul{}, F(3, 4), F(4))}},
-	{Div{}, "a / b, broadcast; integers truncate toward zero", []Sample{Case(Div{}, F(3, 4), FR(0.5, 2, 4))}},
+	{Div{}, "a / b, broadcast; integers truncate toward zero", []Sample{
+		Case(Div{}, F(3, 4), FR(0.5, 2, 4)), Case(Div{}, IV(7, -7, 9), IV(2, 2, -4))}},
+	{Pow{}, "a to the b, broadcast", []Sample{Case(Pow{}, FR(0.3, 2, 3, 4), FR(-2, 2, 4)),
+		Case(Pow{}, IV(2, -3), IV(3, 2)), Case(Pow{}, FR(0.5, 2, 3), SampleIn{DType: tensor.Int64, Data: tensor.Of([]int64{2, 3, -1})})}},
+	{Mod{}, "the remainder of a / b, with the sign of b (or of a, with Fmod)", []Sample{
+		Case(Mod{}, IV(7, -7, 7, -7), IV(3, 3, -3, -3)),
+		Case(Mod{Fmod: true}, F(3, 4), SampleIn{DType: tensor.Float32, Shape: []int{4}, Lo: 2, Hi: 3}),
+		Case(Mod{}, FR(0.2, 0.8, 3, 4), TV(tensor.Of([]float32{0.9, 1, 1.1, -0.15})))}},
+	{FloorDiv{}, "the floor of a / b, broadcast", []Sample{
+		Case(FloorDiv{}, IV(7, -7, 7, -7), IV(3, 3, -3, -3)), Case(FloorDiv{}, FR(0.2, 0.8, 3, 4), FR(0.81, 0.9, 4))}},
+	{Atan2{}, "the angle of the point (b, a)", []Sample{Case(Atan2{}, FR(-2, 2, 3, 4), FR(-2, 2, 3, 4)), Case(Atan2{}, F(3, 1), FR(0.5, 2, 4))}},
+	{Max{}, "the largest of any number of inputs, broadcast", []Sample{
+		Case(Max{}, F(3, 4), F(4)), Case(Max{}, F(3)), Case(Max{}, F(2, 1), F(3), F(2, 3)), Case(Max{}, IV(1, 5), IV(4))}},
+	{Min{}, "the smallest of any number of inputs, broadcast", []Sample{
+		Case(Min{}, F(3, 4), F(4)), Case(Min{}, F(3)), Case(Min{}, F(2, 1), F(3), F(2, 3)), Case(Min{}, IV(1, 5), IV(4))}},
+	{Sum{}, "the sum of any number of inputs, broadcast", []Sample{
+		Case(Sum{}, F(3, 4), F(4)), Case(Sum{}, F(3)), Case(Sum{}, F(2, 1), F(3), F(2, 3))}},
+	{Mean{}, "the mean of any number of inputs, broadcast", []Sample{
+		Case(Mean{}, F(3, 4), F(4)), Case(Mean{}, F(3)), Case(Mean{}, F(2, 1), F(3), F(2, 3))}},
+	{BitShift{Direction: "LEFT"}, "x shifted LEFT or RIGHT by y bits", []Sample{
+		Case(BitShift{Direction: "LEFT"}, TV(tensor.Of([]uint8{16, 4, 255})), TV(tensor.Of([]uint8{1, 2, 9}))),
+		Case(BitShift{Direction: "RIGHT"}, TV(tensor.Of([]uint64{1 << 63, 4, 255})), TV(tensor.Of([]uint64{1})))}},
+	{BitwiseAnd{}, "bitwise and, broadcast", []Sample{Case(BitwiseAnd{}, IV(12, 10, -1), IV(10))}},
+	{BitwiseOr{}, "bitwise or, broadcast", []Sample{Case(BitwiseOr{}, IV(12, 10, -1), IV(10))}},
+	{BitwiseXor{}, "bitwise exclusive or, broadcast", []Sample{Case(BitwiseXor{}, IV(12, 10, -1), IV(10))}},
+	{And{}, "logical and, broadcast", []Sample{Case(And{}, bools(true, true, false, false), bools(true, false, true, false))}},
+	{Or{}, "logical or, broadcast", []Sample{Case(Or{}, bools(true, true, false, false), bools(true, false, true, false))}},
+	{Xor{}, "logical exclusive or, broadcast", []Sample{Case(Xor{}, bools(true, true, false, false), bools(true))}},
 }
+
+func bools(vs ...bool) SampleIn { return TV(tensor.Of(vs)) }
 
 // inferBinary is the inference of broadcasting arithmetic. With f it also computes the symbolic contents
 // of small integer tensors, so that shape arithmetic folds before any dimension is known.
@@ -37,6 +66,9 @@ func inferBinary(in []graph.Type, f func(a, b graph.Dim) (graph.Dim, bool)) ([]g
 }
 
 func contentsOf(a, b graph.Type, f func(a, b graph.Dim) (graph.Dim, bool)) []graph.Dim {
+	if tooLong(a) || tooLong(b) {
+		return nil
+	}
 	x, ok1 := a.Contents()
 	y, ok2 := b.Contents()
 	if !ok1 || !ok2 || len(x) == 0 || len(y) == 0 || len(x) != len(y) && len(x) != 1 && len(y) != 1 {
@@ -52,6 +84,9 @@ func contentsOf(a, b graph.Type, f func(a, b graph.Dim) (graph.Dim, bool)) []gra
 	}
 	return out
 }
+
+// tooLong reports whether t holds more than a shape would: its contents are not followed.
+func tooLong(t graph.Type) bool { return t.Const != nil && t.Const.Len() > maxContents }
 
 func numeric(in []graph.Type) error {
 	for i, t := range in {
@@ -154,6 +189,9 @@ func (Div) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	return inferBinary(in, func(a, b graph.Dim) (graph.Dim, bool) {
 		n, ok := b.Const()
+		if m, isNum := a.Const(); isNum && ok && n != 0 {
+			return graph.D(m / n), true
+		}
 		return a.Div(b), ok && n > 0
 	})
 }

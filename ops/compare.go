@@ -7,16 +7,32 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-// compareOps is the family of comparisons, logic and choice.
+// compareOps is the family of comparisons and choice.
 var compareOps = []Info{
-	{Greater{}, "a > b, broadcast", []Sample{Case(Greater{}, F(3, 4), F(4))}},
+	{Equal{}, "a == b, broadcast", []Sample{Case(Equal{}, IV(1, 2, 3), IV(1, 5, 3)), Case(Equal{}, F(3, 4), F(4)),
+		Case(Equal{}, bools(true, false), bools(true)), Case(Equal{}, TV(texts("a", "b")), TV(texts("a", "c")))}},
+	{Greater{}, "a > b, broadcast", []Sample{Case(Greater{}, F(3, 4), F(4)), Case(Greater{}, IV(1, 2, 3), IV(2))}},
+	{GreaterOrEqual{}, "a >= b, broadcast", []Sample{Case(GreaterOrEqual{}, F(3, 4), F(4)), Case(GreaterOrEqual{}, IV(1, 2, 3), IV(2))}},
+	{Less{}, "a < b, broadcast", []Sample{Case(Less{}, F(3, 4), F(4)), Case(Less{}, IV(1, 2, 3), IV(2))}},
+	{LessOrEqual{}, "a <= b, broadcast", []Sample{Case(LessOrEqual{}, F(3, 4), F(4)), Case(LessOrEqual{}, IV(1, 2, 3), IV(2))}},
 	{Where{}, "cond ? a : b, broadcast", []Sample{
-		Case(Where{}, TV(tensor.Of([]bool{true, false, true})), F(2, 3), F(3))}},
+		Case(Where{}, bools(true, false, true), F(2, 3), F(3)),
+		Case(Where{}, bools(true, false), IV(1, 2), IV(3, 4)),
+		Case(Where{}, bools(true, false), TV(texts("a", "b")), TV(texts("c")))}},
+}
+
+func texts(s ...string) *tensor.Tensor {
+	t := tensor.New(tensor.String, len(s))
+	copy(t.Strings(), s)
+	return t
 }
 
 // inferCompare is the inference of broadcasting comparisons: Bool out.
 func inferCompare(in []graph.Type) ([]graph.Type, error) {
 	if err := arity(in, 2, 2); err != nil {
+		return nil, err
+	}
+	if err := tensors(in); err != nil {
 		return nil, err
 	}
 	if _, err := sameDType(in); err != nil {
@@ -29,14 +45,69 @@ func inferCompare(in []graph.Type) ([]graph.Type, error) {
 	return []graph.Type{tensorOr(tensor.Bool, dims, unranked)}, nil
 }
 
+// ordered is embedded by the comparisons that need an order.
+type ordered struct{}
+
+// Infer checks for two tensors of one type of numbers, which broadcast.
+func (ordered) Infer(in []graph.Type) ([]graph.Type, error) {
+	if err := numeric(in); err != nil {
+		return nil, err
+	}
+	return inferCompare(in)
+}
+
+// Equal is a == b under numpy's broadcasting, on any type.
+type Equal struct{}
+
+// Name implements graph.Op.
+func (Equal) Name() string { return "Equal" }
+
+// Infer decides what it can of shape arithmetic, as contents 0 and 1.
+func (Equal) Infer(in []graph.Type) ([]graph.Type, error) {
+	out, err := inferCompare(in)
+	if err != nil || !in[0].DType.IsInt() || out[0].Rank() < 0 || out[0].Rank() > 1 {
+		return out, err
+	}
+	out[0].Ints = contentsOf(in[0], in[1], func(a, b graph.Dim) (graph.Dim, bool) {
+		switch {
+		case a == b:
+			return graph.D(1), true
+		case a.IsConst() && b.IsConst(), negative(a) && b.IsSym(), negative(b) && a.IsSym():
+			return graph.D(0), true // a symbol stands for a dimension, which is not negative
+		}
+		return a, false
+	})
+	return out, nil
+}
+
+func negative(d graph.Dim) bool {
+	n, ok := d.Const()
+	return ok && n < 0
+}
+
 // Greater is a > b under numpy's broadcasting.
-type Greater struct{}
+type Greater struct{ ordered }
 
 // Name implements graph.Op.
 func (Greater) Name() string { return "Greater" }
 
-// Infer implements graph.Op.
-func (Greater) Infer(in []graph.Type) ([]graph.Type, error) { return inferCompare(in) }
+// GreaterOrEqual is a >= b under numpy's broadcasting.
+type GreaterOrEqual struct{ ordered }
+
+// Name implements graph.Op.
+func (GreaterOrEqual) Name() string { return "GreaterOrEqual" }
+
+// Less is a < b under numpy's broadcasting.
+type Less struct{ ordered }
+
+// Name implements graph.Op.
+func (Less) Name() string { return "Less" }
+
+// LessOrEqual is a <= b under numpy's broadcasting.
+type LessOrEqual struct{ ordered }
+
+// Name implements graph.Op.
+func (LessOrEqual) Name() string { return "LessOrEqual" }
 
 // Where picks from a where cond holds and from b elsewhere, under numpy's broadcasting.
 type Where struct{}
@@ -44,7 +115,7 @@ type Where struct{}
 // Name implements graph.Op.
 func (Where) Name() string { return "Where" }
 
-// Infer implements graph.Op.
+// Infer follows the contents of small integer tensors where the condition is known.
 func (Where) Infer(in []graph.Type) ([]graph.Type, error) {
 	if err := arity(in, 3, 3); err != nil {
 		return nil, err
@@ -60,7 +131,37 @@ func (Where) Infer(in []graph.Type) ([]graph.Type, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []graph.Type{tensorOr(dt, dims, unranked)}, nil
+	out := tensorOr(dt, dims, unranked)
+	if dt.IsInt() && !unranked && len(dims) <= 1 {
+		out.Ints = chosen(in)
+	}
+	return []graph.Type{out}, nil
+}
+
+// chosen is the contents of Where, if all three inputs' are known.
+func chosen(in []graph.Type) []graph.Dim {
+	var ds [3][]graph.Dim
+	n := 0
+	for i, t := range in {
+		var ok bool
+		if ds[i], ok = t.Contents(); !ok || tooLong(t) || len(ds[i]) == 0 {
+			return nil
+		}
+		n = max(n, len(ds[i]))
+	}
+	out := make([]graph.Dim, n)
+	for i := range out {
+		c, ok := ds[0][min(i, len(ds[0])-1)].Const()
+		if !ok {
+			return nil
+		}
+		side := ds[2]
+		if c != 0 {
+			side = ds[1]
+		}
+		out[i] = side[min(i, len(side)-1)]
+	}
+	return out
 }
 
 // VJP routes dy to the side that was picked.

@@ -27,3 +27,42 @@ func sumTo(b *graph.Builder, dy, x *graph.Value) *graph.Value {
 	}
 	return b.Add(SumTo{}, dy, b.Add(Shape{}, x))
 }
+
+// mulC is x times the constant c.
+func mulC(b *graph.Builder, x *graph.Value, c float64) *graph.Value {
+	if c == 1 {
+		return x
+	}
+	return b.Add(Mul{}, x, constLike(b, x, c))
+}
+
+// addC is x plus the constant c.
+func addC(b *graph.Builder, x *graph.Value, c float64) *graph.Value {
+	return b.Add(Add{}, x, constLike(b, x, c))
+}
+
+// oneMinus is 1 - x.
+func oneMinus(b *graph.Builder, x *graph.Value) *graph.Value {
+	return b.Add(Sub{}, constLike(b, x, 1), x)
+}
+
+// square is x * x.
+func square(b *graph.Builder, x *graph.Value) *graph.Value { return b.Add(Mul{}, x, x) }
+
+// zeroWhere is dy where cond is false and 0 where it holds.
+func zeroWhere(b *graph.Builder, cond, dy *graph.Value) *graph.Value {
+	return b.Add(Where{}, cond, constLike(b, dy, 0), dy)
+}
+
+// keepWhere is dy where cond holds and 0 elsewhere.
+func keepWhere(b *graph.Builder, cond, dy *graph.Value) *graph.Value {
+	return b.Add(Where{}, cond, dy, constLike(b, dy, 0))
+}
+
+// positive is x > 0.
+func positive(b *graph.Builder, x *graph.Value) *graph.Value {
+	return b.Add(Greater{}, x, constLike(b, x, 0))
+}
+
+// one is the gradient list of an operator with a single input.
+func one(v *graph.Value) []*graph.Value { return []*graph.Value{v} }

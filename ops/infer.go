@@ -177,3 +177,93 @@ func unknownDims(n int) []graph.Dim {
 	}
 	return ds
 }
+
+// floatMap is embedded by functions that map the elements of one float tensor.
+type floatMap struct{}
+
+// Infer checks for one input of a float type and gives its type.
+func (floatMap) Infer(in []graph.Type) ([]graph.Type, error) {
+	if err := floats(in, 1, 1); err != nil {
+		return nil, err
+	}
+	return []graph.Type{in[0].WithoutValue()}, nil
+}
+
+// MayAlias allows to write over the input.
+func (floatMap) MayAlias(in, out int) bool { return true }
+
+// numberMap is embedded by functions that map the elements of one tensor of numbers.
+type numberMap struct{}
+
+// Infer checks for one input of numbers and gives its type.
+func (numberMap) Infer(in []graph.Type) ([]graph.Type, error) {
+	if err := arity(in, 1, 1); err != nil {
+		return nil, err
+	}
+	if err := tensors(in); err != nil {
+		return nil, err
+	}
+	if err := numeric(in); err != nil {
+		return nil, err
+	}
+	return []graph.Type{in[0].WithoutValue()}, nil
+}
+
+// MayAlias allows to write over the input.
+func (numberMap) MayAlias(in, out int) bool { return true }
+
+// floats checks for lo to hi (-1: no bound) tensors, those present of one float type.
+func floats(in []graph.Type, lo, hi int) error {
+	if err := arity(in, lo, hi); err != nil {
+		return err
+	}
+	if err := tensors(in); err != nil {
+		return err
+	}
+	for i, t := range in {
+		if t.DType.Valid() && !t.DType.IsFloat() {
+			return fmt.Errorf("input %d is %v, not of a float type", i, t.DType)
+		}
+	}
+	_, err := sameDType(in)
+	return err
+}
+
+// sameShape joins two types that must have one shape, taking what each knows of it.
+func sameShape(a, b graph.Type) (graph.Type, error) {
+	if a.Rank() < 0 || b.Rank() < 0 {
+		if b.Rank() >= 0 {
+			return graph.TensorOf(a.DType, b.Dims...), nil
+		}
+		return a.WithoutValue(), nil
+	}
+	if a.Rank() != b.Rank() {
+		return a, fmt.Errorf("shapes differ: %s", typeList([]graph.Type{a, b}))
+	}
+	dims := append([]graph.Dim{}, a.Dims...)
+	for i, d := range b.Dims {
+		if !graph.Compatible(dims[i], d) {
+			return a, fmt.Errorf("shapes differ: %s", typeList([]graph.Type{a, b}))
+		}
+		if d.IsConst() {
+			dims[i] = d
+		}
+	}
+	return graph.TensorOf(a.DType, dims...), nil
+}
+
+// broadcastsTo checks that t can be broadcast to the shape of to, as far as both are known.
+func broadcastsTo(t, to graph.Type, what string) error {
+	if t.Rank() < 0 || to.Rank() < 0 {
+		return nil
+	}
+	ok := t.Rank() <= to.Rank()
+	for i := 0; ok && i < t.Rank(); i++ {
+		d := t.Dims[i]
+		ok = d == graph.D(1) || graph.Compatible(d, to.Dims[to.Rank()-t.Rank()+i])
+	}
+	if !ok {
+		return fmt.Errorf("%s does not broadcast: %v to %v", what, t.WithoutValue(), to.WithoutValue())
+	}
+	return nil
+}

@@ -211,9 +211,9 @@ func (o *object) attribute(c *cursor) (*Attr, error) {
 
 // parseShape decodes type and dataspace; flags say which of them are shared.
 func (v *value) parseShape(flags int, tc, sc *cursor) (err error) {
-	committed := false
+	owner := undef
 	if flags&1 != 0 {
-		if tc, committed, err = v.f.resolveShared(msgDatatype, tc); err != nil {
+		if tc, owner, err = v.f.resolveShared(msgDatatype, tc); err != nil {
 			return err
 		}
 	}
@@ -225,7 +225,7 @@ func (v *value) parseShape(flags int, tc, sc *cursor) (err error) {
 	if v.typ, err = parseDatatype(tc, v.f.opts.MaxDepth); err != nil {
 		return err
 	}
-	v.typ.Committed = committed
+	v.typ.Committed, v.typ.owner = owner != undef, owner
 	v.space, err = parseSpace(sc)
 	return err
 }

@@ -101,7 +101,8 @@ type Datatype struct {
 	VarString bool // vlen: a string rather than a sequence
 	RefType   int  // reference: 0 object, 1 dataset region
 
-	Committed bool // named: stored once and shared by its users
+	Committed bool // named: an object of its own, which its users share
+	owner     uint64
 }
 
 // IsString reports whether elements are strings, fixed or variable.

@@ -65,14 +65,14 @@ func (f *File) object(addr uint64, path string) (Object, error) {
 		if err != nil {
 			return nil, inObject(err, path)
 		}
-		t.Committed = true
+		t.Committed, t.owner = true, addr
 		return &NamedType{o, t}, nil
 	}
 	return nil, &FormatError{Object: path, Offset: f.super.offset + int64(addr), Msg: "object of no known kind"}
 }
 
 func (o *object) datatype(m *message) (*Datatype, error) {
-	c, committed, err := o.f.resolve(m)
+	c, owner, err := o.f.resolve(m)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (o *object) datatype(m *message) (*Datatype, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.Committed = committed
+	t.Committed, t.owner = owner != undef, owner
 	return t, nil
 }
 
@@ -240,16 +240,19 @@ type Visit struct {
 // descended into once. fn may return fs.SkipDir for a group. Groups deeper than
 // Options.MaxDepth are an error.
 func (g *Group) Walk(fn func(Visit) error) error {
-	return g.walk(map[uint64]string{g.Addr(): g.path}, 1, fn)
+	return g.walk(map[uint64]string{g.Addr(): g.path}, false, 1, fn)
 }
 
-func (g *Group) walk(seen map[uint64]string, depth int, fn func(Visit) error) error {
+func (g *Group) walk(seen map[uint64]string, byName bool, depth int, fn func(Visit) error) error {
 	if depth > g.f.opts.MaxDepth {
 		return &LimitError{Object: g.path, What: "group nesting (MaxDepth)", Got: int64(depth), Limit: int64(g.f.opts.MaxDepth)}
 	}
 	links, err := g.Members()
 	if err != nil {
 		return err
+	}
+	if byName {
+		slices.SortFunc(links, func(a, b Link) int { return strings.Compare(a.Name, b.Name) })
 	}
 	for _, l := range links {
 		v := Visit{Path: join(g.path, l.Name), Link: l}
@@ -270,7 +273,7 @@ func (g *Group) walk(seen map[uint64]string, depth int, fn func(Visit) error) er
 			return err
 		}
 		if sub, ok := v.Object.(*Group); ok {
-			if err := sub.walk(seen, depth+1, fn); err != nil {
+			if err := sub.walk(seen, byName, depth+1, fn); err != nil {
 				return err
 			}
 		}

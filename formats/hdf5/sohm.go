@@ -63,49 +63,50 @@ func (f *File) sharedObject(kind int, id []byte) ([]byte, int64, error) {
 }
 
 // resolve returns the contents of a message, following it to where it is
-// shared. committed reports a datatype that is an object of its own.
-func (f *File) resolve(m *message) (c *cursor, committed bool, err error) {
+// shared. owner is the address of the object that holds it, if that is another
+// one, else undef.
+func (f *File) resolve(m *message) (c *cursor, owner uint64, err error) {
 	if m.flags&flagShared == 0 {
-		return f.cursor(m.data, m.at, messageName(m.kind)), false, nil
+		return f.cursor(m.data, m.at, messageName(m.kind)), undef, nil
 	}
 	return f.resolveShared(m.kind, f.cursor(m.data, m.at, "shared message"))
 }
 
-func (f *File) resolveShared(kind int, c *cursor) (*cursor, bool, error) {
+func (f *File) resolveShared(kind int, c *cursor) (*cursor, uint64, error) {
 	version, where := c.u8(), c.u8()
 	if version == 1 {
 		c.skip(6)
 	}
 	if c.err != nil {
-		return nil, false, c.err
+		return nil, undef, c.err
 	}
 	if version < 1 || version > 3 {
-		return nil, false, unsupported("shared message version %d", version)
+		return nil, undef, unsupported("shared message version %d", version)
 	}
 	if version == 3 && where == 1 {
 		id := c.bytes(8)
 		if c.err != nil {
-			return nil, false, c.err
+			return nil, undef, c.err
 		}
 		b, at, err := f.sharedObject(kind, id)
 		if err != nil {
-			return nil, false, err
+			return nil, undef, err
 		}
-		return f.cursor(b, at, messageName(kind)), false, nil
+		return f.cursor(b, at, messageName(kind)), undef, nil
 	}
 	addr := c.offset()
 	if c.err != nil {
-		return nil, false, c.err
+		return nil, undef, c.err
 	}
 	h, err := f.header(addr)
 	if err != nil {
-		return nil, false, err
+		return nil, undef, err
 	}
 	m := h.find(kind)
 	if m == nil || m.flags&flagShared != 0 {
-		return nil, false, formatErr(c.at, "shared %s: the object at %d holds none", messageName(kind), addr)
+		return nil, undef, formatErr(c.at, "shared %s: the object at %d holds none", messageName(kind), addr)
 	}
-	return f.cursor(m.data, m.at, messageName(kind)), true, nil
+	return f.cursor(m.data, m.at, messageName(kind)), addr, nil
 }
 
 func messageName(kind int) string {

@@ -12,7 +12,7 @@ const (
 )
 
 // tileFunc computes a tile of C = A·B for m <= MR rows and n <= NR columns. b is one packed panel.
-type tileFunc func(m, n, k int, a []float32, lda int, b []float32, c []float32, ldc int, ep *Epilogue, j int, res []float32, flags Flags)
+type tileFunc func(m, n, k int, a []float32, lda int, b []float32, c []float32, ldc int, ep Epilogue, flags Flags)
 
 // An Epilogue is what happens to C after the product.
 type Epilogue struct {
@@ -88,36 +88,38 @@ func packCols(p, b []float32, rs, cs, k, w, cols int) {
 	}
 }
 
-// Block computes c = a·b for m rows, n columns and depth k, with b packed by Pack for exactly k rows.
-// acc adds to c instead of overwriting it; ep, if not nil, is applied last.
-func (g *Gemm) Block(m, n, k int, a []float32, lda int, b []float32, c []float32, ldc int, acc bool, ep *Epilogue) {
-	flags, res := Flags(0), []float32(nil)
+// Block computes c = a·b for m rows, n columns and depth k > 0, with b packed by Pack for exactly k rows.
+// acc adds to c instead of overwriting it; ep is applied last. It is passed by value so that it needn't live on the heap.
+func (g *Gemm) Block(m, n, k int, a []float32, lda int, b []float32, c []float32, ldc int, acc bool, ep Epilogue) {
+	flags := Flags(0)
 	if acc {
 		flags |= Accumulate
 	}
-	if ep != nil {
-		if ep.Bias != nil {
-			flags |= Bias
-		}
-		if ep.Clamp {
-			flags |= Clamp
-		}
-		if ep.Res != nil {
-			flags |= Residual
-		}
+	if ep.Bias != nil {
+		flags |= Bias
+	}
+	if ep.Res != nil {
+		flags |= Residual
+	}
+	if ep.Clamp {
+		flags |= Clamp
 	}
 	tiles := (m + g.MR - 1) / g.MR
+	tep := ep
 	for j := 0; j < n; j += g.NR {
 		w := g.PanelWidth(j, n)
 		cols := min(w, n-j)
 		panel := b[k*j:][:k*w]
+		if ep.Bias != nil {
+			tep.Bias = ep.Bias[j:]
+		}
 		for t, i := 0, 0; t < tiles; t++ {
 			// Equal heights: a short last tile wastes the loads of B.
 			rows := (m - i + tiles - t - 1) / (tiles - t)
-			if flags&Residual != 0 {
-				res = ep.Res[i*ep.LdRes+j:]
+			if ep.Res != nil {
+				tep.Res = ep.Res[i*ep.LdRes+j:]
 			}
-			g.tile(rows, cols, k, a[i*lda:], lda, panel, c[i*ldc+j:], ldc, ep, j, res, flags)
+			g.tile(rows, cols, k, a[i*lda:], lda, panel, c[i*ldc+j:], ldc, tep, flags)
 			i += rows
 		}
 	}
@@ -125,7 +127,7 @@ func (g *Gemm) Block(m, n, k int, a []float32, lda int, b []float32, c []float32
 
 // gemmTileGo is the specification of a tile: c[i][j] = sum over p of a[i][p]*b[p][j], then
 // plus c if Accumulate, plus bias[j], plus res[i][j], clamped.
-func gemmTileGo(m, n, k int, a []float32, lda int, b []float32, c []float32, ldc int, ep *Epilogue, j0 int, res []float32, flags Flags) {
+func gemmTileGo(m, n, k int, a []float32, lda int, b []float32, c []float32, ldc int, ep Epilogue, flags Flags) {
 	w := len(b) / max(k, 1)
 	var sum [64]float32
 	for i := range m {
@@ -145,10 +147,10 @@ func gemmTileGo(m, n, k int, a []float32, lda int, b []float32, c []float32, ldc
 				v += ci[j]
 			}
 			if flags&Bias != 0 {
-				v += ep.Bias[j0+j]
+				v += ep.Bias[j]
 			}
 			if flags&Residual != 0 {
-				v += res[i*ep.LdRes+j]
+				v += ep.Res[i*ep.LdRes+j]
 			}
 			if flags&Clamp != 0 {
 				v = clampGo(v, ep.Lo, ep.Hi)

@@ -14,7 +14,7 @@ func gemmTileAVX512(m, nv, k int, a *float32, lda int, b, c *float32, ldc int, b
 
 func first(s []float32) *float32 { return unsafe.SliceData(s) }
 
-func gemmTile14x32AVX512(m, n, k int, a []float32, lda int, b []float32, c []float32, ldc int, ep *Epilogue, j int, res []float32, flags Flags) {
+func gemmTile14x32AVX512(m, n, k int, a []float32, lda int, b []float32, c []float32, ldc int, ep Epilogue, flags Flags) {
 	_, _, _ = a[(m-1)*lda+k-1], c[(m-1)*ldc+n-1], b[k*((n+15)/16*16)-1]
 	var bias *float32
 	var lo, hi float32
@@ -22,17 +22,17 @@ func gemmTile14x32AVX512(m, n, k int, a []float32, lda int, b []float32, c []flo
 	if flags&(Bias|Residual|Clamp) != 0 {
 		lo, hi = ep.Lo, ep.Hi
 		if flags&Bias != 0 {
-			bias = &ep.Bias[j : j+n][0]
+			bias = &ep.Bias[:n][0]
 		}
 		if flags&Residual != 0 {
 			ldr = ep.LdRes
-			_ = res[(m-1)*ldr+n-1]
+			_ = ep.Res[(m-1)*ldr+n-1]
 		}
 	}
-	gemmTileAVX512(m, (n+15)/16, k, first(a), lda*4, first(b), first(c), ldc*4, bias, first(res), ldr*4, lo, hi, int(flags), 1<<n-1)
+	gemmTileAVX512(m, (n+15)/16, k, first(a), lda*4, first(b), first(c), ldc*4, bias, first(ep.Res), ldr*4, lo, hi, int(flags), 1<<n-1)
 }
 
-func gemmTile6x16AVX2(m, n, k int, a []float32, lda int, b []float32, c []float32, ldc int, ep *Epilogue, j int, res []float32, flags Flags) {
+func gemmTile6x16AVX2(m, n, k int, a []float32, lda int, b []float32, c []float32, ldc int, ep Epilogue, flags Flags) {
 	_, _, _ = a[(m-1)*lda+k-1], c[(m-1)*ldc+n-1], b[k*((n+7)/8*8)-1]
 	var bias *float32
 	var lo, hi float32
@@ -40,15 +40,15 @@ func gemmTile6x16AVX2(m, n, k int, a []float32, lda int, b []float32, c []float3
 	if flags&(Bias|Residual|Clamp) != 0 {
 		lo, hi = ep.Lo, ep.Hi
 		if flags&Bias != 0 {
-			bias = &ep.Bias[j : j+n][0]
+			bias = &ep.Bias[:n][0]
 		}
 		if flags&Residual != 0 {
 			ldr = ep.LdRes
-			_ = res[(m-1)*ldr+n-1]
+			_ = ep.Res[(m-1)*ldr+n-1]
 		}
 	}
 	if n%8 == 0 {
-		gemmTileAVX2(m, n/8, k, first(a), lda*4, first(b), first(c), ldc*4, bias, first(res), ldr*4, lo, hi, int(flags), 0)
+		gemmTileAVX2(m, n/8, k, first(a), lda*4, first(b), first(c), ldc*4, bias, first(ep.Res), ldr*4, lo, hi, int(flags), 0)
 		return
 	}
 	// AVX2 has no cheap masked store: a ragged tile goes through a full one.
@@ -60,11 +60,11 @@ func gemmTile6x16AVX2(m, n, k int, a []float32, lda int, b []float32, c []float3
 			copy(ct[i*w:][:n], c[i*ldc:])
 		}
 		if flags&Residual != 0 {
-			copy(rt[i*w:][:n], res[i*ldr:])
+			copy(rt[i*w:][:n], ep.Res[i*ldr:])
 		}
 	}
 	if bias != nil {
-		copy(bt[:n], ep.Bias[j:])
+		copy(bt[:n], ep.Bias)
 	}
 	gemmTileAVX2(m, (n+7)/8, k, first(a), lda*4, first(b), &ct[0], w*4, &bt[0], &rt[0], w*4, lo, hi, int(flags), 0)
 	for i := range m {

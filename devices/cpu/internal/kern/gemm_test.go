@@ -106,7 +106,11 @@ func TestGemmBlock(t *testing.T) {
 				}
 				g.Pack(packed, bt, 1, k, k, n)
 			}
-			g.Block(m, n, k, a, lda, packed, got, ldc, acc, ep)
+			epv := Epilogue{}
+			if ep != nil {
+				epv = *ep
+			}
+			g.Block(m, n, k, a, lda, packed, got, ldc, acc, epv)
 			gemmRef(m, n, k, a, lda, b, want, ldc, acc, ep)
 			closeSlices(t, want, got, 2e-5, fmt.Sprintf("m %d n %d k %d acc %v ep %+v", m, n, k, acc, ep != nil))
 		}
@@ -138,7 +142,7 @@ func peakFLOPS(b *testing.B, s *Set) float64 {
 		start := time.Now()
 		const reps = 2000
 		for range reps {
-			g.Block(g.MR, g.NR, k, a, k, p, c, g.NR, false, nil)
+			g.Block(g.MR, g.NR, k, a, k, p, c, g.NR, false, Epilogue{})
 		}
 		best = max(best, float64(reps*2*g.MR*g.NR*k)/time.Since(start).Seconds())
 	}
@@ -155,7 +159,7 @@ func BenchmarkGemm(b *testing.B) {
 				peak := peakFLOPS(b, s)
 				a, p, c := make([]float32, m*k), make([]float32, g.PackedLen(k, n)), make([]float32, m*n)
 				for b.Loop() {
-					g.Block(m, n, k, a, k, p, c, n, false, nil)
+					g.Block(m, n, k, a, k, p, c, n, false, Epilogue{})
 				}
 				f := float64(b.N) * float64(2*m*n*k) / b.Elapsed().Seconds()
 				b.ReportMetric(f/1e9, "GFLOP/s")

@@ -1,0 +1,106 @@
+// Package cpu is the device that runs on the processor: vectorised kernels over a pool of threads, with the
+// reference device's kernels behind them for everything that has none here.
+package cpu
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/devices/cpu/internal/kern"
+	"github.com/nnrt/nnrt/devices/ref"
+	"github.com/nnrt/nnrt/internal/cpuid"
+	"github.com/nnrt/nnrt/internal/par"
+)
+
+// Options steers New. The zero value uses all that the machine has.
+type Options struct {
+	// Threads is how many goroutines one run may use; 0 means GOMAXPROCS. Results are the same bits for any number.
+	Threads int
+	// Level names the kernels to use: "generic", "avx2", "avx512", "neon"; "" means what the environment variable
+	// NNRT_CPU says, and the processor's best if that is unset.
+	Level string
+	// Exact forbids kernels whose rounding differs from a plain sum of products (Winograd convolution).
+	Exact bool
+}
+
+// Device runs kernels on the processor. It is safe for concurrent use: runs at the same time share the threads.
+type Device struct {
+	k     *kern.Set
+	pool  *par.Pool
+	table *devices.Table
+	exact bool
+	close sync.Once
+}
+
+// New makes a CPU device. Close ends its threads.
+func New(o Options) (*Device, error) {
+	level, err := cpuid.FromEnv()
+	if o.Level != "" {
+		level, err = cpuid.Parse(o.Level)
+	}
+	if err != nil {
+		return nil, err
+	}
+	d := &Device{k: kern.New(level), pool: par.New(o.Threads), exact: o.Exact}
+	d.table = devices.NewTable(slices.Concat(d.kernels(), ref.Kernels()))
+	return d, nil
+}
+
+// kernels is every kernel of this package's own.
+func (d *Device) kernels() []devices.Kernel {
+	return slices.Concat(
+		d.matmulKernels(),
+		d.pointwiseKernels(),
+		d.binaryKernels(),
+		d.convKernels(),
+	)
+}
+
+// Name implements devices.Device.
+func (*Device) Name() string { return "cpu" }
+
+// Level is the name of the kernels in use: "avx2", "avx512", "neon" or "generic".
+func (d *Device) Level() string { return d.k.Level.String() }
+
+// Threads is the number of goroutines that one run may use.
+func (d *Device) Threads() int { return d.pool.Workers() }
+
+// Kernels implements devices.Device.
+func (d *Device) Kernels() *devices.Table { return d.table }
+
+// Submit implements devices.Device.
+func (*Device) Submit(ctx context.Context, steps []devices.Bound) error {
+	return devices.RunSteps(ctx, steps)
+}
+
+// Close ends the device's threads. Runs after it work on the caller's goroutine alone.
+func (d *Device) Close() error {
+	d.close.Do(d.pool.Close)
+	return nil
+}
+
+// A freelist keeps the states of finished runs for later ones, so that a Run allocates nothing. Steps hold
+// no mutable state themselves, as several sessions may run one at once.
+type freelist[T any] struct {
+	mu   sync.Mutex
+	free []*T
+}
+
+func (f *freelist[T]) get() *T {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n := len(f.free); n > 0 {
+		t := f.free[n-1]
+		f.free = f.free[:n-1]
+		return t
+	}
+	return new(T)
+}
+
+func (f *freelist[T]) put(t *T) {
+	f.mu.Lock()
+	f.free = append(f.free, t)
+	f.mu.Unlock()
+}

@@ -1,0 +1,175 @@
+package cpu
+
+import (
+	"github.com/nnrt/nnrt/devices/cpu/internal/kern"
+	"github.com/nnrt/nnrt/internal/par"
+)
+
+// maxKC is the depth of one block of a packed matrix: a panel of it, with a few rows of the left side, stays in the
+// first-level cache.
+const maxKC = 384
+
+// packedB is the right-hand side of a product, in blocks of depth kc, each in panels.
+type packedB struct {
+	k, n, kc int
+	cols     int // columns with padding
+	data     []float32
+}
+
+// blockDepth cuts k into equal blocks of at most maxKC.
+func blockDepth(k int) int {
+	if k == 0 {
+		return 0
+	}
+	return roundUp(ceilDiv(k, ceilDiv(k, maxKC)), 4)
+}
+
+func newPackedB(g *kern.Gemm, k, n int) *packedB {
+	b := &packedB{k: k, n: n, kc: blockDepth(k), cols: g.PackedCols(n)}
+	b.data = alignedFloats(k * b.cols)
+	return b
+}
+
+// block is rows [p, p+kc) from column j on, which is a multiple of the panel width.
+func (b *packedB) block(p, kc, j int) []float32 { return b.data[p*b.cols+kc*j:] }
+
+// packTask packs the k x n matrix b, element (i, j) at src[i*rs+j*cs], by panels.
+type packTask struct {
+	g      *kern.Gemm
+	dst    *packedB
+	src    []float32
+	rs, cs int
+}
+
+// panelsPerTile is how many panels one tile of packTask packs.
+const panelsPerTile = 4
+
+func (t *packTask) tiles() int { return ceilDiv(t.dst.n, t.g.NR*panelsPerTile) }
+
+// Tile implements par.Task.
+func (t *packTask) Tile(i, _ int) {
+	w := t.g.NR * panelsPerTile
+	j := i * w
+	n := min(w, t.dst.n-j)
+	for p := 0; p < t.dst.k; p += t.dst.kc {
+		kc := min(t.dst.kc, t.dst.k-p)
+		t.g.Pack(t.dst.block(p, kc, j), t.src[p*t.rs+j*t.cs:], t.rs, t.cs, kc, n)
+	}
+}
+
+// packB packs a matrix in parallel.
+func packB(pool *par.Pool, g *kern.Gemm, src []float32, rs, cs, k, n int) *packedB {
+	t := &packTask{g: g, dst: newPackedB(g, k, n), src: src, rs: rs, cs: cs}
+	if k > 0 {
+		pool.Run(t, t.tiles())
+	}
+	return t.dst
+}
+
+// activation is a function applied to finished elements while they are in the cache.
+type activation struct {
+	f    kern.Unary
+	a, b float32
+}
+
+// rows are a product's left-hand side.
+type rows interface {
+	// block returns rows [i, i+m) of the matrix, columns [p, p+kc), as a slice and its row stride; buf is scratch
+	// for m*kc elements.
+	block(i, m, p, kc int, buf []float32) ([]float32, int)
+}
+
+// dense is a left-hand side that lies in memory as it is.
+type dense struct {
+	a   []float32
+	lda int
+}
+
+func (d *dense) block(i, _, p, _ int, _ []float32) ([]float32, int) { return d.a[i*d.lda+p:], d.lda }
+
+// tiling is how a product is cut: the same for any number of threads.
+type tiling struct{ mb, nb, tm, tn int }
+
+// Aims of a tile: enough work to be worth handing out, few enough rows for the second-level cache.
+const (
+	tileFlops  = 3 << 20
+	tileABytes = 160 << 10
+)
+
+func newTiling(g *kern.Gemm, m, n, k int, packs bool) tiling {
+	t := tiling{mb: m, nb: n}
+	limit := max(1, tileABytes/4/max(k, 1))
+	limit = max(g.MR*4, limit/g.MR*g.MR)
+	if t.mb > limit {
+		t.mb = evenly(m, limit, g.MR)
+	}
+	// Cut rows while tiles are large, then columns.
+	for t.mb > 4*g.MR && t.mb*t.nb*k*2 > tileFlops {
+		t.mb = evenly(m, t.mb/2, g.MR)
+	}
+	// A left side that has to be gathered is gathered anew for each cut of the columns.
+	aim := tileFlops
+	if packs && m > 2*t.mb {
+		aim *= 4
+	}
+	for t.nb > 2*g.NR && (t.mb*t.nb*k*2 > aim || t.nb*k*4 > 1<<20 && m <= t.mb) {
+		t.nb = roundUp(ceilDiv(t.nb, 2), g.NR)
+	}
+	t.tm, t.tn = ceilDiv(m, max(t.mb, 1)), ceilDiv(n, max(t.nb, 1))
+	return t
+}
+
+// evenly cuts n into equal parts of about limit that are multiples of unit, as far as that goes.
+func evenly(n, limit, unit int) int {
+	return roundUp(ceilDiv(n, ceilDiv(n, max(limit, unit))), unit)
+}
+
+// gemmTask is c = a·b with an epilogue, cut by tiling.
+type gemmTask struct {
+	k    *kern.Set
+	a    rows
+	flat dense // what a points to, where the left side is dense
+	b    *packedB
+	c    []float32
+	ldc  int
+	m    int
+	til  tiling
+	ep   kern.Epilogue
+	act  activation
+	buf  []float32 // per worker, for gathering rows
+	step int       // elements of buf per worker
+}
+
+// Tile implements par.Task.
+func (t *gemmTask) Tile(i, worker int) {
+	til := &t.til
+	i0, j0 := i/til.tn*til.mb, i%til.tn*til.nb
+	m, n := min(til.mb, t.m-i0), min(til.nb, t.b.n-j0)
+	c := t.c[i0*t.ldc+j0:]
+	ep := t.ep
+	if ep.Bias != nil {
+		ep.Bias = ep.Bias[j0:]
+	}
+	if ep.Res != nil {
+		ep.Res = ep.Res[i0*ep.LdRes+j0:]
+	}
+	buf := t.buf[worker*t.step:]
+	g := &t.k.Gemm
+	for p := 0; p < t.b.k; p += t.b.kc {
+		kc := min(t.b.kc, t.b.k-p)
+		a, lda := t.a.block(i0, m, p, kc, buf)
+		last := kern.Epilogue{}
+		if p+kc == t.b.k {
+			last = ep
+		}
+		g.Block(m, n, kc, a, lda, t.b.block(p, kc, j0), c, t.ldc, p > 0, last)
+	}
+	if t.act.f != nil {
+		for r := range m {
+			row := c[r*t.ldc:][:n]
+			t.act.f(row, row, t.act.a, t.act.b)
+		}
+	}
+}
+
+func (t *gemmTask) run(pool *par.Pool) { pool.Run(t, t.til.tm*t.til.tn) }

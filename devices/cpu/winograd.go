@@ -1,0 +1,312 @@
+package cpu
+
+import (
+	"fmt"
+
+	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/devices/cpu/internal/kern"
+)
+
+// winogradSize is the output size of the minimal filtering that a cost model expects to be fastest for p,
+// or 0 where plain convolution is.
+func (d *Device) winogradSize(p *convPlan) int {
+	l := d.k.Wino4.Lanes
+	if d.exact || p.groups != 1 || p.kh != 3 || p.kw != 3 || p.sh != 1 || p.sw != 1 || p.dh != 1 || p.dw != 1 ||
+		p.c%l != 0 || p.oc%l != 0 || p.c < 8 || p.oc < 8 || p.pt < 0 || p.pl < 0 {
+		return 0
+	}
+	best, size := d.convCost(p.flops(), p.n*p.pixels()), 0
+	for _, o := range []int{2, 4} {
+		if c := d.winogradCost(p, o); c < best {
+			best, size = c, o
+		}
+	}
+	return size
+}
+
+// convCost is about how many float operations' time a product with m rows takes.
+func (d *Device) convCost(flops float64, m int) float64 {
+	mr := d.k.Gemm.MR
+	whole := float64(ceilDiv(m, mr)*mr) / float64(m)
+	return flops * (0.5 + 0.5*whole)
+}
+
+// winogradCost is the same for a Winograd convolution: the products, the transforms, which move memory, and the
+// transformed weights, which are read once from far away where they are large.
+func (d *Device) winogradCost(p *convPlan, o int) float64 {
+	n2 := float64((o + 2) * (o + 2))
+	tiles := p.n * ceilDiv(p.oh, o) * ceilDiv(p.ow, o)
+	gemm := d.convCost(2*n2*float64(tiles)*float64(p.c)*float64(p.oc), tiles)
+	const perElement = 22 // operations that a core does in the time of transforming one element
+	transform := perElement * n2 * float64(tiles) * float64(p.c+p.oc)
+	weights := 4 * n2 * float64(p.c) * float64(p.oc)
+	const perByte = 5 // and of reading one byte of weights from memory
+	if weights < 1<<20 {
+		weights = 0
+	}
+	weights = max(0, weights-4*9*float64(p.c)*float64(p.oc))
+	return gemm + transform + perByte*weights
+}
+
+// winograd is a 3x3 convolution by minimal filtering.
+type winograd struct {
+	d      *Device
+	p      *convPlan
+	w      kern.Wino
+	u      *winogradWeights
+	th, tw int // tiles of one picture
+	tiles  int
+	block  int // tiles worked on together
+	phased bool
+	// Elements of scratch: the transformed data and products of a block, and patches for each worker.
+	vLen, mLen, patch int
+	zeros             []float32 // a bias of nothing
+	tasks             freelist[winogradTask]
+}
+
+// winogradWeights is the transformed kernel: one packed matrix for each position.
+type winogradWeights struct {
+	packedB
+	at []packedB
+}
+
+func (d *Device) newWinograd(p *convPlan, r devices.Request, o int) *winograd {
+	s := &winograd{d: d, p: p, w: d.k.Wino4, th: ceilDiv(p.oh, o), tw: ceilDiv(p.ow, o)}
+	if o == 2 {
+		s.w = d.k.Wino2
+	}
+	s.tiles = p.n * s.th * s.tw
+	if p.bias < 0 {
+		s.zeros = make([]float32, p.oc)
+	}
+	n2 := s.w.N * s.w.N
+	mr := d.k.Gemm.MR
+	const blockBytes = 1 << 20
+	s.block = max(2*mr, min(8*mr, blockBytes/(4*n2*(p.c+p.oc))/mr*mr))
+	if s.tiles < 6*s.block {
+		s.phased = true
+		s.block = min(s.tiles, max(s.block, (16<<20)/(4*n2*(p.c+p.oc))))
+	}
+	s.vLen, s.mLen = pad64(n2*s.block*p.c), pad64(n2*s.block*p.oc)
+	s.patch = pad64(n2*max(p.c, p.oc) + kern.WinoTmp)
+	key := devices.PackKey{T: r.Const[1], Kind: fmt.Sprintf("cpu/winograd%d/%s/%s", o, d.Level(), p.key)}
+	s.u = r.Packs.Get(key, func() any { return s.transformWeights() }).(*winogradWeights)
+	return s
+}
+
+// transformWeights packs each tap's matrix and transforms the nine of them, panel by panel.
+func (s *winograd) transformWeights() *winogradWeights {
+	p, g := s.p, &s.d.k.Gemm
+	n2 := s.w.N * s.w.N
+	u := &winogradWeights{packedB: packedB{k: p.c, n: p.oc, kc: blockDepth(p.c), cols: g.PackedCols(p.oc)}}
+	size := pad64(u.k * u.cols)
+	u.data = alignedFloats(size * n2)
+	for i := range n2 {
+		b := u.packedB
+		b.data = u.data[i*size:][:size]
+		u.at = append(u.at, b)
+	}
+	per := 9*u.kc*g.NR + kern.WinoTmp
+	t := &winogradPacker{s: s, u: u, size: size, per: per, tmp: alignedFloats(per * s.d.pool.Workers())}
+	s.d.pool.Run(t, ceilDiv(p.oc, g.NR))
+	return u
+}
+
+type winogradPacker struct {
+	s         *winograd
+	u         *winogradWeights
+	size, per int
+	tmp       []float32
+}
+
+// Tile implements par.Task.
+func (t *winogradPacker) Tile(i, worker int) {
+	g, w := &t.s.d.k.Gemm, &t.s.p.wt
+	j := i * g.NR
+	width := g.PanelWidth(j, t.u.n)
+	cols := min(width, t.u.n-j)
+	tmp := t.tmp[worker*t.per:][:t.per]
+	for p := 0; p < t.u.k; p += t.u.kc {
+		kc := min(t.u.kc, t.u.k-p)
+		n := kc * width
+		for tap := range 9 {
+			packKernelPanel(tmp[kern.WinoTmp+tap*n:][:n], w, j, cols, width, tap*w.c+p, kc)
+		}
+		off := p*t.u.cols + kc*j
+		t.s.w.Weights(t.u.data[off:], t.size, tmp[kern.WinoTmp:], n, n, tmp[:kern.WinoTmp])
+	}
+}
+
+func (s *winograd) scratch() int {
+	w := s.d.pool.Workers()
+	if s.phased {
+		return (s.vLen + s.mLen + s.patch*w) * 4
+	}
+	return (s.vLen + s.mLen + s.patch) * w * 4
+}
+
+func (s *winograd) compute(o convOperands) {
+	t := s.tasks.get()
+	defer s.tasks.put(t)
+	t.s, t.x, t.y, t.buf, t.res, t.bias = s, o.x, o.y, floats(o.scratch), o.res, o.bias
+	if t.bias == nil {
+		t.bias = s.zeros
+	}
+	if !s.phased {
+		t.phase = allPhases
+		s.d.pool.Run(t, ceilDiv(s.tiles, s.block))
+		return
+	}
+	for t.first = 0; t.first < s.tiles; t.first += s.block {
+		t.count = min(s.block, s.tiles-t.first)
+		t.split(s)
+		t.phase = inPhase
+		s.d.pool.Run(t, ceilDiv(t.count, tilesPerTask))
+		t.phase = gemmPhase
+		s.d.pool.Run(t, s.w.N*s.w.N*t.tn)
+		t.phase = outPhase
+		s.d.pool.Run(t, ceilDiv(t.count, tilesPerTask))
+	}
+}
+
+type winogradPhase int
+
+const (
+	allPhases winogradPhase = iota
+	inPhase
+	gemmPhase
+	outPhase
+)
+
+// tilesPerTask is how many tiles one task of a phase transforms.
+const tilesPerTask = 4
+
+type winogradTask struct {
+	s            *winograd
+	x, y         []float32
+	bias, res    []float32
+	buf          []float32
+	phase        winogradPhase
+	first, count int // tiles of the phased block
+	nb, tn       int // columns of one product task; how many
+}
+
+// split cuts the columns of a block's products so that there are enough tasks.
+func (t *winogradTask) split(s *winograd) {
+	g := &s.d.k.Gemm
+	t.nb = s.p.oc
+	for t.nb > 2*g.NR && 2*t.count*t.nb*s.p.c > tileFlops {
+		t.nb = roundUp(ceilDiv(t.nb, 2), g.NR)
+	}
+	t.tn = ceilDiv(s.p.oc, t.nb)
+}
+
+// Tile implements par.Task.
+func (t *winogradTask) Tile(i, worker int) {
+	s := t.s
+	if t.phase == allPhases {
+		buf := t.buf[worker*(s.vLen+s.mLen+s.patch):]
+		v, m, patch := buf[:s.vLen], buf[s.vLen:][:s.mLen], buf[s.vLen+s.mLen:][:s.patch]
+		first := i * s.block
+		count := min(s.block, s.tiles-first)
+		t.in(v, patch, first, 0, count, count)
+		for u := range s.w.N * s.w.N {
+			t.gemm(v, m, u, count, 0, s.p.oc)
+		}
+		t.out(m, patch, first, 0, count, count)
+		return
+	}
+	v, m := t.buf[:s.vLen], t.buf[s.vLen:][:s.mLen]
+	patch := t.buf[s.vLen+s.mLen+worker*s.patch:][:s.patch]
+	switch t.phase {
+	case inPhase:
+		lo := i * tilesPerTask
+		t.in(v, patch, t.first, lo, min(lo+tilesPerTask, t.count), t.count)
+	case gemmPhase:
+		j := i % t.tn * t.nb
+		t.gemm(v, m, i/t.tn, t.count, j, min(t.nb, s.p.oc-j))
+	case outPhase:
+		lo := i * tilesPerTask
+		t.out(m, patch, t.first, lo, min(lo+tilesPerTask, t.count), t.count)
+	}
+}
+
+// place is the picture and the first output pixel of a tile.
+func (s *winograd) place(tile int) (n, oh, ow int) {
+	return tile / (s.th * s.tw), tile / s.tw % s.th * s.w.O, tile % s.tw * s.w.O
+}
+
+// in transforms the data of tiles [lo, hi) of a block of count that starts at first.
+func (t *winogradTask) in(v, patch []float32, first, lo, hi, count int) {
+	s, p := t.s, t.s.p
+	n := s.w.N
+	tmp, patch := patch[:kern.WinoTmp], patch[kern.WinoTmp:]
+	for i := lo; i < hi; i++ {
+		img, oh, ow := s.place(first + i)
+		ih, iw := oh-p.pt, ow-p.pl
+		x, rowStride := t.x[img*p.h*p.w*p.c:], p.geometry.w*p.c
+		dst := v[i*p.c:]
+		if ih >= 0 && iw >= 0 && ih+n <= p.h && iw+n <= p.geometry.w {
+			s.w.In(dst, count*p.c, x[(ih*p.geometry.w+iw)*p.c:], rowStride, p.c, p.c, tmp)
+			continue
+		}
+		for r := range n {
+			row := patch[r*n*p.c:][:n*p.c]
+			lo, hi := max(0, -iw), min(n, p.geometry.w-iw)
+			if ih+r < 0 || ih+r >= p.h || lo >= hi {
+				clear(row)
+				continue
+			}
+			clear(row[:lo*p.c])
+			copy(row[lo*p.c:hi*p.c], x[((ih+r)*p.geometry.w+iw+lo)*p.c:])
+			clear(row[hi*p.c:])
+		}
+		s.w.In(dst, count*p.c, patch, n*p.c, p.c, p.c, tmp)
+	}
+}
+
+// gemm multiplies position u of a block: columns [j, j+n).
+func (t *winogradTask) gemm(v, m []float32, u, count, j, n int) {
+	p, b := t.s.p, &t.s.u.at[u]
+	a, c := v[u*count*p.c:], m[u*count*p.oc+j:]
+	for q := 0; q < b.k; q += b.kc {
+		kc := min(b.kc, b.k-q)
+		t.s.d.k.Gemm.Block(count, n, kc, a[q:], p.c, b.block(q, kc, j), c, p.oc, q > 0, kern.Epilogue{})
+	}
+}
+
+// out transforms the products of tiles [lo, hi) back.
+func (t *winogradTask) out(m, patch []float32, first, lo, hi, count int) {
+	s, p := t.s, t.s.p
+	o := s.w.O
+	cl, ch := p.lo, p.hi
+	if t.res != nil {
+		cl, ch = negInf, posInf
+	}
+	tmp, patch := patch[:kern.WinoTmp], patch[kern.WinoTmp:]
+	for i := lo; i < hi; i++ {
+		img, oh, ow := s.place(first + i)
+		at := ((img*p.oh+oh)*p.ow + ow) * p.oc
+		rows, cols := min(o, p.oh-oh), min(o, p.ow-ow)
+		if rows == o && cols == o {
+			s.w.Out(t.y[at:], p.ow*p.oc, p.oc, m[i*p.oc:], count*p.oc, p.oc, t.bias, cl, ch, tmp)
+		} else {
+			s.w.Out(patch, o*p.oc, p.oc, m[i*p.oc:], count*p.oc, p.oc, t.bias, cl, ch, tmp)
+			for r := range rows {
+				copy(t.y[at+r*p.ow*p.oc:][:cols*p.oc], patch[r*o*p.oc:])
+			}
+		}
+		if t.res == nil && p.act.f == nil {
+			continue
+		}
+		for r := range rows {
+			row := t.y[at+r*p.ow*p.oc:][:cols*p.oc]
+			if t.res != nil {
+				s.d.k.Vec.AddClip(row, row, t.res[at+r*p.ow*p.oc:], p.lo, p.hi)
+			}
+			if p.act.f != nil {
+				p.act.f(row, row, p.act.a, p.act.b)
+			}
+		}
+	}
+}

@@ -41,6 +41,7 @@ func (a *Axes) UnmarshalJSON(p []byte) error {
 		*a = Axes{n}
 		return nil
 	}
+	*a = nil
 	return json.Unmarshal(p, (*[]int)(a))
 }
 

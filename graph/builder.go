@@ -14,12 +14,13 @@ type Builder struct {
 	err    error
 	origin string
 	names  map[string]bool
+	kept   map[string]bool // names that only Rename may give
 	next   int
 }
 
 // NewBuilder starts on g, which may already have nodes.
 func NewBuilder(g *Graph) *Builder {
-	b := &Builder{g: g, names: map[string]bool{}}
+	b := &Builder{g: g, names: map[string]bool{}, kept: map[string]bool{}}
 	mark := func(vs []*Value) {
 		for _, v := range vs {
 			if v != nil {
@@ -61,13 +62,16 @@ func (b *Builder) Unique(name string) string {
 		name = "v"
 	}
 	got := name
-	for b.names[got] {
+	for b.names[got] || b.kept[got] {
 		b.next++
 		got = name + "_" + strconv.Itoa(b.next)
 	}
 	b.names[got] = true
 	return got
 }
+
+// Reserve keeps a name for a Rename to come, so that no value is called so by chance.
+func (b *Builder) Reserve(name string) { b.kept[name] = true }
 
 // Input adds a graph input.
 func (b *Builder) Input(name string, t Type) *Value {

@@ -1,0 +1,594 @@
+package onnx
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/nnrt/nnrt/formats"
+	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
+	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/ops"
+	"github.com/nnrt/nnrt/tensor"
+)
+
+// importer is the state of reading one model.
+type importer struct {
+	opts      Options
+	lim       formats.Options
+	rows      rowTable
+	newest    map[string]int
+	custom    map[opKey]CustomOp
+	functions map[functionKey]*pb.FunctionProto
+	external  *externalData
+	bad       []formats.Unsupported
+	nodes     int // imported so far, functions expanded
+	depth     int // subgraphs and function calls
+	keep      any // owner of the file's bytes
+}
+
+type functionKey struct{ domain, name, overload string }
+
+// scope is where names mean something: a graph, a subgraph, or the body of a function.
+type scope struct {
+	parent  *scope // of a subgraph: the graph around it
+	b       *graph.Builder
+	vals    map[string]*graph.Value
+	opsets  map[string]int
+	attrs   map[string]*pb.AttributeProto // of a function: the call's attributes
+	capture *captures                     // of a subgraph: what it reads from outside
+	prefix  string                        // of a function: the call's name
+	results map[string]string             // of a function: what the caller calls its outputs
+	outputs map[string]bool               // of a graph: its outputs' names
+	named   map[*graph.Value]bool         // values that have the file's name for them already
+}
+
+// nameOf is what a value that the scope calls name is called in the graph.
+func (sc *scope) nameOf(name string) string {
+	if r, ok := sc.results[name]; ok {
+		return r
+	}
+	return sc.prefix + name
+}
+
+// poison stands for the outputs of a node that could not be loaded: its readers are looked at no further.
+var poison = &graph.Value{Name: "(unsupported)"}
+
+func (im *importer) fail(format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	return &formats.FormatError{Format: formats.ONNX, Offset: -1, Msg: err.Error(), Err: errors.Unwrap(err)}
+}
+
+// model makes the graph of a whole file.
+func (im *importer) model(m *pb.ModelProto) (*graph.Graph, error) {
+	if m.Graph == nil {
+		return nil, im.fail("the model has no graph")
+	}
+	opsets, err := im.opsets(m)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range m.Functions {
+		k := functionKey{domain(f.Domain), f.Name, f.Overload}
+		if im.functions[k] != nil {
+			return nil, im.fail("function %s is defined twice", f.Name)
+		}
+		im.functions[k] = f
+	}
+	g := &graph.Graph{Name: m.Graph.Name, Doc: m.Graph.DocString, Meta: modelMeta(m)}
+	sc := newScope(g, opsets, m.Graph)
+	if err := im.initializers(sc, m.Graph, true); err != nil {
+		return nil, err
+	}
+	if err := im.inputs(sc, m.Graph); err != nil {
+		return nil, err
+	}
+	if err := im.body(sc, m.Graph.Node); err != nil {
+		return nil, err
+	}
+	if err := im.outputs(sc, m.Graph); err != nil {
+		return nil, err
+	}
+	if len(m.TrainingInfo) > 0 {
+		im.unsupported("training_info", "", "the file carries a training graph beside the model")
+	}
+	if im.bad != nil {
+		return nil, &formats.UnsupportedError{Format: formats.ONNX, Items: im.bad}
+	}
+	if err := sc.b.Err(); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+func (im *importer) unsupported(what, node, format string, args ...any) {
+	im.bad = append(im.bad, formats.Unsupported{What: what, Node: node, Detail: fmt.Sprintf(format, args...)})
+}
+
+// opsetOfIR is the newest operator set published with each version of the file format, for files that
+// don't say which one they mean (https://github.com/onnx/onnx/blob/main/docs/Versioning.md).
+var opsetOfIR = []int{1: 1, 2: 1, 3: 8, 4: 9, 5: 10, 6: 11, 7: 14, 8: 18, 9: 20, 10: 22, 11: 23, 12: 24, 13: 27}
+
+// opsets is the version of each domain's operator set that the file asks for. Versions newer than the
+// rows know are refused; a missing default domain gets the one of the file's time.
+func (im *importer) opsets(m *pb.ModelProto) (map[string]int, error) {
+	out := map[string]int{}
+	for _, o := range m.OpsetImport {
+		out[domain(o.Domain)] = int(o.Version)
+	}
+	if _, ok := out[""]; !ok {
+		v := m.IRVersion
+		if v < 0 {
+			return nil, im.fail("ir_version is %d", v)
+		}
+		out[""] = opsetOfIR[min(int(v), len(opsetOfIR)-1)]
+		if v == 0 {
+			out[""] = 1
+		}
+	}
+	for d, v := range out {
+		if have, ok := im.newest[d]; ok && v > have {
+			name := d
+			if d == "" {
+				name = "ai.onnx"
+			}
+			im.unsupported("operator set", name, "version %d is newer than %d, the last that is known", v, have)
+		}
+	}
+	return out, nil
+}
+
+func domain(d string) string {
+	if d == "ai.onnx" {
+		return ""
+	}
+	return d
+}
+
+// modelMeta is what a file says of itself beyond the graph. Keys with a prefix keep the fields apart from
+// the file's own metadata.
+func modelMeta(m *pb.ModelProto) map[string]string {
+	out := map[string]string{}
+	set := func(k, v string) {
+		if v != "" {
+			out[k] = v
+		}
+	}
+	for _, e := range m.MetadataProps {
+		out[e.Key] = e.Value
+	}
+	set(metaProducer, m.ProducerName)
+	set(metaProducerVersion, m.ProducerVersion)
+	set(metaDomain, m.Domain)
+	set(metaDoc, m.DocString)
+	if m.ModelVersion != 0 {
+		set(metaVersion, fmt.Sprint(m.ModelVersion))
+	}
+	for _, o := range m.OpsetImport {
+		d := o.Domain
+		if d == "" {
+			d = "ai.onnx"
+		}
+		set(metaOpset+d, fmt.Sprint(o.Version))
+	}
+	return out
+}
+
+// Keys of graph.Graph.Meta that hold a model's own fields.
+const (
+	metaProducer        = "onnx.producer_name"
+	metaProducerVersion = "onnx.producer_version"
+	metaDomain          = "onnx.domain"
+	metaDoc             = "onnx.doc_string"
+	metaVersion         = "onnx.model_version"
+	metaOpset           = "onnx.opset."
+)
+
+// initializers defines the graph's constants: floats as parameters (where params is set), the rest as
+// constants.
+func (im *importer) initializers(sc *scope, g *pb.GraphProto, params bool) error {
+	steering := map[string]bool{}
+	if params {
+		im.steering(sc, g, steering)
+	}
+	add := func(name string, t *tensor.Tensor) error {
+		if sc.vals[name] != nil {
+			return im.fail("initializer %q is defined twice", name)
+		}
+		if params && t.DType().IsFloat() && !steering[name] {
+			sc.vals[name] = sc.b.Param(name, t)
+		} else {
+			sc.vals[name] = sc.b.Const(name, t)
+		}
+		sc.named[sc.vals[name]] = true
+		return nil
+	}
+	for _, p := range g.Initializer {
+		t, err := im.tensor(p)
+		if err != nil {
+			return im.fail("initializer %q: %w", p.Name, err)
+		}
+		if err := add(p.Name, t); err != nil {
+			return err
+		}
+	}
+	for _, p := range g.SparseInitializer {
+		if p.Values == nil {
+			return im.fail("a sparse initializer has no values")
+		}
+		t, err := im.sparse(p)
+		if err != nil {
+			return im.fail("sparse initializer %q: %w", p.Values.Name, err)
+		}
+		if err := add(p.Values.Name, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// steering collects the initializers that decide shapes.
+func (im *importer) steering(sc *scope, g *pb.GraphProto, set map[string]bool) {
+	for _, p := range g.Node {
+		r, ok := im.rows.find(domain(p.Domain), p.OpType, sc.opsets[domain(p.Domain)])
+		if !ok {
+			continue
+		}
+		for _, i := range r.steer {
+			if i < len(p.Input) {
+				set[p.Input[i]] = true
+			}
+		}
+	}
+}
+
+// inputs defines the graph's inputs, but for those that are initializers, which are weights.
+func (im *importer) inputs(sc *scope, g *pb.GraphProto) error {
+	for _, p := range g.Input {
+		if sc.vals[p.Name] != nil {
+			if sc.vals[p.Name].Data == nil {
+				return im.fail("input %q is defined twice", p.Name)
+			}
+			continue
+		}
+		t, err := typeOf(p.Type)
+		if err != nil {
+			if errors.Is(err, errors.ErrUnsupported) {
+				im.unsupported("input", p.Name, "%v", err)
+				sc.vals[p.Name] = poison
+				continue
+			}
+			return im.fail("input %q: %w", p.Name, err)
+		}
+		v := sc.b.Input(p.Name, graph.Freshen(t, p.Name))
+		sc.vals[p.Name], sc.named[v] = v, true
+	}
+	return nil
+}
+
+// outputs marks the graph's outputs.
+func (im *importer) outputs(sc *scope, g *pb.GraphProto) error {
+	for _, p := range g.Output {
+		v, err := sc.lookup(p.Name)
+		if err != nil {
+			return im.fail("output %q: %w", p.Name, err)
+		}
+		if v != poison {
+			sc.b.Output(v)
+		}
+	}
+	return nil
+}
+
+// newScope is the scope of a graph or subgraph.
+func newScope(g *graph.Graph, opsets map[string]int, p *pb.GraphProto) *scope {
+	sc := &scope{b: graph.NewBuilder(g), vals: map[string]*graph.Value{}, opsets: opsets,
+		outputs: map[string]bool{}, named: map[*graph.Value]bool{}}
+	for _, o := range p.Output {
+		sc.outputs[o.Name] = true
+	}
+	return sc
+}
+
+var errUndefined = errors.New("nothing defines it")
+
+// lookup finds the value of a name, in the graphs around a subgraph too: what is found there becomes an
+// input of the subgraph, or a constant of its own.
+func (sc *scope) lookup(name string) (*graph.Value, error) {
+	if v := sc.vals[name]; v != nil {
+		return v, nil
+	}
+	if sc.parent == nil {
+		return nil, errUndefined
+	}
+	outer, err := sc.parent.lookup(name)
+	if err != nil || outer == poison {
+		return outer, err
+	}
+	v := sc.capture.add(sc.b, outer)
+	sc.vals[name] = v
+	return v, nil
+}
+
+// body imports nodes in an order that defines before it uses.
+func (im *importer) body(sc *scope, list []*pb.NodeProto) error {
+	for _, p := range list {
+		for _, name := range p.Output {
+			if name != "" {
+				sc.b.Reserve(sc.nameOf(name))
+			}
+		}
+	}
+	for _, p := range sorted(list) {
+		if im.nodes++; im.nodes > im.lim.MaxNodes {
+			return im.fail("more than %d nodes, functions expanded", im.lim.MaxNodes)
+		}
+		if err := im.node(sc, p); err != nil {
+			return err
+		}
+		if err := sc.b.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// node imports one node and names its outputs.
+func (im *importer) node(sc *scope, p *pb.NodeProto) error {
+	origin := sc.prefix + nodeName(p)
+	outs, err := im.apply(sc, p, origin)
+	if err != nil {
+		return err
+	}
+	for i, name := range p.Output {
+		if name == "" {
+			continue
+		}
+		if sc.vals[name] != nil {
+			return im.fail("node %q (%s): value %q is defined twice", origin, p.OpType, name)
+		}
+		switch {
+		case outs == nil:
+			sc.vals[name] = poison
+		case i >= len(outs) || outs[i] == nil:
+			im.unsupported(opName(p), origin, "it has no output %d (%q)", i, name)
+			sc.vals[name] = poison
+		default:
+			sc.vals[name] = im.named(sc, outs[i], name)
+		}
+	}
+	return nil
+}
+
+// named gives a value the file's name for it. A value that has one already is taken under both, but where
+// the second is to be seen from outside it becomes a value of its own.
+func (im *importer) named(sc *scope, v *graph.Value, name string) *graph.Value {
+	if sc.named[v] || v.Def == nil && v.Data == nil {
+		if !sc.outputs[name] {
+			return v
+		}
+		v = sc.b.Add(ops.Identity{}, v)
+	}
+	sc.named[v] = true
+	sc.b.Rename(v, sc.nameOf(name))
+	return v
+}
+
+// apply makes the values of a node; nil where something about it, or before it, is unsupported.
+func (im *importer) apply(sc *scope, p *pb.NodeProto, origin string) ([]*graph.Value, error) {
+	n := &Node{Builder: sc.b, im: im, sc: sc, p: p, asked: map[string]bool{}, attrs: map[string]*pb.AttributeProto{}}
+	dead := false
+	for _, name := range p.Input {
+		var v *graph.Value
+		if name != "" {
+			var err error
+			if v, err = sc.lookup(name); err != nil {
+				return nil, im.fail("node %q (%s) reads %q: %w", origin, p.OpType, name, err)
+			}
+		}
+		dead = dead || v == poison
+		n.In = append(n.In, v)
+	}
+	for len(n.In) > 0 && n.In[len(n.In)-1] == nil {
+		n.In = n.In[:len(n.In)-1]
+	}
+	for i, name := range p.Output {
+		if name != "" {
+			n.NumOut = i + 1
+		}
+	}
+	if err := n.resolveAttrs(); err != nil {
+		return nil, im.fail("node %q (%s): %w", origin, p.OpType, err)
+	}
+	former := sc.b.SetOrigin(origin)
+	defer sc.b.SetOrigin(former)
+	return im.dispatch(n, origin, dead)
+}
+
+// resolveAttrs puts a function call's attributes where the function's body refers to them.
+func (n *Node) resolveAttrs() error {
+	for _, a := range n.p.Attribute {
+		if n.attrs[a.Name] != nil {
+			return fmt.Errorf("attribute %s is given twice", a.Name)
+		}
+		if a.RefAttrName != "" {
+			of := n.sc.attrs[a.RefAttrName]
+			if of == nil {
+				continue // the call leaves it out: the operator's own default holds
+			}
+			named := *of
+			named.Name = a.Name
+			a = &named
+		}
+		n.attrs[a.Name] = a
+	}
+	return nil
+}
+
+// dispatch finds what gives the node its meaning: an operator of the caller's, a row, or a function.
+func (im *importer) dispatch(n *Node, origin string, dead bool) ([]*graph.Value, error) {
+	d := domain(n.p.Domain)
+	opset, imported := n.sc.opsets[d]
+	n.Opset = opset
+	if c, ok := im.custom[opKey{d, n.p.OpType}]; ok {
+		if dead {
+			return nil, nil
+		}
+		return im.finish(n, origin, c.Import)
+	}
+	if d == microsoftDomain && opset == 0 || d == mlDomain && !imported {
+		opset = 1 // exporters leave these out
+	}
+	r, ok := im.rows.find(d, n.p.OpType, opset)
+	if f := im.functions[functionKey{d, n.p.OpType, n.p.Overload}]; f != nil && (!ok || d != "") {
+		return im.call(n, f, origin)
+	}
+	if !ok {
+		im.unsupported(opName(n.p), origin, "%s", im.whyNot(d, n.p.OpType, opset, r, imported))
+		return nil, nil
+	}
+	if dead {
+		return nil, nil
+	}
+	return im.finish(n, origin, r.imp)
+}
+
+// whyNot says why there is no row for an operator.
+func (im *importer) whyNot(d, name string, opset int, r row, imported bool) string {
+	list := im.rows[opKey{d, name}]
+	switch {
+	case len(list) > 0 && r.until > 0:
+		return fmt.Sprintf("removed after operator set %d, the model has %d", r.until, opset)
+	case len(list) > 0:
+		return fmt.Sprintf("new in operator set %d, the model has %d", list[0].since, opset)
+	case !imported && d != "":
+		return fmt.Sprintf("domain %q is not imported by the model", d)
+	}
+	return fmt.Sprintf("unknown operator (operator set %d)", opset)
+}
+
+// finish runs an import function and collects what it refuses.
+func (im *importer) finish(n *Node, origin string, imp func(*Node) []*graph.Value) ([]*graph.Value, error) {
+	outs := imp(n)
+	if n.refuse == "" {
+		if extra := n.unasked(); extra != nil {
+			n.Refuse("unknown attribute %s", joined(extra))
+		}
+	}
+	if n.refuse != "" {
+		im.unsupported(opName(n.p), origin, "%s (operator set %d)", n.refuse, n.Opset)
+		return nil, nil
+	}
+	if err := n.Err(); err != nil {
+		return nil, err
+	}
+	if outs == nil && n.NumOut > 0 {
+		return nil, im.fail("node %q (%s) gave no values", origin, n.p.OpType)
+	}
+	return outs, nil
+}
+
+// nodeName is the node's own name, or one made of its operator and first output.
+func nodeName(p *pb.NodeProto) string {
+	if p.Name != "" {
+		return p.Name
+	}
+	for _, o := range p.Output {
+		if o != "" {
+			return p.OpType + "_" + o
+		}
+	}
+	return p.OpType
+}
+
+// opName is the operator with its domain.
+func opName(p *pb.NodeProto) string {
+	name := p.OpType
+	if d := domain(p.Domain); d != "" {
+		name = d + "." + name
+	}
+	if p.Overload != "" {
+		name += ":" + p.Overload
+	}
+	return name
+}
+
+func joined(names []string) string {
+	s := ""
+	for i, n := range names {
+		if i > 0 {
+			s += ", "
+		}
+		s += n
+	}
+	return s
+}
+
+// call expands a function of the model's own in place.
+func (im *importer) call(n *Node, f *pb.FunctionProto, origin string) ([]*graph.Value, error) {
+	if im.depth++; im.depth > im.lim.MaxGraphDepth {
+		return nil, im.fail("node %q: functions call each other more than %d deep", origin, im.lim.MaxGraphDepth)
+	}
+	defer func() { im.depth-- }()
+	if len(n.In) > len(f.Input) {
+		return nil, im.fail("node %q: function %s takes %d inputs, got %d", origin, f.Name, len(f.Input), len(n.In))
+	}
+	sc := &scope{b: n.sc.b, vals: map[string]*graph.Value{}, opsets: maps.Clone(n.sc.opsets),
+		attrs: map[string]*pb.AttributeProto{}, prefix: origin + "/", results: map[string]string{}, named: n.sc.named}
+	for i, name := range f.Output {
+		if i < len(n.p.Output) && n.p.Output[i] != "" {
+			sc.results[name] = n.sc.nameOf(n.p.Output[i])
+		}
+	}
+	for _, o := range f.OpsetImport {
+		sc.opsets[domain(o.Domain)] = int(o.Version)
+	}
+	for _, a := range f.AttributeProto {
+		sc.attrs[a.Name] = a
+	}
+	maps.Copy(sc.attrs, n.attrs)
+	for i, name := range f.Input {
+		sc.vals[name] = n.Input(i)
+	}
+	nodes := dropOmitted(f, n)
+	if err := im.body(sc, nodes); err != nil {
+		return nil, err
+	}
+	outs := make([]*graph.Value, len(f.Output))
+	for i, name := range f.Output {
+		v, err := sc.lookup(name)
+		if err != nil {
+			return nil, im.fail("node %q: output %q of function %s: %w", origin, name, f.Name, err)
+		}
+		if v == poison {
+			return nil, nil
+		}
+		outs[i] = v
+	}
+	return outs, nil
+}
+
+// dropOmitted is the function's nodes with the inputs that the call omits left out of theirs.
+func dropOmitted(f *pb.FunctionProto, n *Node) []*pb.NodeProto {
+	omitted := map[string]bool{}
+	for i, name := range f.Input {
+		if n.Input(i) == nil {
+			omitted[name] = true
+		}
+	}
+	if len(omitted) == 0 {
+		return f.Node
+	}
+	out := make([]*pb.NodeProto, len(f.Node))
+	for i, p := range f.Node {
+		c := *p
+		c.Input = append([]string{}, p.Input...)
+		for j, name := range c.Input {
+			if omitted[name] {
+				c.Input[j] = ""
+			}
+		}
+		out[i] = &c
+	}
+	return out
+}

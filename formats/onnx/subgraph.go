@@ -5,6 +5,7 @@ import (
 
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -126,7 +127,7 @@ func importIf(n *Node) []*graph.Value {
 	}
 	align(then, c1, 0, order)
 	align(els, c2, 0, order)
-	return n.AddN(newIf(then, els), append([]*graph.Value{n.Input(0)}, order...)...)
+	return n.AddN(ops.If{Then: then, Else: els}, append([]*graph.Value{n.Input(0)}, order...)...)
 }
 
 // carried imports a body whose first inputs are fed back from its outputs: where a shape changes from one
@@ -212,7 +213,7 @@ func importLoop(n *Node) []*graph.Value {
 	if count > 0 {
 		in = append(in, n.In[2:]...)
 	}
-	return n.AddN(newLoop(g, count), append(in, c.outer...)...)
+	return n.AddN(ops.Loop{Body: g, NumCarried: count}, append(in, c.outer...)...)
 }
 
 // importScan reads Scan from version 9 on.
@@ -223,8 +224,9 @@ func importScan(n *Node) []*graph.Value {
 		n.Refuse("num_scan_inputs is %d of %d inputs", scans, len(n.In))
 		return nil
 	}
-	op := scanAttrs{states: states, scans: scans, inAxes: n.Ints("scan_input_axes"), inDirs: n.Ints("scan_input_directions"),
-		outAxes: n.Ints("scan_output_axes"), outDirs: n.Ints("scan_output_directions")}
+	op := ops.Scan{NumStates: states, NumScanInputs: scans,
+		ScanInputAxes: n.Ints("scan_input_axes"), ScanInputDirections: n.Ints("scan_input_directions"),
+		ScanOutputAxes: n.Ints("scan_output_axes"), ScanOutputDirections: n.Ints("scan_output_directions")}
 	formals, err := scanFormals(n.In, op)
 	if err != nil {
 		n.Refuse("%v", err)
@@ -234,29 +236,21 @@ func importScan(n *Node) []*graph.Value {
 	if g == nil {
 		return nil
 	}
-	return n.AddN(newScan(g, op), append(append([]*graph.Value{}, n.In...), c.outer...)...)
-}
-
-type scanAttrs struct {
-	states, scans                    int
-	inAxes, inDirs, outAxes, outDirs []int
+	op.Body = g
+	return n.AddN(op, append(append([]*graph.Value{}, n.In...), c.outer...)...)
 }
 
 // scanFormals is the types of a body's inputs: the states', and the scanned inputs' without their axis.
-func scanFormals(in []*graph.Value, op scanAttrs) ([]graph.Type, error) {
+func scanFormals(in []*graph.Value, op ops.Scan) ([]graph.Type, error) {
 	var formals []graph.Type
 	for i, v := range in {
 		if v == nil {
 			return nil, fmt.Errorf("input %d is omitted", i)
 		}
 		t := v.Type.WithoutValue()
-		if i >= op.states {
-			axis := 0
-			if j := i - op.states; j < len(op.inAxes) {
-				axis = op.inAxes[j]
-			}
+		if i >= op.NumStates {
 			var err error
-			if t, err = dropAxis(t, axis); err != nil {
+			if t, err = dropAxis(t, op.At(op.ScanInputAxes, i-op.NumStates)); err != nil {
 				return nil, fmt.Errorf("input %d: %w", i, err)
 			}
 		}
@@ -299,7 +293,7 @@ func importSequenceMap(n *Node) []*graph.Value {
 	if g == nil {
 		return nil
 	}
-	return n.AddN(newSequenceMap(g, len(n.In)), append(append([]*graph.Value{}, n.In...), c.outer...)...)
+	return n.AddN(ops.SequenceMap{Body: g, NumInputs: len(n.In)}, append(append([]*graph.Value{}, n.In...), c.outer...)...)
 }
 
 // sorted is nodes in an order that defines before it uses: the file's own, where that does.

@@ -1,0 +1,175 @@
+package onnx
+
+import (
+	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/ops"
+	"github.com/nnrt/nnrt/tensor"
+)
+
+// shapeRows is operators that move elements without changing them, and those that make tensors.
+func shapeRows() []row {
+	return []row{
+		{name: "Concat", since: 1, imp: importConcat(1)},
+		{name: "Concat", since: 4, op: ops.Concat{}, imp: importConcat(0)},
+		{name: "Constant", since: 1, imp: importConstant},
+		auto("ConstantOfShape", 9, ops.ConstantOfShape{}),
+		auto("Expand", 8, ops.Expand{}),
+		auto("EyeLike", 9, ops.EyeLike{}),
+		auto("Flatten", 1, ops.Flatten{Axis: 1}),
+		auto("OneHot", 9, ops.OneHot{Axis: -1}),
+		{name: "Pad", since: 1, imp: importPad1("paddings")},
+		{name: "Pad", since: 2, imp: importPad1("pads")},
+		auto("Pad", 11, ops.Pad{Mode: "constant"}),
+		auto("Range", 11, ops.Range{}),
+		{name: "Reshape", since: 1, imp: func(n *Node) []*graph.Value {
+			shape := n.Ints("shape")
+			if shape == nil {
+				n.Refuse("it has no shape")
+				return nil
+			}
+			return one(n.Add(ops.Reshape{}, n.Input(0), n.ints(shape...)))
+		}},
+		auto("Reshape", 5, ops.Reshape{}),
+		auto("ReverseSequence", 10, ops.ReverseSequence{BatchAxis: 1}),
+		auto("Shape", 1, ops.Shape{}),
+		auto("Size", 1, ops.Size{}),
+		{name: "Squeeze", since: 1, op: ops.Squeeze{}, exp: axesAsAttribute, imp: axesAttribute(ops.Squeeze{})},
+		auto("Squeeze", 13, ops.Squeeze{}),
+		{name: "Tile", since: 1, imp: importTile1},
+		auto("Tile", 6, ops.Tile{}),
+		auto("Transpose", 1, ops.Transpose{}),
+		auto("Trilu", 14, ops.Trilu{Upper: true}),
+		{name: "Unsqueeze", since: 1, op: ops.Unsqueeze{}, exp: axesAsAttribute, imp: axesAttribute(ops.Unsqueeze{})},
+		auto("Unsqueeze", 13, ops.Unsqueeze{}),
+	}
+}
+
+// axesAttribute reads axes that are an attribute where op takes them as its second input.
+func axesAttribute(op graph.Op) func(n *Node) []*graph.Value {
+	return func(n *Node) []*graph.Value {
+		return one(n.Add(op, trimmed(n.Input(0), n.optInts(n.Ints("axes")))...))
+	}
+}
+
+// importConcat reads Concat; of a scalar among its inputs it makes a vector, as old exporters expect.
+func importConcat(def int) func(n *Node) []*graph.Value {
+	return func(n *Node) []*graph.Value {
+		if def == 0 && !n.Has("axis") {
+			n.Refuse("it has no axis")
+			return nil
+		}
+		in := make([]*graph.Value, len(n.In))
+		for i, v := range n.In {
+			if in[i] = v; rank(v) == 0 {
+				in[i] = n.Add(ops.Unsqueeze{}, v, n.ints(0))
+			}
+		}
+		return one(n.Add(ops.Concat{Axis: n.Int("axis", def)}, in...))
+	}
+}
+
+// importPad1 reads pads that are an attribute.
+func importPad1(name string) func(n *Node) []*graph.Value {
+	return func(n *Node) []*graph.Value {
+		pads := n.Ints(name)
+		if pads == nil {
+			n.Refuse("it has no %s", name)
+			return nil
+		}
+		op := ops.Pad{Mode: n.String("mode", "constant")}
+		return one(n.Add(op, n.Input(0), n.ints(pads...), n.scalar(n.Float("value", 0), n.Input(0))))
+	}
+}
+
+// importTile1 reads the first Tile: so many copies along one axis.
+func importTile1(n *Node) []*graph.Value {
+	tiles, ok1 := n.constInts(1)
+	axis, ok2 := n.constInts(2)
+	r := rank(n.Input(0))
+	if !ok1 || !ok2 || len(tiles) != 1 || len(axis) != 1 || r < 0 || axis[0] < -r || axis[0] >= r {
+		n.Refuse("tiles and axis are to be constants, and the rank known")
+		return nil
+	}
+	repeats := make([]int, r)
+	for i := range repeats {
+		repeats[i] = 1
+	}
+	repeats[(axis[0]+r)%r] = tiles[0]
+	return one(n.Add(ops.Tile{}, n.Input(0), n.ints(repeats...)))
+}
+
+// gatherRows is operators that pick elements by index.
+func gatherRows() []row {
+	return []row{
+		auto("Compress", 9, ops.Compress{}),
+		auto("Gather", 1, ops.Gather{}),
+		auto("GatherElements", 11, ops.GatherElements{}),
+		auto("GatherND", 11, ops.GatherND{}),
+		auto("NonMaxSuppression", 10, ops.NonMaxSuppression{}),
+		auto("NonZero", 9, ops.NonZero{}),
+		{name: "Scatter", since: 9, until: 10, imp: importScatter},
+		{name: "Scatter", since: 11, imp: importScatter},
+		auto("ScatterElements", 11, ops.ScatterElements{Reduction: "none"}),
+		auto("ScatterND", 11, ops.ScatterND{Reduction: "none"}),
+		{name: "TopK", since: 1, imp: importTopK1},
+		auto("TopK", 10, ops.TopK{Axis: -1, Largest: true, Sorted: true}),
+		auto("Unique", 11, ops.Unique{Sorted: true}),
+	}
+}
+
+func importScatter(n *Node) []*graph.Value {
+	return n.AddN(ops.ScatterElements{Axis: n.Int("axis", 0), Reduction: "none"}, n.In...)
+}
+
+func importTopK1(n *Node) []*graph.Value {
+	if !n.Has("k") {
+		n.Refuse("it has no k")
+		return nil
+	}
+	return n.AddN(ops.TopK{Axis: n.Int("axis", -1), Largest: true, Sorted: true}, n.Input(0), n.ints(n.Int("k", 0)))
+}
+
+// sliceRows is cutting.
+func sliceRows() []row {
+	return []row{
+		{name: "Slice", since: 1, imp: importSlice1},
+		auto("Slice", 10, ops.Slice{}),
+		{name: "Split", since: 1, op: ops.Split{}, imp: importSplit1, exp: exportSplit1},
+		{name: "Split", since: 13, op: ops.Split{}, imp: importSplit13, exp: exportSplit13},
+		autoWith("Split", 18, ops.Split{}, func(n *Node, op *ops.Split) {
+			if op.NumOutputs == 0 {
+				op.NumOutputs = n.NumOut
+			}
+		}),
+	}
+}
+
+func importSlice1(n *Node) []*graph.Value {
+	starts, ends := n.Ints("starts"), n.Ints("ends")
+	if starts == nil || ends == nil {
+		n.Refuse("it has no starts or no ends")
+		return nil
+	}
+	in := trimmed(n.Input(0), n.ints(starts...), n.ints(ends...), n.optInts(n.Ints("axes")))
+	return one(n.Add(ops.Slice{}, in...))
+}
+
+// importSplit1 reads sizes that are an attribute; version 1 also allowed them as an input.
+func importSplit1(n *Node) []*graph.Value {
+	sizes := n.optInts(n.Ints("split"))
+	if sizes == nil {
+		sizes = n.Input(1)
+	}
+	return n.AddN(ops.Split{Axis: n.Int("axis", 0), NumOutputs: n.NumOut}, trimmed(n.Input(0), sizes)...)
+}
+
+func importSplit13(n *Node) []*graph.Value {
+	return n.AddN(ops.Split{Axis: n.Int("axis", 0), NumOutputs: n.NumOut}, n.In...)
+}
+
+// randomRows is random numbers.
+func randomRows() []row {
+	return []row{}
+}
+
+var _ = tensor.Float32

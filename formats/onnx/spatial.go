@@ -1,0 +1,150 @@
+package onnx
+
+import (
+	"slices"
+
+	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/ops"
+	"github.com/nnrt/nnrt/tensor"
+)
+
+// convRows is convolutions.
+func convRows() []row {
+	return []row{
+		auto("Col2Im", 18, ops.Col2Im{}),
+		auto("Conv", 1, ops.Conv{Group: 1}),
+		auto("ConvTranspose", 1, ops.ConvTranspose{Group: 1}),
+		auto("DeformConv", 19, ops.DeformConv{Group: 1, OffsetGroup: 1}),
+	}
+}
+
+// poolRows is pooling and regions.
+func poolRows() []row {
+	return []row{
+		auto("AveragePool", 1, ops.AveragePool{}),
+		auto("GlobalAveragePool", 1, ops.GlobalAveragePool{}),
+		{name: "GlobalLpPool", since: 1, imp: func(n *Node) []*graph.Value {
+			return n.AddN(ops.GlobalLpPool{P: n.floatP()}, n.In...)
+		}},
+		auto("GlobalLpPool", 2, ops.GlobalLpPool{P: 2}),
+		auto("GlobalMaxPool", 1, ops.GlobalMaxPool{}),
+		{name: "LpPool", since: 1, imp: func(n *Node) []*graph.Value {
+			p := n.floatP()
+			delete(n.attrs, "p")
+			op, _ := fill(n, ops.LpPool{}).(ops.LpPool)
+			op.P = p
+			return n.AddN(op, n.In...)
+		}},
+		auto("LpPool", 2, ops.LpPool{P: 2}),
+		autoWith("MaxPool", 1, ops.MaxPool{}, func(n *Node, op *ops.MaxPool) { op.Indices = n.NumOut > 1 }),
+		auto("MaxRoiPool", 1, ops.MaxRoiPool{SpatialScale: 1}),
+		auto("MaxUnpool", 9, ops.MaxUnpool{}),
+		autoWith("RoiAlign", 10, ops.RoiAlign{Mode: "avg", OutputHeight: 1, OutputWidth: 1, SpatialScale: 1},
+			func(n *Node, op *ops.RoiAlign) { op.CoordinateTransformationMode = "output_half_pixel" }),
+		auto("RoiAlign", 16, ops.RoiAlign{Mode: "avg", OutputHeight: 1, OutputWidth: 1, SpatialScale: 1,
+			CoordinateTransformationMode: "half_pixel"}),
+	}
+}
+
+// floatP is the exponent of the first pools, which was a float.
+func (n *Node) floatP() int {
+	p := n.Float("p", 2)
+	if p != float64(int(p)) || p < 1 {
+		n.Refuse("p is %v, not a positive integer", p)
+	}
+	return int(p)
+}
+
+// resizeRows is resampling.
+func resizeRows() []row {
+	full := ops.Resize{Mode: "nearest", CoordinateTransformationMode: "half_pixel", NearestMode: "round_prefer_floor",
+		KeepAspectRatioPolicy: "stretch", CubicCoeffA: -0.75}
+	old := full
+	old.CoordinateTransformationMode, old.NearestMode = "asymmetric", "floor"
+	return []row{
+		auto("AffineGrid", 20, ops.AffineGrid{}),
+		auto("CenterCropPad", 18, ops.CenterCropPad{}),
+		auto("DepthToSpace", 1, ops.DepthToSpace{Mode: "DCR"}),
+		{name: "GridSample", since: 16, imp: func(n *Node) []*graph.Value {
+			op := ops.GridSample{Mode: "linear", PaddingMode: n.String("padding_mode", "zeros"), AlignCorners: n.Bool("align_corners", false)}
+			switch mode := n.String("mode", "bilinear"); mode {
+			case "bilinear":
+			case "bicubic":
+				op.Mode = "cubic"
+			case "nearest":
+				op.Mode = mode
+			default:
+				n.Refuse("mode is %q", mode)
+			}
+			return n.AddN(op, n.In...)
+		}},
+		auto("GridSample", 20, ops.GridSample{Mode: "linear", PaddingMode: "zeros"}),
+		autoWith("Resize", 10, old, func(n *Node, op *ops.Resize) {
+			op.Mode = resizeMode(op.Mode)
+			n.In = []*graph.Value{n.Input(0), nil, n.Input(1)}
+		}).steering(1),
+		autoWith("Resize", 11, full, func(n *Node, op *ops.Resize) {
+			for i := 1; i < len(n.In); i++ {
+				if isEmpty(n.In[i]) {
+					n.In[i] = nil
+				}
+			}
+		}).steering(1, 2),
+		{name: "Upsample", since: 1, until: 6, imp: func(n *Node) []*graph.Value {
+			h, w := n.Float("height_scale", 1), n.Float("width_scale", 1)
+			return n.upsample(old, n.Const("scales", tensor.Of([]float32{1, 1, float32(h), float32(w)})))
+		}},
+		{name: "Upsample", since: 7, until: 8, imp: func(n *Node) []*graph.Value {
+			var scales []float32
+			for _, s := range n.Floats("scales") {
+				scales = append(scales, float32(s))
+			}
+			return n.upsample(old, n.Const("scales", tensor.Of(scales, len(scales))))
+		}},
+		row{name: "Upsample", since: 9, imp: func(n *Node) []*graph.Value {
+			return n.upsample(old, n.Input(1))
+		}}.steering(1),
+		auto("SpaceToDepth", 1, ops.SpaceToDepth{Mode: "DCR"}),
+		auto("TensorScatter", 24, ops.TensorScatter{Axis: -2, Mode: "linear"}),
+	}
+}
+
+// upsample is Upsample as a Resize.
+func (n *Node) upsample(op ops.Resize, scales *graph.Value) []*graph.Value {
+	op.Mode = resizeMode(n.String("mode", "nearest"))
+	return one(n.Add(op, n.Input(0), nil, scales))
+}
+
+// resizeMode spells the modes of Upsample as Resize does.
+func resizeMode(mode string) string {
+	if mode == "bilinear" || mode == "trilinear" {
+		return "linear"
+	}
+	return mode
+}
+
+// isEmpty reports whether a value is a vector of no elements: how version 11 of Resize omits an input.
+func isEmpty(v *graph.Value) bool {
+	if v == nil || rank(v) != 1 {
+		return false
+	}
+	d, ok := v.Type.Dims[0].Const()
+	return ok && d == 0
+}
+
+// signalRows is transforms, windows and pictures.
+func signalRows() []row {
+	return slices.Concat([]row{
+		{name: "DFT", since: 17, imp: func(n *Node) []*graph.Value {
+			axis := n.Const("axis", tensor.Scalar(int64(n.Int("axis", 1))))
+			return one(n.Add(fill(n, ops.DFT{}), n.Input(0), n.Input(1), axis))
+		}},
+		auto("DFT", 20, ops.DFT{}),
+		auto("STFT", 17, ops.STFT{Onesided: true}),
+		auto("BlackmanWindow", 17, ops.BlackmanWindow{Periodic: true}),
+		auto("HammingWindow", 17, ops.HammingWindow{Periodic: true}),
+		auto("HannWindow", 17, ops.HannWindow{Periodic: true}),
+		auto("ImageDecoder", 20, ops.ImageDecoder{PixelFormat: "RGB"}),
+		auto("MelWeightMatrix", 17, ops.MelWeightMatrix{}),
+	})
+}

@@ -8,7 +8,6 @@ import (
 	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
 	"github.com/nnrt/nnrt/graph"
-	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -367,7 +366,7 @@ func (im *importer) named(sc *scope, v *graph.Value, name string) *graph.Value {
 		if !sc.outputs[name] {
 			return v
 		}
-		v = sc.b.Add(ops.Identity{}, v)
+		v = sc.b.Add(identity, v)
 	}
 	sc.named[v] = true
 	sc.b.Rename(v, sc.nameOf(name))

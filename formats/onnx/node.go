@@ -5,6 +5,7 @@ import (
 
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -240,3 +241,23 @@ func (n *Node) constInts(i int) ([]int, bool) {
 
 // one is the imp of a row that makes one value.
 func one(v *graph.Value) []*graph.Value { return []*graph.Value{v} }
+
+// trimmed is inputs without the omitted ones at the end.
+func trimmed(in ...*graph.Value) []*graph.Value {
+	for len(in) > 0 && in[len(in)-1] == nil {
+		in = in[:len(in)-1]
+	}
+	return in
+}
+
+// trailingOnes appends count dimensions of 1 to a value of known rank.
+func (n *Node) trailingOnes(v *graph.Value, count int) *graph.Value {
+	if count <= 0 {
+		return v
+	}
+	axes := make([]int, count)
+	for i := range axes {
+		axes[i] = rank(v) + i
+	}
+	return n.Add(ops.Unsqueeze{}, v, n.ints(axes...))
+}

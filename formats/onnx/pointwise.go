@@ -1,3 +1,5 @@
+//go:build opsa
+
 package onnx
 
 import (
@@ -6,7 +8,6 @@ import (
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/ops"
-	"github.com/nnrt/nnrt/tensor"
 )
 
 // pointwiseRows is the operators of one operand: activations, functions, casts.
@@ -96,14 +97,6 @@ func importClip1(n *Node) []*graph.Value {
 	return one(n.Add(ops.Clip{}, trimmed(x, lo, hi)...))
 }
 
-// trimmed is inputs without the omitted ones at the end.
-func trimmed(in ...*graph.Value) []*graph.Value {
-	for len(in) > 0 && in[len(in)-1] == nil {
-		in = in[:len(in)-1]
-	}
-	return in
-}
-
 // importPRelu1 reads a slope that is one number or one for each channel.
 func importPRelu1(n *Node) []*graph.Value {
 	x, slope := n.Input(0), n.Input(1)
@@ -114,18 +107,6 @@ func importPRelu1(n *Node) []*graph.Value {
 		return n.AddN(ops.PRelu{}, x, slope)
 	}
 	return n.AddN(ops.PRelu{}, x, n.trailingOnes(slope, rank(x)-2))
-}
-
-// trailingOnes appends count dimensions of 1 to a value of known rank.
-func (n *Node) trailingOnes(v *graph.Value, count int) *graph.Value {
-	if count <= 0 {
-		return v
-	}
-	axes := make([]int, count)
-	for i := range axes {
-		axes[i] = rank(v) + i
-	}
-	return n.Add(ops.Unsqueeze{}, v, n.ints(axes...))
 }
 
 // importCast1 reads a type that is spelled out.
@@ -142,52 +123,4 @@ func importCast1(n *Node) []*graph.Value {
 	}
 	n.Refuse("to is %q, which is no element type", name)
 	return nil
-}
-
-// importConstant reads a constant in any of its spellings.
-func importConstant(n *Node) []*graph.Value {
-	t := n.Tensor("value")
-	set := func(v *tensor.Tensor) {
-		if v != nil {
-			t = v
-		}
-	}
-	if n.Has("value_int") {
-		set(tensor.Scalar(int64(n.Int("value_int", 0))))
-	}
-	if n.Has("value_float") {
-		set(tensor.Scalar(float32(n.Float("value_float", 0))))
-	}
-	if vs := n.Ints("value_ints"); vs != nil {
-		set(n.ints(vs...).Data)
-	}
-	if vs := n.Floats("value_floats"); vs != nil {
-		fs := make([]float32, len(vs))
-		for i, v := range vs {
-			fs[i] = float32(v)
-		}
-		set(tensor.Of(fs))
-	}
-	if n.Has("value_string") {
-		s, err := tensor.FromStrings([]string{n.String("value_string", "")})
-		n.Fail(err)
-		set(s)
-	}
-	if vs := n.Strings("value_strings"); vs != nil {
-		s, err := tensor.FromStrings(vs, len(vs))
-		n.Fail(err)
-		set(s)
-	}
-	if a := n.attr("sparse_value", pb.AttrSparseTensor); a != nil {
-		s, err := n.im.sparse(a.SparseTensor)
-		if err != nil {
-			n.Refuse("sparse_value: %v", err)
-		}
-		set(s)
-	}
-	if t == nil {
-		n.Refuse("it has no value")
-		return nil
-	}
-	return one(n.Const(n.p.Output[0], t))
 }

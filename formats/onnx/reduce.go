@@ -1,3 +1,5 @@
+//go:build opsa
+
 package onnx
 
 import (

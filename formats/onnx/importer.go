@@ -8,6 +8,7 @@ import (
 	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -19,11 +20,10 @@ type importer struct {
 	newest    map[string]int
 	custom    map[opKey]CustomOp
 	functions map[functionKey]*pb.FunctionProto
-	external  *externalData
+	source    *pb.Source
 	bad       []formats.Unsupported
 	nodes     int // imported so far, functions expanded
 	depth     int // subgraphs and function calls
-	keep      any // owner of the file's bytes
 }
 
 type functionKey struct{ domain, name, overload string }
@@ -366,7 +366,7 @@ func (im *importer) named(sc *scope, v *graph.Value, name string) *graph.Value {
 		if !sc.outputs[name] {
 			return v
 		}
-		v = sc.b.Add(identity, v)
+		v = sc.b.Add(ops.Identity{}, v)
 	}
 	sc.named[v] = true
 	sc.b.Rename(v, sc.nameOf(name))
@@ -468,7 +468,11 @@ func (im *importer) whyNot(d, name string, opset int, r row, imported bool) stri
 
 // finish runs an import function and collects what it refuses.
 func (im *importer) finish(n *Node, origin string, imp func(*Node) []*graph.Value) ([]*graph.Value, error) {
+	bad := len(im.bad)
 	outs := imp(n)
+	if outs == nil && len(im.bad) > bad && n.Err() == nil {
+		return nil, nil
+	}
 	if n.refuse == "" {
 		if extra := n.unasked(); extra != nil {
 			n.Refuse("unknown attribute %s", joined(extra))

@@ -12,11 +12,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 
 	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/mmap"
 )
 
 // Opset is the newest version of the default operator set that is read, and the default of Write.
@@ -57,12 +59,12 @@ func Read(r io.ReaderAt, size int64, opts Options) (*graph.Graph, error) {
 
 // ReadBytes reads a model. Its tensors alias b, which must not change afterwards.
 func ReadBytes(b []byte, opts Options) (*graph.Graph, error) {
-	return read(b, opts, nil, nil)
+	return read(b, opts, pb.Source{})
 }
 
 // ReadFile reads a model from a file, which is mapped, not copied; tensors in files beside it are found.
 func ReadFile(path string, opts Options) (*graph.Graph, error) {
-	data, keep, err := mapFile(path)
+	f, err := mmap.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +73,7 @@ func ReadFile(path string, opts Options) (*graph.Graph, error) {
 		return nil, err
 	}
 	defer root.Close()
-	g, err := read(data, opts, &externalData{root: root}, keep)
+	g, err := read(f.Bytes(), opts, pb.Source{Keep: f, External: pb.NewExternal(root)})
 	return g, inFile(path, err)
 }
 
@@ -81,11 +83,11 @@ func ReadFS(fsys fs.FS, name string, opts Options) (*graph.Graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := fs.Sub(fsys, pathDir(name))
+	dir, err := fs.Sub(fsys, path.Dir(name))
 	if err != nil {
 		return nil, err
 	}
-	g, err := read(b, opts, &externalData{fs: dir}, nil)
+	g, err := read(b, opts, pb.Source{External: pb.NewExternalFS(dir)})
 	return g, inFile(name, err)
 }
 
@@ -97,10 +99,10 @@ func inFile(name string, err error) error {
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-func read(b []byte, opts Options, ext *externalData, keep any) (g *graph.Graph, err error) {
+func read(b []byte, opts Options, source pb.Source) (*graph.Graph, error) {
 	lim := opts.Limits.WithDefaults(int64(len(b)))
 	m := &pb.ModelProto{}
-	err = pb.Unmarshal(b, m, pb.Limits{MaxAlloc: lim.MaxAlloc, MaxDepth: lim.MaxDepth, MaxString: lim.MaxString,
+	err := pb.Unmarshal(b, m, pb.Limits{MaxAlloc: lim.MaxAlloc, MaxDepth: lim.MaxDepth, MaxString: lim.MaxString,
 		MaxNodes: lim.MaxNodes, MaxGraphDepth: lim.MaxGraphDepth})
 	if err != nil {
 		fe := &formats.FormatError{Format: formats.ONNX, Offset: -1, Msg: err.Error(), Err: err}
@@ -109,10 +111,11 @@ func read(b []byte, opts Options, ext *externalData, keep any) (g *graph.Graph, 
 		}
 		return nil, fe
 	}
-	if ext == nil || opts.NoExternal {
-		ext = &externalData{}
+	if opts.NoExternal {
+		source.External = nil
 	}
-	im := &importer{opts: opts, lim: lim, rows: newRowTable(rows()), newest: newest(), external: ext, keep: keep,
+	source.MaxDense = lim.MaxAlloc
+	im := &importer{opts: opts, lim: lim, rows: newRowTable(rows()), newest: newest(), source: &source,
 		custom: map[opKey]CustomOp{}, functions: map[functionKey]*pb.FunctionProto{}}
 	for _, c := range opts.Ops {
 		im.custom[opKey{domain(c.Domain), c.Name}] = c

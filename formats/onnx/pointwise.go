@@ -1,5 +1,3 @@
-//go:build opsa
-
 package onnx
 
 import (

@@ -158,8 +158,9 @@ func swapLast(b *graph.Builder, v *graph.Value) *graph.Value {
 // Gemm is Alpha*A*B + Beta*C on matrices, A and B transposed first where TransA and TransB say so; C may
 // be omitted, and broadcasts to the result.
 type Gemm struct {
-	Alpha, Beta    float64
-	TransA, TransB bool
+	Alpha, Beta float64
+	TransA      bool `onnx:"transA"`
+	TransB      bool `onnx:"transB"`
 }
 
 // Name implements graph.Op.

@@ -47,7 +47,7 @@ type MaxPool struct {
 	CeilMode     bool // round the number of windows up
 	StorageOrder int  // of Indices: 0 row major, 1 column major in the spatial dimensions
 	Format       Format
-	Indices      bool // has the second output
+	Indices      bool `onnx:"-"` // has the second output
 }
 
 // Name implements graph.Op.

@@ -37,7 +37,7 @@ var quantOps = []Info{
 type QuantizeLinear struct {
 	Axis      int
 	BlockSize int
-	DType     tensor.DType // output_dtype
+	DType     tensor.DType `onnx:"output_dtype"`
 	Precision tensor.DType // type that the division rounds to; Invalid: the scale's
 	Saturate  bool         // for 8-bit floats
 }
@@ -111,7 +111,7 @@ func checkScale(in []graph.Type, axis, block int) error {
 type DequantizeLinear struct {
 	Axis      int
 	BlockSize int
-	DType     tensor.DType // output_dtype
+	DType     tensor.DType `onnx:"output_dtype"`
 }
 
 // Name implements graph.Op.

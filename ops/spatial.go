@@ -159,7 +159,7 @@ func (a AffineGrid) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need
 // DepthToSpace moves channels into blocks of BlockSize by BlockSize: the block's place is the major part of
 // the channel (DCR), or the minor part (CRD).
 type DepthToSpace struct {
-	BlockSize int    // attribute blocksize
+	BlockSize int    `onnx:"blocksize"`
 	Mode      string // DCR (also "") or CRD
 	Format    Format
 }
@@ -198,7 +198,7 @@ func (d DepthToSpace) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, ne
 
 // SpaceToDepth moves blocks of BlockSize by BlockSize into channels.
 type SpaceToDepth struct {
-	BlockSize int    // attribute blocksize
+	BlockSize int    `onnx:"blocksize"`
 	Mode      string // DCR (also ""), which is ONNX's; or CRD
 	Format    Format
 }

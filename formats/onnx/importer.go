@@ -468,6 +468,9 @@ func (im *importer) whyNot(d, name string, opset int, r row, imported bool) stri
 
 // finish runs an import function and collects what it refuses.
 func (im *importer) finish(n *Node, origin string, imp func(*Node) []*graph.Value) ([]*graph.Value, error) {
+	if n.Opset < 6 {
+		n.Ignore("consumed_inputs") // a hint about memory
+	}
 	bad := len(im.bad)
 	outs := imp(n)
 	if outs == nil && len(im.bad) > bad && n.Err() == nil {

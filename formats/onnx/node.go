@@ -157,7 +157,7 @@ func (n *Node) Tensor(name string) *tensor.Tensor {
 // DType is an integer attribute that names an element type, or def.
 func (n *Node) DType(name string, def tensor.DType) tensor.DType {
 	a := n.attr(name, pb.AttrInt)
-	if a == nil {
+	if a == nil || a.I == 0 {
 		return def
 	}
 	dt, err := dtypeOf(pb.DataType(a.I))

@@ -3,7 +3,6 @@ package onnx
 import (
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/ops"
-	"github.com/nnrt/nnrt/tensor"
 )
 
 // shapeRows is operators that move elements without changing them, and those that make tensors.
@@ -166,10 +165,3 @@ func importSplit1(n *Node) []*graph.Value {
 func importSplit13(n *Node) []*graph.Value {
 	return n.AddN(ops.Split{Axis: n.Int("axis", 0), NumOutputs: n.NumOut}, n.In...)
 }
-
-// randomRows is random numbers.
-func randomRows() []row {
-	return []row{}
-}
-
-var _ = tensor.Float32

@@ -3,6 +3,7 @@ package hdf5
 import (
 	"bufio"
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -19,7 +20,8 @@ type DumpOptions struct {
 
 // Dump prints a file's contents in the language of h5dump: types, spaces and
 // values of all datasets and attributes. Text is printed as UTF-8, with control
-// characters in octal.
+// characters in octal. A value that this package does not read is replaced by
+// the reason.
 func Dump(w io.Writer, f *File, opts DumpOptions) error {
 	d := &dumper{w: bufio.NewWriter(w), f: f, opts: opts, seen: map[uint64]string{}}
 	var o Object = f.Root()
@@ -77,6 +79,9 @@ func (d *dumper) object(name string, o Object, ind, depth int) error {
 		return d.namedType(name, t, ind)
 	}
 	d.printf(ind, "%s \"%s\" {", kind, printable(name))
+	if c := o.Comment(); c != "" {
+		d.printf(ind, "COMMENT \"%s\"", printable(c))
+	}
 	var err error
 	switch o := o.(type) {
 	case *Group:
@@ -177,10 +182,14 @@ func (d *dumper) value(v *value, ind int, values bool) error {
 	d.printf(ind, "DATA {")
 	if !v.space.Null {
 		p := &elementPrinter{d: d, v: v, ind: ind, h: v.f.heapReader()}
-		if err := v.each(p.block); err != nil {
+		err := v.each(p.block)
+		p.end()
+		var no *UnsupportedError
+		if errors.As(err, &no) {
+			d.printf(ind, "unsupported: %s", printable(no.What))
+		} else if err != nil {
 			return inObject(err, v.path)
 		}
-		p.end()
 	}
 	d.printf(ind, "}")
 	return nil

@@ -87,7 +87,10 @@ func numberType(t *Datatype) string {
 	case t.Class == ClassInteger && whole:
 		return fmt.Sprintf("H5T_STD_U%d%s", bits, order)
 	}
-	long := [...]string{"little-endian", "big-endian", "VAX"}[t.Order]
+	long := [...]string{" little-endian", " big-endian", " VAX"}[t.Order]
+	if t.Size == 1 {
+		long = ""
+	}
 	kind := "integer"
 	switch {
 	case t.Class == ClassFloat:
@@ -97,7 +100,7 @@ func numberType(t *Datatype) string {
 	case !t.Signed:
 		kind = "unsigned integer"
 	}
-	return fmt.Sprintf("%d-bit %s %s %d-bit precision", bits, long, kind, t.Precision)
+	return fmt.Sprintf("%d-bit%s %s %d-bit precision", bits, long, kind, t.Precision)
 }
 
 func stringText(b *strings.Builder, t *Datatype, ind int) {

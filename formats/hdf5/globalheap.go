@@ -63,7 +63,8 @@ func (r *heapReader) collection(addr uint64) (*heapCollection, error) {
 }
 
 func (f *File) readCollection(addr uint64, m *meter) (*heapCollection, error) {
-	head := uint64(8 + f.super.lens)
+	// Headers are padded to a multiple of 8 bytes, whatever the size of lengths.
+	head := uint64(8+f.super.lens+7) &^ 7
 	c, err := f.block(addr, head, m, "global heap")
 	if err != nil {
 		return nil, err
@@ -83,10 +84,11 @@ func (f *File) readCollection(addr uint64, m *meter) (*heapCollection, error) {
 	}
 	c.skip(int(head))
 	col := &heapCollection{size: int64(size), objects: map[int][]byte{}}
-	for c.left() >= 8+f.super.lens {
+	for c.left() >= int(head) {
 		index := c.u16()
 		c.skip(6)
 		n := c.length()
+		c.skip(int(head) - 8 - f.super.lens)
 		if index == 0 {
 			break // free space, always last
 		}

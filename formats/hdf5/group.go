@@ -12,6 +12,7 @@ import (
 type Object interface {
 	Path() string // a path under which the object was reached
 	Addr() uint64 // address of its header: equal for hard links to one object
+	Comment() string
 	Attrs() ([]*Attr, error)
 	Attr(name string) (*Attr, error)
 }
@@ -28,6 +29,15 @@ func (o *object) Path() string { return o.path }
 
 // Addr returns the address of the object's header, which identifies it.
 func (o *object) Addr() uint64 { return o.h.addr }
+
+// Comment returns the text that describes the object, "" in most files.
+func (o *object) Comment() string {
+	m := o.h.find(msgComment)
+	if m == nil {
+		return ""
+	}
+	return trimNull(m.data)
+}
 
 // A Group holds links to other objects by name.
 type Group struct{ object }

@@ -1,7 +1,97 @@
 package ref
 
-import "github.com/nnrt/nnrt/devices"
+import (
+	"fmt"
+
+	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/ops"
+	"github.com/nnrt/nnrt/tensor"
+)
 
 func compareKernels() []devices.Kernel {
+	return []devices.Kernel{
+		fn(equal),
+		fn(func(_ ops.Greater, c *Call) error {
+			return compare(c, func(a, b float64) bool { return a > b }, func(o int) bool { return o > 0 })
+		}),
+		fn(func(_ ops.GreaterOrEqual, c *Call) error {
+			return compare(c, func(a, b float64) bool { return a >= b }, func(o int) bool { return o >= 0 })
+		}),
+		fn(func(_ ops.Less, c *Call) error {
+			return compare(c, func(a, b float64) bool { return a < b }, func(o int) bool { return o < 0 })
+		}),
+		fn(func(_ ops.LessOrEqual, c *Call) error {
+			return compare(c, func(a, b float64) bool { return a <= b }, func(o int) bool { return o <= 0 })
+		}),
+		fn(where),
+	}
+}
+
+// compare is a broadcasting comparison: ff of floats, fi of the order of integers.
+func compare(c *Call, ff func(a, b float64) bool, fi func(order int) bool) error {
+	a, b, out := c.In(0), c.In(1), c.Out(0)
+	z := tensor.As[bool](out)
+	if a.DType().IsFloat() {
+		v, err := floatsOf(c, 0, 1)
+		if err != nil {
+			return err
+		}
+		pairs(a.Shape(), b.Shape(), out.Shape(), func(i, j, k int) { z[i] = ff(v[0][j], v[1][k]) })
+		return nil
+	}
+	x, err := a.Int64s()
+	if err != nil {
+		return err
+	}
+	y, err := b.Int64s()
+	if err != nil {
+		return err
+	}
+	order := compareInts(a.DType() == tensor.Uint64)
+	pairs(a.Shape(), b.Shape(), out.Shape(), func(i, j, k int) { z[i] = fi(order(x[j], y[k])) })
+	return nil
+}
+
+func equal(_ ops.Equal, c *Call) error {
+	a, b, out := c.In(0), c.In(1), c.Out(0)
+	z := tensor.As[bool](out)
+	switch a.DType() {
+	case tensor.String:
+		x, y := a.Strings(), b.Strings()
+		pairs(a.Shape(), b.Shape(), out.Shape(), func(i, j, k int) { z[i] = x[j] == y[k] })
+		return nil
+	case tensor.Complex64:
+		x, y := tensor.As[complex64](a), tensor.As[complex64](b)
+		pairs(a.Shape(), b.Shape(), out.Shape(), func(i, j, k int) { z[i] = x[j] == y[k] })
+		return nil
+	case tensor.Complex128:
+		x, y := tensor.As[complex128](a), tensor.As[complex128](b)
+		pairs(a.Shape(), b.Shape(), out.Shape(), func(i, j, k int) { z[i] = x[j] == y[k] })
+		return nil
+	}
+	return compare(c, func(a, b float64) bool { return a == b }, func(o int) bool { return o == 0 })
+}
+
+// where copies elements, of any type, from one side or the other.
+func where(_ ops.Where, c *Call) error {
+	cond, a, b, out := c.In(0), c.In(1), c.In(2), c.Out(0)
+	if a.DType() != b.DType() || a.DType() != out.DType() {
+		return fmt.Errorf("sides are %v and %v", a.DType(), b.DType())
+	}
+	pick := tensor.As[bool](cond)
+	strides := [][]int{broadcastStrides(cond.Shape(), out.Shape()), broadcastStrides(a.Shape(), out.Shape()),
+		broadcastStrides(b.Shape(), out.Shape())}
+	size := out.DType().Size()
+	walk(out.Shape(), strides, func(i int, off []int) {
+		src, at := b, off[2]
+		if pick[off[0]] {
+			src, at = a, off[1]
+		}
+		if size == 0 {
+			out.Strings()[i] = src.Strings()[at]
+			return
+		}
+		copy(out.Bytes()[i*size:(i+1)*size], src.Bytes()[at*size:])
+	})
 	return nil
 }

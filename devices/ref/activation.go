@@ -107,7 +107,9 @@ func either(cond bool, a, b float64) float64 {
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
 // softplus is log(1+exp(x)) without overflow.
-func softplus(x float64) float64 { return keepNaN(x, math.Max(x, 0)+math.Log1p(math.Exp(-math.Abs(x)))) }
+func softplus(x float64) float64 {
+	return keepNaN(x, math.Max(x, 0)+math.Log1p(math.Exp(-math.Abs(x))))
+}
 
 func hardSigmoid(x, alpha, beta float64) float64 { return maxNaN(0, minNaN(1, alpha*x+beta)) }
 

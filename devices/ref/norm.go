@@ -14,7 +14,9 @@ func normKernels() []devices.Kernel {
 		fn(batchNorm),
 		fn(batchNormGrad),
 		fn(func(op ops.InstanceNormalization, c *Call) error { return groupNorm(c, 0, op.Epsilon, op.Format) }),
-		fn(func(op ops.GroupNormalization, c *Call) error { return groupNorm(c, op.NumGroups, op.Epsilon, op.Format) }),
+		fn(func(op ops.GroupNormalization, c *Call) error {
+			return groupNorm(c, op.NumGroups, op.Epsilon, op.Format)
+		}),
 		fn(layerNorm),
 		fn(layerNormGrad),
 		fn(rmsNorm),

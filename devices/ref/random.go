@@ -14,9 +14,15 @@ import (
 
 func randomKernels() []devices.Kernel {
 	return []devices.Kernel{
-		fn(func(op ops.RandomNormal, c *Call) error { return normals(c, op.Mean, op.Scale, seeded(op.Seed, op.HasSeed)) }),
-		fn(func(op ops.RandomNormalLike, c *Call) error { return normals(c, op.Mean, op.Scale, seeded(op.Seed, op.HasSeed)) }),
-		fn(func(op ops.RandomUniform, c *Call) error { return uniforms(c, op.Low, op.High, seeded(op.Seed, op.HasSeed)) }),
+		fn(func(op ops.RandomNormal, c *Call) error {
+			return normals(c, op.Mean, op.Scale, seeded(op.Seed, op.HasSeed))
+		}),
+		fn(func(op ops.RandomNormalLike, c *Call) error {
+			return normals(c, op.Mean, op.Scale, seeded(op.Seed, op.HasSeed))
+		}),
+		fn(func(op ops.RandomUniform, c *Call) error {
+			return uniforms(c, op.Low, op.High, seeded(op.Seed, op.HasSeed))
+		}),
 		fn(func(op ops.RandomUniformLike, c *Call) error {
 			return uniforms(c, op.Low, op.High, seeded(op.Seed, op.HasSeed))
 		}),

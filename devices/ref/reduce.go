@@ -148,7 +148,7 @@ func reduceOrder(c *Call, r reduction, sign int) error {
 	if err != nil {
 		return err
 	}
-	lo, hi := intRange(dt)
+	lo, hi := intBounds(dt)
 	if sign < 0 {
 		lo = hi
 	}
@@ -161,8 +161,8 @@ func reduceOrder(c *Call, r reduction, sign int) error {
 	}, lo)
 }
 
-// intRange is the smallest and largest of an integer type, or of Bool.
-func intRange(dt tensor.DType) (lo, hi int64) {
+// intBounds is the smallest and largest of an integer type, or of Bool.
+func intBounds(dt tensor.DType) (lo, hi int64) {
 	switch {
 	case dt == tensor.Bool:
 		return 0, 1

@@ -255,7 +255,7 @@ func (k *conv) gradInput(dy, w, bias, out *tensor.Tensor) error {
 	depth := k.cg * k.taps
 	rows := make([]float64, 0, convBlock*k.mg)
 	for g := range k.groups {
-		kernel := transposed(k.kernel(ws, g), k.mg, depth)
+		kernel := flipped(k.kernel(ws, g), k.mg, depth)
 		for n := range k.n {
 			base := n*k.xn + g*k.cg*k.xc
 			for lo := 0; lo < k.places; lo += convBlock {
@@ -280,8 +280,8 @@ func (k *conv) gradInput(dy, w, bias, out *tensor.Tensor) error {
 	return out.SetFloat64s(xs)
 }
 
-// transposed is the transpose of an m by n matrix.
-func transposed(a []float64, m, n int) []float64 {
+// flipped is the transpose of an m by n matrix.
+func flipped(a []float64, m, n int) []float64 {
 	out := make([]float64, len(a))
 	for i := range m {
 		for j := range n {
@@ -316,7 +316,7 @@ func (k *conv) gradWeight(x, dy, out *tensor.Tensor) error {
 						grads = append(grads, gs[n*k.yn+(g*k.mg+m)*k.yc+yo[l]])
 					}
 				}
-				dots(k.mg, depth, hi-lo, grads, transposed(rows, hi-lo, depth), func(m, d int, v float64) {
+				dots(k.mg, depth, hi-lo, grads, flipped(rows, hi-lo, depth), func(m, d int, v float64) {
 					part[m*depth+d] += v
 				})
 			}

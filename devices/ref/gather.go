@@ -114,8 +114,8 @@ func index(i, n int) (int, error) {
 	return i, nil
 }
 
-// axisOf splits a shape at an axis: the sizes before, of, and behind it.
-func axisOf(shape []int, axis int) (outer, n, inner int, err error) {
+// around splits a shape at an axis: the sizes before, of, and behind it.
+func around(shape []int, axis int) (outer, n, inner int, err error) {
 	if axis < -len(shape) || axis >= len(shape) {
 		return 0, 0, 0, fmt.Errorf("axis %d of %v", axis, shape)
 	}
@@ -127,7 +127,7 @@ func axisOf(shape []int, axis int) (outer, n, inner int, err error) {
 
 func gather(op ops.Gather, c *Call) error {
 	x, idx := c.In(0), c.In(1)
-	outer, n, inner, err := axisOf(x.Shape(), op.Axis)
+	outer, n, inner, err := around(x.Shape(), op.Axis)
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func gatherGrad(op ops.GatherGrad, c *Call) error {
 	if err != nil {
 		return err
 	}
-	outer, n, inner, err := axisOf(shape, op.Axis)
+	outer, n, inner, err := around(shape, op.Axis)
 	if err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func elementsAt(c *Call, shape []int, axis int) ([]int, error) {
 	if idx.Rank() != len(shape) {
 		return nil, fmt.Errorf("indices %v for %v", idx.Shape(), shape)
 	}
-	if _, _, _, err := axisOf(shape, axis); err != nil {
+	if _, _, _, err := around(shape, axis); err != nil {
 		return nil, err
 	}
 	if axis < 0 {
@@ -335,7 +335,7 @@ func compress(op ops.Compress, c *Call) error {
 	axis := 0
 	if op.HasAxis {
 		var err error
-		if outer, n, inner, err = axisOf(x.Shape(), op.Axis); err != nil {
+		if outer, n, inner, err = around(x.Shape(), op.Axis); err != nil {
 			return err
 		}
 		shape = append([]int{}, x.Shape()...)

@@ -39,8 +39,8 @@ func (s sampler) coordinate(v float64, n int) (x, dx float64) {
 	return ((v+1)*float64(n) - 1) / 2, dx
 }
 
-// fold reflects x into [lo, hi] at its ends; the sign is that of the derivative.
-func fold(x, lo, hi float64) (y, sign float64) {
+// mirror reflects x into [lo, hi] at its ends; the sign is that of the derivative.
+func mirror(x, lo, hi float64) (y, sign float64) {
 	span := hi - lo
 	if x >= lo && x <= hi {
 		return x, 1
@@ -86,7 +86,7 @@ func (s sampler) pixel(i float64, n int) int {
 		return int(min(max(i, 0), float64(n-1)))
 	case "reflection":
 		lo, hi := s.border(n)
-		v, _ := fold(i, lo, hi)
+		v, _ := mirror(i, lo, hi)
 		return min(max(int(v), 0), n-1)
 	}
 	return -1
@@ -104,7 +104,7 @@ func (s sampler) axis(v float64, n int) (at []int, w, dw []float64) {
 			x, dx = min(max(x, 0), float64(n-1)), 0
 		case "reflection":
 			var sign float64
-			x, sign = fold(x, lo, hi)
+			x, sign = mirror(x, lo, hi)
 			dx *= sign
 		}
 	}

@@ -91,7 +91,7 @@ func dft(op ops.DFT, c *Call) error {
 	if axis < 0 || axis >= r-1 {
 		return fmt.Errorf("axis %d of %v", axis, x.Shape())
 	}
-	outer, n, inner, _ := axisOf(x.Shape()[:r-1], axis)
+	outer, n, inner, _ := around(x.Shape()[:r-1], axis)
 	half := op.Inverse && op.Onesided
 	length := n
 	if half {

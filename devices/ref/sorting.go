@@ -1,6 +1,7 @@
 package ref
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -25,35 +26,25 @@ func order(t *tensor.Tensor) (func(i, j int) int, error) {
 	switch {
 	case t.DType() == tensor.String:
 		s := t.Strings()
-		return func(i, j int) int { return compare(s[i], s[j]) }, nil
+		return func(i, j int) int { return cmp.Compare(s[i], s[j]) }, nil
 	case t.DType() == tensor.Uint64:
 		s := tensor.As[uint64](t)
-		return func(i, j int) int { return compare(s[i], s[j]) }, nil
+		return func(i, j int) int { return cmp.Compare(s[i], s[j]) }, nil
 	case t.DType().IsInt() || t.DType() == tensor.Bool:
 		s, err := t.Int64s()
-		return func(i, j int) int { return compare(s[i], s[j]) }, err
+		return func(i, j int) int { return cmp.Compare(s[i], s[j]) }, err
 	}
 	s, err := t.Float64s()
 	return func(i, j int) int {
 		if a, b := math.IsNaN(s[i]), math.IsNaN(s[j]); a || b {
-			return compare(bit(a), bit(b))
+			return cmp.Compare(bit(a), bit(b))
 		}
-		return compare(s[i], s[j])
+		return cmp.Compare(s[i], s[j])
 	}, err
 }
 
 func bit(b bool) int {
 	if b {
-		return 1
-	}
-	return 0
-}
-
-func compare[T int | int64 | uint64 | float64 | string](a, b T) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
 		return 1
 	}
 	return 0
@@ -65,7 +56,7 @@ func topK(op ops.TopK, c *Call) error {
 	if err != nil {
 		return err
 	}
-	outer, n, inner, err := axisOf(x.Shape(), op.Axis)
+	outer, n, inner, err := around(x.Shape(), op.Axis)
 	if err != nil {
 		return err
 	}
@@ -83,13 +74,13 @@ func topK(op ops.TopK, c *Call) error {
 	if err != nil {
 		return err
 	}
-	cmp, err := order(x)
+	by, err := order(x)
 	if err != nil {
 		return err
 	}
 	if op.Largest {
-		up := cmp
-		cmp = func(i, j int) int { return up(j, i) }
+		up := by
+		by = func(i, j int) int { return up(j, i) }
 	}
 	at, idx := make([]int, n), tensor.As[int64](indices)
 	for o := range outer {
@@ -97,7 +88,7 @@ func topK(op ops.TopK, c *Call) error {
 			for j := range at {
 				at[j] = (o*n+j)*inner + i
 			}
-			sort.SliceStable(at, func(a, b int) bool { return cmp(at[a], at[b]) < 0 })
+			sort.SliceStable(at, func(a, b int) bool { return by(at[a], at[b]) < 0 })
 			for j, a := range at[:k] {
 				to := (o*k+j)*inner + i
 				copyBlock(values, to, x, a, 1)
@@ -114,13 +105,13 @@ func unique(op ops.Unique, c *Call) error {
 	shape := []int{n}
 	if op.HasAxis {
 		var err error
-		if outer, n, inner, err = axisOf(x.Shape(), op.Axis); err != nil {
+		if outer, n, inner, err = around(x.Shape(), op.Axis); err != nil {
 			return err
 		}
 		shape = append([]int{}, x.Shape()...)
 		axis = (op.Axis + x.Rank()) % x.Rank()
 	}
-	cmp, err := order(x)
+	by, err := order(x)
 	if err != nil {
 		return err
 	}
@@ -128,7 +119,7 @@ func unique(op ops.Unique, c *Call) error {
 	entries := func(i, j int) int {
 		for o := range outer {
 			for e := range inner {
-				if r := cmp((o*n+i)*inner+e, (o*n+j)*inner+e); r != 0 {
+				if r := by((o*n+i)*inner+e, (o*n+j)*inner+e); r != 0 {
 					return r
 				}
 			}

@@ -163,7 +163,7 @@ func cachePlaces(op ops.TensorScatter, c *Call, cache, update []int, at int, f f
 	if err != nil {
 		return err
 	}
-	outer, n, inner, err := axisOf(cache, op.Axis)
+	outer, n, inner, err := around(cache, op.Axis)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package hdf5
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 )
 
@@ -44,8 +45,8 @@ func (v *value) ReadRaw() ([]byte, error) {
 // Attrs returns the object's attributes: by creation where the file tracks it,
 // else by name.
 func (o *object) Attrs() ([]*Attr, error) {
-	as, err := o.attrs()
-	return as, inObject(err, o.path)
+	o.h.once.Do(func() { o.h.attrs, o.h.attrErr = o.attrs() })
+	return slices.Clone(o.h.attrs), inObject(o.h.attrErr, o.path)
 }
 
 // Attr returns the attribute of the given name. Its error wraps ErrNotFound

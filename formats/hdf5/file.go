@@ -136,7 +136,7 @@ func (f *File) block(addr, n uint64, m *meter, what string) (*cursor, error) {
 }
 
 func (f *File) cursor(b []byte, at int64, what string) *cursor {
-	return &cursor{b: b, at: at, what: what, offs: f.super.offs, lens: f.super.lens}
+	return &cursor{b: b, at: at, what: what, offs: f.super.offs, lens: f.super.lens, lax: f.opts.noChecksums}
 }
 
 // view returns n bytes at a file offset that check has approved: an alias of

@@ -1,5 +1,7 @@
 package hdf5
 
+import "sync"
+
 // Object header message types.
 const (
 	msgNil          = 0x00
@@ -43,6 +45,10 @@ type header struct {
 	version  int
 	attrsOrd bool // attribute creation order is tracked
 	messages []message
+
+	once    sync.Once // guards attrs and attrErr
+	attrs   []*Attr
+	attrErr error
 }
 
 // find returns the first message of a kind, or nil.

@@ -35,6 +35,10 @@ type Options struct {
 	// Workers is the number of goroutines that decompress one dataset's chunks.
 	// Default: GOMAXPROCS.
 	Workers int
+
+	// noChecksums skips the comparison of metadata checksums, so that fuzzing
+	// reaches what they protect.
+	noChecksums bool
 }
 
 // withDefaults replaces zero fields by the defaults for a file of size bytes.

@@ -460,7 +460,9 @@ func (o *ScheduleFreeAdamW) step(c *step) {
 	den := e.AddC(e.Sqrt(e.Div(v, e.CSub(1, c.pow(o.Beta2)))), o.Epsilon)
 	next := c.keep("momentum", e.Sub(z, e.Div(e.Mul(lr, c.g), den)))
 	weight := e.Div(e.C(lr, 1), c.t())
-	x := e.DivC(e.Sub(y, e.MulC(z, 1-o.Beta1)), o.Beta1)
+	// Keras means the old momentum here, but on the backend that is the reference it reads the variable
+	// after the assignment above.
+	x := e.DivC(e.Sub(y, e.MulC(next, 1-o.Beta1)), o.Beta1)
 	x = e.Add(e.Mul(e.CSub(1, weight), x), e.Mul(weight, next))
 	c.setW(e.Add(e.MulC(next, 1-o.Beta1), e.MulC(x, o.Beta1)))
 }

@@ -29,7 +29,6 @@ type Pass struct {
 var templatePasses = []Pass{
 	{"decompose-unsupported", false, decomposeUnsupported},
 	{"fold", false, fold},
-	{"fuse", true, fuse},
 	{"dce", false, removeDead},
 }
 
@@ -38,9 +37,6 @@ var specialPasses = []Pass{
 	{"infer", false, infer},
 	{"fold", false, fold},
 	{"cse", false, mergeEqual},
-	{"fuse", true, fuse},
-	{"layout", true, layout},
-	{"fold", false, fold},
 	{"dce", false, removeDead},
 }
 

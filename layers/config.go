@@ -225,6 +225,7 @@ type field struct {
 	not   bool   // the field is the opposite of the config's switch
 	def   string // the default, as JSON, where the zero value stands for it
 	init  string // the class of the initializer that nil stands for
+	null  string // the string that the config's null is
 }
 
 // fieldsOf lists the config fields of a layer's struct type.
@@ -243,7 +244,7 @@ func fieldsOf(t reflect.Type) []field {
 		if key == "" {
 			key = SnakeCase(f.Name)
 		}
-		out = append(out, field{index: i, key: key, not: not, def: f.Tag.Get("def"), init: f.Tag.Get("init")})
+		out = append(out, field{index: i, key: key, not: not, def: f.Tag.Get("def"), init: f.Tag.Get("init"), null: f.Tag.Get("null")})
 	}
 	return out
 }
@@ -467,6 +468,9 @@ func AsObject(v any) (*Object, error) {
 func setField(f reflect.Value, v any, info field, inner LayerDecoder) error {
 	if v == nil {
 		f.SetZero()
+		if info.null != "" {
+			f.SetString(info.null)
+		}
 		if info.not { // null for a switch is off
 			f.SetBool(true)
 		}
@@ -648,7 +652,7 @@ func fieldValue(f reflect.Value, info field, inner LayerEncoder) (any, error) {
 		}
 		return v, nil
 	case string:
-		if v == "" {
+		if v == "" || v == info.null {
 			return nil, nil
 		}
 		return v, nil

@@ -263,4 +263,3 @@ func (l *AdaptivePoolConfig) call(c *Call, rank int, isMax bool) []*graph.Value 
 	}
 	return one(x)
 }
-

@@ -188,4 +188,3 @@ type ActivityRegularization struct {
 
 // Call implements Layer.
 func (l *ActivityRegularization) Call(c *Call) []*graph.Value { return one(c.FloatArg(0)) }
-

@@ -174,11 +174,12 @@ func (l *LayerNormalization) Call(c *Call) []*graph.Value {
 	return one(y)
 }
 
-func stashType(x *graph.Value) tensor.DType {
+// stashType is ONNX's number of the type in which the mean is computed: double for double, float otherwise.
+func stashType(x *graph.Value) int {
 	if x.Type.DType == tensor.Float64 {
-		return tensor.Float64
+		return 11
 	}
-	return tensor.Float32
+	return 1
 }
 
 // rmsScale is x * gamma / sqrt(variance + eps).

@@ -141,12 +141,12 @@ func (l *GaussianNoise) Call(c *Call) []*graph.Value {
 
 // normal is random numbers of x's shape.
 func (c *Call) normal(x *graph.Value, mean, stddev float64, seed *int) *graph.Value {
-	return c.Add(ops.RandomNormalLike{DType: x.Type.DType, Mean: mean, Scale: stddev, Seed: seedOf(seed), HasSeed: seed != nil}, x)
+	return c.Add(ops.RandomNormalLike{Dtype: x.Type.DType, Mean: mean, Scale: stddev, Seed: seedOf(seed), HasSeed: seed != nil}, x)
 }
 
 // uniform is random numbers of x's shape.
 func (c *Call) uniform(x *graph.Value, lo, hi float64, seed *int) *graph.Value {
-	return c.Add(ops.RandomUniformLike{DType: x.Type.DType, Low: lo, High: hi, Seed: seedOf(seed), HasSeed: seed != nil}, x)
+	return c.Add(ops.RandomUniformLike{Dtype: x.Type.DType, Low: lo, High: hi, Seed: seedOf(seed), HasSeed: seed != nil}, x)
 }
 
 func seedOf(seed *int) float64 { return float64(orInt(seed, 0)) }

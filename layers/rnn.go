@@ -283,7 +283,13 @@ func (c *Call) recur(cell Cell, f rnnFlags, attr string) []*graph.Value {
 	if c.Err() != nil {
 		return one(x)
 	}
-	outs, last, final := c.steps(seq, mask, states, step, f)
+	var outs, last *graph.Value
+	var final []*graph.Value
+	if n := c.nativeOf(cell); n != nil && mask == nil && c.rank(x) == 3 {
+		outs, last, final = c.runNative(n, x, states, f)
+	} else {
+		outs, last, final = c.steps(seq, mask, states, step, f)
+	}
 	if c.Err() != nil {
 		return one(x)
 	}

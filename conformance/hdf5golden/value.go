@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"unicode/utf8"
 
 	"github.com/nnrt/nnrt/formats/hdf5"
 )
@@ -137,24 +136,33 @@ func compareValue(v valued, want any) error {
 	}
 	dims := v.Space().Dims
 	if len(dims) == 0 {
-		return compareElem(got, want)
+		return compareElem(v.Type(), got, want)
 	}
-	elems := reflect.ValueOf(got)
-	rest, err := compareNested(elems, 0, dims, want)
-	if err == nil && rest != elems.Len() {
-		err = fmt.Errorf("%d elements, want %d", elems.Len(), rest)
+	return compareList(v.Type(), got, dims, want)
+}
+
+// compareList compares a slice of elements with lists nested to the depth of
+// dims.
+func compareList(t *hdf5.Datatype, got any, dims []uint64, want any) error {
+	v := reflect.ValueOf(got)
+	if v.Kind() != reflect.Slice {
+		return fmt.Errorf("%v, want a list", got)
+	}
+	rest, err := compareNested(t, v, 0, dims, want)
+	if err == nil && rest != v.Len() {
+		err = fmt.Errorf("%d elements, want %d", v.Len(), rest)
 	}
 	return err
 }
 
-// compareNested compares elements from at on with lists nested to the depth of
-// dims; it returns where the next list starts.
-func compareNested(elems reflect.Value, at int, dims []uint64, want any) (int, error) {
+// compareNested compares elements from at on; it returns where the next list
+// starts.
+func compareNested(t *hdf5.Datatype, elems reflect.Value, at int, dims []uint64, want any) (int, error) {
 	if len(dims) == 0 {
 		if at >= elems.Len() {
 			return at, fmt.Errorf("only %d elements", elems.Len())
 		}
-		if err := compareElem(elems.Index(at).Interface(), want); err != nil {
+		if err := compareElem(t, elems.Index(at).Interface(), want); err != nil {
 			return at, fmt.Errorf("element %d: %w", at, err)
 		}
 		return at + 1, nil
@@ -165,52 +173,46 @@ func compareNested(elems reflect.Value, at int, dims []uint64, want any) (int, e
 	}
 	for _, w := range list {
 		var err error
-		if at, err = compareNested(elems, at, dims[1:], w); err != nil {
+		if at, err = compareNested(t, elems, at, dims[1:], w); err != nil {
 			return at, err
 		}
 	}
 	return at, nil
 }
 
-// flatten undoes the nesting of lists.
-func flatten(v any, out []any) []any {
-	if list, ok := v.([]any); ok {
-		for _, x := range list {
-			out = flatten(x, out)
-		}
-		return out
-	}
-	return append(out, v)
-}
-
-// compareElem compares one element. Numbers must be equal.
-func compareElem(got, want any) error {
+// compareElem compares one element of type t. Numbers must be equal.
+func compareElem(t *hdf5.Datatype, got, want any) error {
 	ok := false
 	switch g := got.(type) {
 	case bool:
 		ok = g == want
 	case string:
-		ok = g == want
-		if !utf8.ValidString(g) {
-			ok = sameBytes([]byte(g), want)
-		}
-	case []byte:
-		if ok = sameBytes(g, want); !ok {
-			return compareList(reflect.ValueOf(got), want)
-		}
+		ok = g == want || sameBytes([]byte(g), want)
 	case hdf5.Reference:
-		m, _ := want.(map[string]any)
-		ok = m["reference"] == true
+		m, isMap := want.(map[string]any)
+		ok = isMap && m["reference"] == (g.Addr != 0)
 	case hdf5.Compound:
-		return compareCompound(g, want)
+		return compareCompound(t, g, want)
 	case complex128:
 		l, isList := want.([]any)
 		ok = isList && len(l) == 2 && sameNumber(real(g), l[0]) && sameNumber(imag(g), l[1])
 	default:
-		if v := reflect.ValueOf(got); v.Kind() == reflect.Slice {
-			return compareList(v, want)
+		switch t.Class {
+		case hdf5.ClassArray:
+			var dims []uint64
+			for _, d := range t.Dims {
+				dims = append(dims, uint64(d))
+			}
+			return compareList(t.Base, got, dims, want)
+		case hdf5.ClassVLen:
+			l, _ := want.([]any)
+			return compareList(t.Base, got, []uint64{uint64(len(l))}, want)
+		case hdf5.ClassOpaque:
+			b, _ := got.([]byte)
+			ok = sameBytes(b, want)
+		default:
+			ok = sameNumber(got, want)
 		}
-		ok = sameNumber(got, want)
 	}
 	if !ok {
 		return fmt.Errorf("%v, want %v", got, want)
@@ -218,40 +220,21 @@ func compareElem(got, want any) error {
 	return nil
 }
 
-func compareCompound(g hdf5.Compound, want any) error {
-	if l, ok := want.([]any); ok && len(l) == 2 && len(g) == 2 {
-		if sameNumber(g[0].Value, l[0]) && sameNumber(g[1].Value, l[1]) {
-			return nil
+func compareCompound(t *hdf5.Datatype, g hdf5.Compound, want any) error {
+	if isComplex(t) {
+		l, ok := want.([]any)
+		if !ok || len(l) != 2 || !sameNumber(g[0].Value, l[0]) || !sameNumber(g[1].Value, l[1]) {
+			return fmt.Errorf("%v, want %v", g, want)
 		}
+		return nil
 	}
 	m, ok := want.(map[string]any)
 	if !ok || len(m) != len(g) {
 		return fmt.Errorf("%v, want %v", g, want)
 	}
-	for _, f := range g {
-		if err := compareElem(f.Value, m[f.Name]); err != nil {
+	for i, f := range g {
+		if err := compareElem(t.Members[i].Type, f.Value, m[f.Name]); err != nil {
 			return fmt.Errorf("member %q: %w", f.Name, err)
-		}
-	}
-	return nil
-}
-
-// compareList compares an array or sequence element. The JSON nests arrays by
-// their dimensions.
-func compareList(v reflect.Value, want any) error {
-	l, ok := want.([]any)
-	if !ok {
-		return fmt.Errorf("%v, want %v", v, want)
-	}
-	if len(l) != v.Len() {
-		l = flatten(l, nil)
-	}
-	if len(l) != v.Len() {
-		return fmt.Errorf("%d elements %v, want %v", v.Len(), v, want)
-	}
-	for i, w := range l {
-		if err := compareElem(v.Index(i).Interface(), w); err != nil {
-			return fmt.Errorf("[%d]: %w", i, err)
 		}
 	}
 	return nil

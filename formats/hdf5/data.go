@@ -1,6 +1,7 @@
 package hdf5
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -167,6 +168,21 @@ func (d *Data) writeTo(w io.Writer) error {
 		return putBlocks(w, s, 4, func(b []byte, v int32) { binary.LittleEndian.PutUint32(b, uint32(v)) })
 	}
 	return binary.Write(w, binary.LittleEndian, d.nums)
+}
+
+// rows returns the bytes of n rows, the parts of the first dimension, from
+// first on.
+func (d *Data) rows(first, n uint64) ([]byte, error) {
+	per, _ := product(d.Dims[1:])
+	from, to := int(first*per), int((first+n)*per)
+	if d.nums == nil {
+		return d.Bytes[from*d.Type.Size : to*d.Type.Size], nil
+	}
+	part := Data{Type: d.Type, nums: reflect.ValueOf(d.nums).Slice(from, to).Interface()}
+	var b bytes.Buffer
+	b.Grow((to - from) * d.Type.Size)
+	err := part.writeTo(&b)
+	return b.Bytes(), err
 }
 
 func putBlocks[T any](w io.Writer, s []T, size int, put func([]byte, T)) error {

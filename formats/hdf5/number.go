@@ -145,6 +145,14 @@ func floats[T float](dst []T, b []byte, t *Datatype) {
 	t = numberOf(t)
 	if t.Class == ClassFloat && t.IsIEEE() && t.Order == LittleEndian && t.Size > 2 {
 		if t.Size == 4 {
+			// Four at a time, which spares most bounds checks.
+			for len(dst) >= 4 && len(b) >= 16 {
+				dst[0] = T(math.Float32frombits(binary.LittleEndian.Uint32(b)))
+				dst[1] = T(math.Float32frombits(binary.LittleEndian.Uint32(b[4:])))
+				dst[2] = T(math.Float32frombits(binary.LittleEndian.Uint32(b[8:])))
+				dst[3] = T(math.Float32frombits(binary.LittleEndian.Uint32(b[12:])))
+				dst, b = dst[4:], b[16:]
+			}
 			for i := range dst {
 				dst[i] = T(math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:])))
 			}

@@ -30,7 +30,7 @@ func (f *File) Deref(r Reference) (Object, error) {
 
 // Value returns the elements as Go values: nil for a null space, one value for
 // a scalar, else a slice in row-major order. Integers become int8 to int64 and
-// uint8 to uint64, floats float32 or float64, strings string, h5py's booleans
+// uint8 to uint64, floats float32 where that is exact, else float64, strings string, h5py's booleans
 // bool, other enums their integer, bitfields uint64, opaque values []byte,
 // complex numbers complex128, and compounds, references, arrays and sequences
 // Compound, Reference and slices. Slices are typed for numbers and strings,
@@ -156,7 +156,7 @@ func decodeSlice(t *Datatype, b []byte, n int, h *heapReader) (any, error) {
 		if err := checkNumber(t); err != nil {
 			return nil, err
 		}
-		if t.Size <= 4 {
+		if t.Float.MantLen <= 23 && t.Float.ExpSize <= 8 {
 			out := make([]float32, n)
 			floats(out, b, t)
 			return out, nil

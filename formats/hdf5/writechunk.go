@@ -95,19 +95,13 @@ func filterBytes(s *Storage, elem int) []byte {
 // chunked plans the chunks of a dataset and the B-tree over them.
 func (p *planner) chunked(w *DatasetWriter) ([]byte, error) {
 	d, s := &w.data, &w.storage
-	data := d.Bytes
-	if d.nums != nil {
-		var buf bytes.Buffer
-		if err := d.writeTo(&buf); err != nil {
-			return nil, err
-		}
-		data = buf.Bytes()
-	}
 	rank, elem := len(d.Dims), uint64(d.Type.Size)
 	layout := append([]byte{3, byte(Chunked)}, byte(rank+1))
 	tree := undef
-	if len(data) > 0 {
-		kids, first, err := p.chunks(w, data)
+	if n, err := d.size(); err != nil {
+		return nil, err
+	} else if n > 0 {
+		kids, first, err := p.chunks(w)
 		if err != nil {
 			return nil, err
 		}
@@ -122,7 +116,7 @@ func (p *planner) chunked(w *DatasetWriter) ([]byte, error) {
 
 // chunks places all chunks. A chunk B-tree's keys describe the child on their
 // right; the last one lies beyond all chunks.
-func (p *planner) chunks(w *DatasetWriter, data []byte) (kids []treeChild, first []byte, err error) {
+func (p *planner) chunks(w *DatasetWriter) (kids []treeChild, first []byte, err error) {
 	d, s := &w.data, &w.storage
 	rank, elem := len(d.Dims), uint64(d.Type.Size)
 	n, _ := product(s.Chunks)
@@ -135,8 +129,14 @@ func (p *planner) chunks(w *DatasetWriter, data []byte) (kids []treeChild, first
 		}
 		return le64(b, last)
 	}
+	var band []byte // the rows that the current chunks cut through
 	for {
-		e.gather(d.Dims, pos, data)
+		if band == nil {
+			if band, err = d.rows(pos[0], min(s.Chunks[0], d.Dims[0]-pos[0])); err != nil {
+				return nil, nil, err
+			}
+		}
+		e.gather(d.Dims, pos, band)
 		b, err := e.encode()
 		if err != nil {
 			return nil, nil, err
@@ -157,6 +157,9 @@ func (p *planner) chunks(w *DatasetWriter, data []byte) (kids []treeChild, first
 				pos[i] = 0
 			}
 		}
+		if i == 0 {
+			band = nil
+		}
 		if i < 0 {
 			break
 		}
@@ -173,8 +176,9 @@ type chunkEncoder struct {
 	zw   *zlib.Writer
 }
 
-// gather copies the chunk at pos into buf, with zeros beyond the dataset.
-func (e *chunkEncoder) gather(dims, pos []uint64, data []byte) {
+// gather copies the chunk at pos into buf, with zeros beyond the dataset. band
+// begins with the chunk's first row.
+func (e *chunkEncoder) gather(dims, pos []uint64, band []byte) {
 	clear(e.buf)
 	rank, elem := len(dims), uint64(e.elem)
 	at := make([]uint64, rank)
@@ -182,13 +186,16 @@ func (e *chunkEncoder) gather(dims, pos []uint64, data []byte) {
 	for {
 		src, dst := uint64(0), uint64(0)
 		for i := range rank {
-			src = src*dims[i] + pos[i] + at[i]
+			src = src*dims[i] + at[i]
+			if i > 0 {
+				src += pos[i]
+			}
 			dst = dst*e.s.Chunks[i] + at[i]
 		}
-		copy(e.buf[dst*elem:dst*elem+run], data[src*elem:])
+		copy(e.buf[dst*elem:dst*elem+run], band[src*elem:])
 		i := rank - 2
 		for ; i >= 0; i-- {
-			if at[i]++; at[i] < e.s.Chunks[i] && pos[i]+at[i] < dims[i] {
+			if at[i]++; at[i] < min(e.s.Chunks[i], dims[i]-pos[i]) {
 				break
 			}
 			at[i] = 0

@@ -38,8 +38,8 @@ var activationOps = []Info{
 	{Shrink{Lambd: 0.5}, "x -/+ Bias where |x| > Lambd, else 0", []Sample{
 		Case(Shrink{Lambd: 0.5}, FR(-2, 2, 3, 4)), Case(Shrink{Lambd: 0.7, Bias: 0.3}, FR(-2, 2, 7))}},
 	{Clip{}, "x limited to [min, max]", []Sample{
-		Case(Clip{}, FR(-2, 2, 3, 4), TV(tensor.Scalar(float32(-0.6))), TV(tensor.Scalar(float32(0.7)))),
-		Case(Clip{}, F(5), SampleIn{}, TV(tensor.Scalar(float32(0.25)))),
+		Case(Clip{}, FR(-2, 2, 3, 4), scalarStill(-0.6), scalarStill(0.7)),
+		Case(Clip{}, F(5), SampleIn{}, scalarStill(0.25)),
 		Case(Clip{}, TV(tensor.Of([]int32{-5, 1, 9})), TV(tensor.Scalar(int32(0))))}},
 	{Erf{}, "the error function", []Sample{Case(Erf{}, FR(-3, 3, 3, 4))}},
 	{SwiGLU{Alpha: 1}, "a * sigmoid(Alpha*a) * b", []Sample{

@@ -16,7 +16,8 @@ var controlOps = []Info{
 		TV(tensor.Scalar(int64(3))), TV(tensor.Scalar(true)), F(2))}},
 	{Scan{}, "runs a graph over slices of its inputs", []Sample{Case(Scan{Body: scanBody(), NumStates: 1, NumScanInputs: 1},
 		F(2), F(4, 2))}},
-	{SequenceMap{}, "runs a graph on each element of a sequence", nil},
+	{SequenceMap{}, "runs a graph on each element of a sequence", []Sample{
+		Case(SequenceMap{Body: unaryBody(Relu{}), NumInputs: 1}, SV(F(2), F(3)))}},
 }
 
 // unaryBody is a graph that applies op to its only input.

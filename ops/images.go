@@ -9,8 +9,13 @@ import (
 
 // imageOps is the image family.
 var imageOps = []Info{
-	{ImageDecoder{}, "the pixels of an image file", nil},
+	{ImageDecoder{}, "the pixels of an image file", []Sample{Case(ImageDecoder{}, TV(tensor.Of([]uint8(twoPixels))))}},
 }
+
+// twoPixels is a BMP file of a red and a green pixel.
+const twoPixels = "BM\x3e\x00\x00\x00\x00\x00\x00\x00\x36\x00\x00\x00\x28\x00\x00\x00\x02\x00\x00\x00\x01\x00\x00\x00" +
+	"\x01\x00\x18\x00\x00\x00\x00\x00\x08\x00\x00\x00\x13\x0b\x00\x00\x13\x0b\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" +
+	"\x0a\x00\xff\x1e\xc8\x01\x00\x00"
 
 // ImageDecoder is the pixels, height by width by channels, of the image file in its input.
 type ImageDecoder struct {

@@ -84,19 +84,33 @@ func (o LayerNormalization) Decompose(b *graph.Builder, in []*graph.Value) []*gr
 	return []*graph.Value{y, castTo(b, mean, to), castTo(b, inv, to)}
 }
 
-// VJP is the closed form by LayerNormalizationGrad; the gradients of mean and deviation are not taken, so
-// an operator of whose statistics a gradient is wanted goes through Decompose.
+// VJP is the closed form by LayerNormalizationGrad, and where a gradient of the mean or of inv =
+// 1/sqrt(var+Epsilon) comes in, their parts: dmean/n and -dinv*inv^3*(x-mean)/n.
 func (o LayerNormalization) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	dx := make([]*graph.Value, len(n.In))
-	if len(dy) > 1 && (dy[1] != nil || len(dy) > 2 && dy[2] != nil) {
-		b.Fail(fmt.Errorf("LayerNormalization: no gradient of the mean or deviation"))
-		return dx
-	}
 	x, scale := n.In[0], n.In[1]
-	g := b.AddN(LayerNormalizationGrad{Axis: o.Axis}, dy[0], x, scale, n.Out[1], n.Out[2])
-	dx[0], dx[1] = g[0], g[1]
-	if len(dx) > 2 && need[2] {
-		dx[2] = sumTo(b, dy[0], n.In[2])
+	if dy[0] != nil {
+		g := b.AddN(LayerNormalizationGrad{Axis: o.Axis}, dy[0], x, scale, n.Out[1], n.Out[2])
+		dx[0], dx[1] = g[0], g[1]
+		if len(dx) > 2 && need[2] {
+			dx[2] = sumTo(b, dy[0], n.In[2])
+		}
+	}
+	dt := x.Type.DType
+	share := func(v *graph.Value) *graph.Value { return b.Add(Mul{}, castTo(b, v, dt), shareOf(b, x, n.Out[1])) }
+	sum := func(v *graph.Value) {
+		if dx[0] != nil {
+			v = b.Add(Add{}, dx[0], v)
+		}
+		dx[0] = v
+	}
+	if dy[1] != nil && need[0] {
+		sum(expandLike(b, share(dy[1]), x))
+	}
+	if dy[2] != nil && need[0] {
+		inv := castTo(b, n.Out[2], dt)
+		slope := b.Add(Neg{}, b.Add(Mul{}, share(dy[2]), b.Add(Mul{}, inv, square(b, inv))))
+		sum(b.Add(Mul{}, slope, b.Add(Sub{}, x, castTo(b, n.Out[1], dt))))
 	}
 	return dx
 }

@@ -12,7 +12,8 @@ var patchOps = []Info{
 	{DeformConv{}, "convolution that samples at learned offsets", []Sample{
 		Case(DeformConv{Pads: []int{1, 0, 1, 1}}, F(1, 2, 4, 4), F(2, 2, 2, 2), FR(0.1, 0.4, 1, 8, 5, 4), F(2), FR(0.2, 1, 1, 4, 5, 4)),
 		Case(DeformConv{Group: 2, OffsetGroup: 2, Strides: []int{2, 2}}, F(1, 4, 4, 4), F(2, 2, 2, 2), FR(0.1, 0.4, 1, 16, 2, 2))}},
-	{DeformConvGrad{}, "the gradient of DeformConv", nil},
+	{DeformConvGrad{}, "the gradient of DeformConv", []Sample{
+		Case(DeformConvGrad{Pads: []int{1, 0, 1, 1}}, F(1, 2, 4, 4), F(2, 2, 2, 2), FR(0.1, 0.4, 1, 8, 5, 4), F(1, 2, 5, 4), FR(0.2, 1, 1, 4, 5, 4))}},
 	{LocallyConnected{}, "convolution with a kernel of its own at every place", []Sample{
 		Case(LocallyConnected{KernelShape: []int{2, 2}}, F(2, 2, 3, 4), F(6, 8, 3), F(2, 3, 3)),
 		Case(LocallyConnected{KernelShape: []int{3}, Strides: []int{2}, Format: NHWC}, F(2, 7, 2), F(3, 6, 2), F(3, 2))}},
@@ -161,6 +162,9 @@ func (l LocallyConnected) Infer(in []graph.Type) ([]graph.Type, error) {
 	y, err := inferWindow(in[0], l.patches().window(), l.Format)
 	if err != nil {
 		return nil, err
+	}
+	if in[1].Rank() < 0 {
+		return []graph.Type{y.WithoutValue()}, nil
 	}
 	if in[1].Rank() != 3 {
 		return nil, fmt.Errorf("the kernel %v is not of shape places, patch, filters", in[1])

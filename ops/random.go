@@ -28,8 +28,8 @@ var randomOps = []Info{
 		Case(Bernoulli{Seed: 7, HasSeed: true}, SampleIn{DType: tensor.Float32, Shape: []int{2, 3}, Hi: 1, NoGrad: true})}},
 	{Dropout{}, "in training, zeroes a part and scales up the rest", []Sample{
 		Case(Dropout{}, F(3, 4)),
-		Case(Dropout{Seed: 7, HasSeed: true}, F(3, 4), TV(tensor.Scalar(float32(0.4))), TV(tensor.Scalar(true))),
-		Case(Dropout{}, F(3, 4), TV(tensor.Scalar(float32(0.4))), TV(tensor.Scalar(true)), IV(3, 9))}},
+		Case(Dropout{Seed: 7, HasSeed: true}, F(3, 4), scalarStill(0.4), TV(tensor.Scalar(true))),
+		Case(Dropout{}, F(3, 4), scalarStill(0.4), TV(tensor.Scalar(true)), IV(3, 9))}},
 	{PhiloxUniform{Dtype: tensor.Float32, High: 1}, "uniformly distributed numbers of a key", []Sample{
 		Case(PhiloxUniform{Dtype: tensor.Float32, Low: -1, High: 1}, IV(2, 5), IV(3, 9))}},
 	{PhiloxNormal{Dtype: tensor.Float32, Scale: 1}, "normally distributed numbers of a key", []Sample{

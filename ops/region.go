@@ -19,7 +19,9 @@ var regionOps = []Info{
 			SampleIn{Data: tensor.Of([]float32{0.5, 1, 4, 5}, 1, 4), DType: tensor.Float32, NoGrad: true}, IV(0)),
 		Case(RoiAlign{OutputHeight: 2, OutputWidth: 1, SpatialScale: 0.5, Mode: "max", CoordinateTransformationMode: "output_half_pixel"}, F(2, 1, 6, 6),
 			SampleIn{Data: tensor.Of([]float32{0.5, 1, 8, 9}, 1, 4), DType: tensor.Float32, NoGrad: true}, IV(1))}},
-	{RoiAlignGrad{OutputHeight: 1, OutputWidth: 1, SpatialScale: 1}, "the gradient of RoiAlign toward its data", nil},
+	{RoiAlignGrad{OutputHeight: 1, OutputWidth: 1, SpatialScale: 1}, "the gradient of RoiAlign toward its data", []Sample{
+		Case(RoiAlignGrad{OutputHeight: 2, OutputWidth: 2, SpatialScale: 1, SamplingRatio: 2}, F(1, 2, 2, 2), F(1, 2, 6, 6),
+			SampleIn{Data: tensor.Of([]float32{0.5, 1, 4, 5}, 1, 4), DType: tensor.Float32, NoGrad: true}, IV(0))}},
 	{AdaptiveAveragePool{}, "the means of a grid of given size", []Sample{
 		Case(AdaptiveAveragePool{OutputSize: []int{2, 3}}, F(1, 2, 5, 4)),
 		Case(AdaptiveAveragePool{OutputSize: []int{3}, Format: NHWC}, F(2, 7, 2))}},
@@ -28,7 +30,8 @@ var regionOps = []Info{
 	{AdaptiveMaxPool{}, "the largest elements of a grid of given size", []Sample{
 		Case(AdaptiveMaxPool{OutputSize: []int{2, 3}}, F(1, 2, 5, 4)),
 		Case(AdaptiveMaxPool{OutputSize: []int{3}, Format: NHWC}, F(2, 7, 2))}},
-	{AdaptiveMaxPoolGrad{}, "the gradient of AdaptiveMaxPool", nil},
+	{AdaptiveMaxPoolGrad{}, "the gradient of AdaptiveMaxPool", []Sample{
+		Case(AdaptiveMaxPoolGrad{OutputSize: []int{2, 3}}, F(1, 2, 5, 4), F(1, 2, 2, 3))}},
 }
 
 // MaxUnpool puts each element of X at its index in the flattened output, zeros elsewhere: inputs X, the

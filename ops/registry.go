@@ -27,6 +27,8 @@ type Info struct {
 type Sample struct {
 	Op graph.Op
 	In []SampleIn
+	// NoGradOut is the outputs that carry no gradient although they depend on the inputs and are floats.
+	NoGradOut []int
 }
 
 // SampleIn describes an input: data where given, else seeded uniform numbers in [Lo, Hi) ([-1, 1) where
@@ -36,7 +38,8 @@ type SampleIn struct {
 	Shape  []int
 	Lo, Hi float64
 	Data   *tensor.Tensor
-	NoGrad bool // not differentiable in this input, though its type is a float's
+	NoGrad bool       // not differentiable in this input, though its type is a float's
+	Seq    []SampleIn // a sequence of these tensors, and nothing else
 }
 
 // F is a float32 sample input in [-1, 1).
@@ -52,6 +55,19 @@ func IV(vs ...int64) SampleIn { return SampleIn{DType: tensor.Int64, Data: tenso
 
 // TV is an input with that very data.
 func TV(t *tensor.Tensor) SampleIn { return SampleIn{DType: t.DType(), Data: t} }
+
+// SV is a sequence of tensors.
+func SV(elems ...SampleIn) SampleIn { return SampleIn{Seq: elems} }
+
+// still is a vector input through which no gradient flows.
+func still(vs ...float32) SampleIn {
+	return SampleIn{DType: tensor.Float32, Data: tensor.Of(vs), NoGrad: true}
+}
+
+// scalarStill is a rank-0 input through which no gradient flows.
+func scalarStill(v float32) SampleIn {
+	return SampleIn{DType: tensor.Float32, Data: tensor.Scalar(v), NoGrad: true}
+}
 
 // Case is a sample of op on those inputs.
 func Case(op graph.Op, in ...SampleIn) Sample { return Sample{Op: op, In: in} }

@@ -11,17 +11,22 @@ import (
 var sequenceOps = []Info{
 	{SequenceConstruct{}, "a sequence of tensors", []Sample{Case(SequenceConstruct{}, F(2), F(3))}},
 	{SequenceEmpty{}, "an empty sequence", []Sample{Case(SequenceEmpty{DType: tensor.Float32})}},
-	{SequenceAt{}, "an element of a sequence", nil},
-	{SequenceInsert{}, "a sequence with an element more", nil},
-	{SequenceErase{}, "a sequence with an element less", nil},
-	{SequenceLength{}, "the number of elements of a sequence", nil},
+	{SequenceAt{}, "an element of a sequence", []Sample{Case(SequenceAt{}, SV(F(2), F(3)), scalarInt(-1))}},
+	{SequenceInsert{}, "a sequence with an element more", []Sample{
+		Case(SequenceInsert{}, SV(F(2), F(3)), F(4)), Case(SequenceInsert{}, SV(F(2), F(3)), F(4), scalarInt(1))}},
+	{SequenceErase{}, "a sequence with an element less", []Sample{
+		Case(SequenceErase{}, SV(F(2), F(3))), Case(SequenceErase{}, SV(F(2), F(3)), scalarInt(0))}},
+	{SequenceLength{}, "the number of elements of a sequence", []Sample{Case(SequenceLength{}, SV(F(2), F(3)))}},
 	{SplitToSequence{}, "a tensor cut along an axis, as a sequence", []Sample{
 		Case(SplitToSequence{Keepdims: true}, F(4, 2), IV(1, 3))}},
-	{ConcatFromSequence{}, "a sequence's tensors joined", nil},
+	{ConcatFromSequence{}, "a sequence's tensors joined", []Sample{
+		Case(ConcatFromSequence{Axis: 1}, SV(F(2, 1), F(2, 3))), Case(ConcatFromSequence{NewAxis: true}, SV(F(2), F(2)))}},
 	{Optional{}, "an optional holding a value, or empty", []Sample{Case(Optional{}, F(2))}},
 	{OptionalHasElement{}, "whether an optional holds a value", []Sample{Case(OptionalHasElement{}, F(2))}},
 	{OptionalGetElement{}, "the value of an optional", []Sample{Case(OptionalGetElement{}, F(2))}},
 }
+
+func scalarInt(v int64) SampleIn { return TV(tensor.Scalar(v)) }
 
 // SequenceConstruct makes a sequence of its inputs.
 type SequenceConstruct struct{}

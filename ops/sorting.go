@@ -14,7 +14,7 @@ var sortOps = []Info{
 		Case(TopK{Axis: 0, Sorted: true}, F(4, 2), IV(3))}},
 	{Unique{Sorted: true}, "the distinct elements, or entries of an axis", []Sample{
 		Case(Unique{Sorted: true}, IV(2, 1, 1, 3, 4, 3)),
-		Case(Unique{Axis: 1, HasAxis: true}, TV(tensor.Of([]float32{1, 0, 1, 2, 3, 2}, 2, 3)))}},
+		Case(Unique{Axis: 1, HasAxis: true}, SampleIn{DType: tensor.Float32, NoGrad: true, Data: tensor.Of([]float32{1, 0, 1, 2, 3, 2}, 2, 3)})}},
 	{NonZero{}, "the indices of the elements that are not zero", []Sample{
 		Case(NonZero{}, TV(tensor.Of([]float32{1, 0, 3, 0}, 2, 2)))}},
 	{NonMaxSuppression{}, "the boxes that overlap no better one", []Sample{

@@ -15,7 +15,8 @@ var spatialOps = []Info{
 		Case(GridSample{Mode: "cubic"}, F(1, 1, 5, 5), FR(-0.4, 0.4, 1, 2, 2, 2)),
 		Case(GridSample{Mode: "nearest"}, F(1, 1, 4, 4), SampleIn{DType: tensor.Float32, Shape: []int{1, 2, 2, 2}, NoGrad: true}),
 		Case(GridSample{}, F(1, 1, 3, 4, 3), FR(-0.9, 0.9, 1, 2, 2, 1, 3))}},
-	{GridSampleGrad{}, "the gradient of GridSample", nil},
+	{GridSampleGrad{}, "the gradient of GridSample", []Sample{
+		Case(GridSampleGrad{}, F(1, 2, 4, 5), FR(-0.9, 0.9, 1, 3, 2, 2), F(1, 2, 3, 2))}},
 	{AffineGrid{}, "the grid that affine matrices give", []Sample{
 		Case(AffineGrid{}, F(2, 2, 3), IV(2, 1, 3, 4)), Case(AffineGrid{AlignCorners: true}, F(1, 3, 4), IV(1, 1, 2, 3, 2))}},
 	{DepthToSpace{BlockSize: 1}, "moves channels into blocks of space", []Sample{

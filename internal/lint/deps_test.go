@@ -22,7 +22,7 @@ var layers = []struct {
 	packages []string
 	within   bool // packages of this row may import each other
 }{
-	{packages: []string{"internal/half", "internal/cpuid", "internal/par", "internal/mmap", "internal/philox", "internal/testdata",
+	{packages: []string{"internal/half", "internal/cpuid", "internal/par", "internal/mmap", "internal/philox", "internal/mt19937", "internal/testdata",
 		"internal/atomicfile"}, within: true},
 	{packages: []string{"tensor"}},
 	{packages: []string{"graph"}},

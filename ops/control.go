@@ -205,7 +205,7 @@ func fixpoint(body *graph.Graph, in []graph.Type, at, from, n int) ([]graph.Type
 		stable := true
 		for i := range n {
 			old := in[at+i]
-			t, ok := graph.Join(old, outs[from+i].WithoutValue())
+			t, ok := joinBranches(old, outs[from+i].WithoutValue())
 			if !ok {
 				return nil, fmt.Errorf("carried value %d is %v, the body makes it %v", i, old, outs[from+i])
 			}

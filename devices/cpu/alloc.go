@@ -1,6 +1,13 @@
 package cpu
 
-import "github.com/nnrt/nnrt/tensor"
+import (
+	"math"
+
+	"github.com/nnrt/nnrt/tensor"
+)
 
 // alignedFloats allocates n zeroed elements on a cache-line boundary.
 func alignedFloats(n int) []float32 { return floats(tensor.AlignedBytes(n * 4)) }
+
+// sqrt32 is the square root, rounded once.
+func sqrt32(x float32) float32 { return float32(math.Sqrt(float64(x))) }

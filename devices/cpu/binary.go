@@ -10,8 +10,8 @@ import (
 // arithmetic is a binary function in its three forms: of two vectors, and with a number on one side.
 type arithmetic struct {
 	vv kern.Binary
-	vs func(dst, x []float32, s float32) // x op s
-	sv func(dst []float32, s float32, y []float32)
+	vs func(dst, x []float32, s float32)           // x op s
+	sv func(dst []float32, s float32, y []float32) // nil: the function is commutative
 }
 
 func (d *Device) binaryKernels() []devices.Kernel {
@@ -26,7 +26,24 @@ func (d *Device) binaryKernels() []devices.Kernel {
 		binaryKernel[ops.Add](d, "add", arithmetic{v.Add, right(v.AddS), left(v.AddS)}),
 		binaryKernel[ops.Sub](d, "sub", arithmetic{v.Sub, func(dst, x []float32, s float32) { v.AddS(dst, x, -s, 0) }, left(v.SubFrom)}),
 		binaryKernel[ops.Mul](d, "mul", arithmetic{v.Mul, right(v.MulS), left(v.MulS)}),
+		binaryKernel[ops.Max](d, "max", arithmetic{v.Max, repeated(v.Max), nil}),
+		binaryKernel[ops.Min](d, "min", arithmetic{v.Min, repeated(v.Min), nil}),
 		binaryKernel[ops.Div](d, "div", arithmetic{v.Div, right(v.DivBy), left(v.DivFrom)}),
+	}
+}
+
+// repeated is a commutative function with a number on one side.
+func repeated(f kern.Binary) func(dst, x []float32, s float32) {
+	return func(dst, x []float32, s float32) {
+		var buf [64]float32
+		for i := range buf {
+			buf[i] = s
+		}
+		for len(x) > 0 {
+			n := min(len(buf), len(x))
+			f(dst[:n], x[:n], buf[:n])
+			dst, x = dst[n:], x[n:]
+		}
 	}
 }
 
@@ -133,6 +150,10 @@ func (t *binaryTask) line(x, y, z, n int) {
 	case s.iy == 0:
 		s.f.vs(dst, t.x[x:][:n], t.y[y])
 	case s.ix == 0:
+		if s.f.sv == nil {
+			s.f.vs(dst, t.y[y:][:n], t.x[x])
+			return
+		}
 		s.f.sv(dst, t.x[x], t.y[y:][:n])
 	default:
 		s.f.vv(dst, t.x[x:][:n], t.y[y:][:n])

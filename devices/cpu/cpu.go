@@ -52,9 +52,13 @@ func New(o Options) (*Device, error) {
 func (d *Device) kernels() []devices.Kernel {
 	return slices.Concat(
 		d.matmulKernels(),
+		d.linearKernels(),
 		d.pointwiseKernels(),
 		d.binaryKernels(),
 		d.convKernels(),
+		d.poolKernels(),
+		d.rowKernels(),
+		d.moveKernels(),
 	)
 }
 

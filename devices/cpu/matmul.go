@@ -102,21 +102,24 @@ func broadcastStrides(s, out []int) []int {
 func (d *Device) prepareMatMul(r devices.Request) (devices.Step, error) {
 	p := newProduct(dims(r.In[0]), dims(r.In[1]))
 	if p.sharedB && r.Const[1] != nil {
-		return d.linearStep(r, p.m, p.k, p.n, p.rsB, p.csB, nil, activation{}, kern.Epilogue{}), nil
+		return d.linearStep(r, p.m, p.k, p.n, p.rsB, p.csB, activation{}, kern.Epilogue{}), nil
 	}
 	return d.newBatchStep(p, 1, nil), nil
 }
 
-// linearStep multiplies rows by a constant matrix that it packs now, or shares with other programs that did.
-// Input 1 is the matrix, element (i, j) at i*rs+j*cs.
-func (d *Device) linearStep(r devices.Request, m, k, n, rs, cs int, scale []float32, act activation, ep kern.Epilogue) *linearStep {
-	w := r.Const[1]
-	s := &linearStep{d: d, m: m, lda: k, til: newTiling(&d.k.Gemm, m, n, k, false), act: act, ep: ep, res: -1, bias: -1}
+// linearStep multiplies m rows by constant input 1, element (i, j) at i*rs+j*cs.
+func (d *Device) linearStep(r devices.Request, m, k, n, rs, cs int, act activation, ep kern.Epilogue) *linearStep {
+	return &linearStep{d: d, m: m, lda: k, til: newTiling(&d.k.Gemm, m, n, k, false), act: act, ep: ep, res: -1, bias: -1,
+		b: d.packedConst(r, 1, k, n, rs, cs)}
+}
+
+// packedConst packs constant input i now, or takes what another program packed.
+func (d *Device) packedConst(r devices.Request, i, k, n, rs, cs int) *packedB {
+	w := r.Const[i]
 	key := devices.PackKey{T: w, Kind: fmt.Sprintf("cpu/gemm/%s/%d/%d/%d/%d", d.Level(), k, n, rs, cs)}
-	s.b = r.Packs.Get(key, func() any {
+	return r.Packs.Get(key, func() any {
 		return packB(d.pool, &d.k.Gemm, tensor.As[float32](w), rs, cs, k, n)
 	}).(*packedB)
-	return s
 }
 
 // linearStep is a product with a packed constant.
@@ -127,8 +130,7 @@ type linearStep struct {
 	til       tiling
 	act       activation
 	ep        kern.Epilogue
-	biasData  []float32 // a bias known beforehand
-	bias, res int       // inputs of the bias and of the residual; -1 for none
+	bias, res int // inputs of the bias and of the residual; -1 for none
 	tasks     freelist[gemmTask]
 }
 
@@ -141,7 +143,6 @@ func (s *linearStep) Run(a *devices.Args) error {
 	t.flat = dense{a: f32(a, 0), lda: s.lda}
 	t.a = &t.flat
 	t.c, t.ldc = f32Out(a, 0), s.b.n
-	t.ep.Bias = s.biasData
 	if s.bias >= 0 {
 		t.ep.Bias = f32(a, s.bias)
 	}

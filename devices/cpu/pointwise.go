@@ -17,6 +17,34 @@ func (d *Device) pointwiseKernels() []devices.Kernel {
 		simpleUnary[ops.Sigmoid](d, "sigmoid", activation{f: v.Sigmoid}),
 		simpleUnary[ops.Tanh](d, "tanh", activation{f: v.Tanh}),
 		simpleUnary[ops.Neg](d, "neg", activation{f: v.Neg}),
+		simpleUnary[ops.Abs](d, "abs", activation{f: v.Abs}),
+		simpleUnary[ops.Exp](d, "exp", activation{f: v.Exp}),
+		simpleUnary[ops.Log](d, "log", activation{f: v.Log}),
+		simpleUnary[ops.Sqrt](d, "sqrt", activation{f: v.Sqrt}),
+		simpleUnary[ops.Rsqrt](d, "rsqrt", activation{f: v.Rsqrt}),
+		simpleUnary[ops.Reciprocal](d, "reciprocal", activation{f: v.Reciprocal}),
+		simpleUnary[ops.Erf](d, "erf", activation{f: v.Erf}),
+		simpleUnary[ops.HardSwish](d, "hardswish", activation{f: v.HardSwish}),
+		unaryKernel(d, "leakyrelu", func(op ops.LeakyRelu, _ devices.Request) (activation, bool) {
+			return activation{f: v.LeakyRelu, a: float32(op.Alpha)}, true
+		}),
+		unaryKernel(d, "hardsigmoid", func(op ops.HardSigmoid, _ devices.Request) (activation, bool) {
+			return activation{f: v.HardSigmoid, a: float32(op.Alpha), b: float32(op.Beta)}, true
+		}),
+		unaryKernel(d, "swish", func(op ops.Swish, _ devices.Request) (activation, bool) {
+			return activation{f: v.Silu}, op.Alpha == 1
+		}),
+		unaryKernel(d, "gelu", func(op ops.Gelu, _ devices.Request) (activation, bool) {
+			if op.Approximate == "tanh" {
+				return activation{f: v.GeluTanh}, true
+			}
+			return activation{f: v.Gelu}, op.Approximate == "" || op.Approximate == "none"
+		}),
+		unaryKernel(d, "clip", func(_ ops.Clip, r devices.Request) (activation, bool) {
+			lo, ok1 := scalarConst(r, 1, negInf)
+			hi, ok2 := scalarConst(r, 2, posInf)
+			return activation{f: v.Clip, a: lo, b: hi}, ok1 && ok2
+		}),
 		devices.For("affine/f32_"+d.Level(), func(op ops.ChannelAffine, r devices.Request) int {
 			if !allF32(r) || r.Const[1] == nil || r.Const[2] == nil || r.In[0].Rank() < 1 {
 				return 0

@@ -12,7 +12,7 @@ import (
 func sequenceKernels() []devices.Kernel {
 	return []devices.Kernel{
 		fn(func(_ ops.SequenceConstruct, c *Call) error {
-			return c.Set(0, &tensor.Sequence{DType: c.Req.Out[0].DType, Elems: append([]tensor.Value{}, c.Args.In...)})
+			return c.Set(0, &tensor.Sequence{DType: c.Req.Out[0].DType, Elems: kept(c.Args.In...)})
 		}),
 		fn(func(op ops.SequenceEmpty, c *Call) error { return c.Set(0, &tensor.Sequence{DType: op.DType}) }),
 		fn(func(_ ops.SequenceAt, c *Call) error {
@@ -41,7 +41,7 @@ func sequenceKernels() []devices.Kernel {
 		fn(func(_ ops.Optional, c *Call) error {
 			o := &tensor.Optional{}
 			if len(c.Args.In) > 0 {
-				o.Elem = c.Args.In[0]
+				o.Elem = kept(c.Args.In[0])[0]
 			}
 			return c.Set(0, o)
 		}),
@@ -65,6 +65,18 @@ func sequenceKernels() []devices.Kernel {
 			return c.Set(0, o.Elem)
 		}),
 	}
+}
+
+// kept is values that outlive the run: a tensor's memory is planned, and used again by later steps and runs.
+func kept(vs ...tensor.Value) []tensor.Value {
+	out := make([]tensor.Value, len(vs))
+	for i, v := range vs {
+		if t, ok := v.(*tensor.Tensor); ok && t != nil {
+			v = t.Clone()
+		}
+		out[i] = v
+	}
+	return out
 }
 
 func sequence(c *Call, i int) (*tensor.Sequence, error) {
@@ -104,7 +116,7 @@ func sequenceInsert(_ ops.SequenceInsert, c *Call) error {
 		}
 	}
 	elems := append([]tensor.Value{}, s.Elems[:at]...)
-	elems = append(append(elems, c.Args.In[1]), s.Elems[at:]...)
+	elems = append(append(elems, kept(c.Args.In[1])...), s.Elems[at:]...)
 	return c.Set(0, &tensor.Sequence{DType: s.DType, Elems: elems})
 }
 

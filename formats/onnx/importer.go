@@ -435,8 +435,8 @@ func (im *importer) dispatch(n *Node, origin string, dead bool) ([]*graph.Value,
 		}
 		return im.finish(n, origin, c.Import)
 	}
-	if d == microsoftDomain && opset == 0 || d == mlDomain && !imported {
-		opset = 1 // exporters leave these out
+	if d != "" && opset == 0 {
+		opset = 1 // exporters leave out what they take for granted
 	}
 	r, ok := im.rows.find(d, n.p.OpType, opset)
 	if f := im.functions[functionKey{d, n.p.OpType, n.p.Overload}]; f != nil && (!ok || d != "") {

@@ -192,7 +192,6 @@ func stringRows() []row {
 func attentionRows() []row { return nil }
 func mlRows() []row        { return nil }
 func microsoftRows() []row { return nil }
-func legacyRows() []row    { return nil }
 
 // recurrentRows is recurrent networks. Up to version 6 an attribute said whether the sequence is an
 // output, which the number of outputs says too.

@@ -29,6 +29,7 @@ type Pass struct {
 var templatePasses = []Pass{
 	{"decompose-unsupported", false, decomposeUnsupported},
 	{"fold", false, fold},
+	{"fuse", true, fuse},
 	{"dce", false, removeDead},
 }
 
@@ -37,6 +38,9 @@ var specialPasses = []Pass{
 	{"infer", false, infer},
 	{"fold", false, fold},
 	{"cse", false, mergeEqual},
+	{"fuse", true, fuse},
+	{"layout", true, layout},
+	{"fold", false, fold},
 	{"dce", false, removeDead},
 }
 

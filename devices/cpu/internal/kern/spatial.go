@@ -172,3 +172,8 @@ func checkTaps(dst []float32, dstStride, npix, c int, x []float32, xStride int, 
 
 // winoChunk bounds the elements of one call of a weight transform.
 const winoChunk = 4096
+
+// MaxTapNaN is MaxTap for data with NaN, which wins.
+func MaxTapNaN(dst []float32, dstStride, npix, c int, x []float32, xStride int, w []float32, taps []int, bias []float32, lo, hi float32) {
+	maxTapsGo(dst, dstStride, npix, c, x, xStride, w, taps, bias, lo, hi)
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/devices/ref"
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/internal/cpuid"
 	"github.com/nnrt/nnrt/ops"
@@ -42,8 +43,19 @@ func randTensor(r *rand.Rand, shape ...int) *tensor.Tensor {
 // package, not one of the reference device, if own.
 func apply(t *testing.T, d *Device, op graph.Op, own bool, consts []bool, in ...*tensor.Tensor) *tensor.Tensor {
 	t.Helper()
+	return applyAll(t, d.Kernels(), op, own, consts, in...)[0]
+}
+
+// applyRef runs one op on the reference kernels.
+func applyRef(t *testing.T, op graph.Op, in ...*tensor.Tensor) []*tensor.Tensor {
+	t.Helper()
+	return applyAll(t, devices.NewTable(ref.Kernels()), op, false, make([]bool, len(in)), in...)
+}
+
+func applyAll(t *testing.T, table *devices.Table, op graph.Op, own bool, consts []bool, in ...*tensor.Tensor) []*tensor.Tensor {
+	t.Helper()
 	n := &graph.Node{Op: op, Origin: "test"}
-	r := devices.Request{Node: n, Dev: d}
+	r := devices.Request{Node: n}
 	args := &devices.Args{}
 	for i, x := range in {
 		v := &graph.Value{}
@@ -71,7 +83,7 @@ func apply(t *testing.T, d *Device, op graph.Op, own bool, consts []bool, in ...
 		shape, _ := o.Shape()
 		args.Out = append(args.Out, tensor.New(o.DType, shape...))
 	}
-	k, err := d.Kernels().Select(r)
+	k, err := table.Select(r)
 	require.NoError(t, err)
 	if own {
 		require.NotContains(t, k.Name, "ref/")
@@ -84,7 +96,11 @@ func apply(t *testing.T, d *Device, op graph.Op, own bool, consts []bool, in ...
 		b[i] = float32(math.NaN())
 	}
 	require.NoError(t, s.Run(args))
-	return args.OutTensor(0)
+	var res []*tensor.Tensor
+	for i := range args.Out {
+		res = append(res, args.OutTensor(i))
+	}
+	return res
 }
 
 func requireClose(t *testing.T, want, got *tensor.Tensor, tol float64, what string) {

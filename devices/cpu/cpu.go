@@ -59,6 +59,7 @@ func (d *Device) kernels() []devices.Kernel {
 		d.poolKernels(),
 		d.rowKernels(),
 		d.moveKernels(),
+		d.recurrentKernels(),
 	)
 }
 

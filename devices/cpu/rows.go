@@ -5,8 +5,8 @@ import (
 	"github.com/nnrt/nnrt/ops"
 )
 
-// rowFunc works on one row of n elements; y may be x.
-type rowFunc func(t *rowTask, y, x []float32)
+// rowFunc works on one row; y may be x.
+type rowFunc func(t *rowTask, row int, y, x []float32)
 
 // rowStep applies a function to each row of the innermost dimension. Inputs 1 and 2, where present, are vectors
 // along the row.
@@ -23,6 +23,7 @@ type rowTask struct {
 	s          *rowStep
 	x, y       []float32
 	gain, bias []float32
+	mean, rstd []float32 // results of their own, nil where nobody asks
 }
 
 func (d *Device) newRowStep(n int, f rowFunc) *rowStep {
@@ -35,6 +36,13 @@ func (s *rowStep) Run(a *devices.Args) error {
 	t := s.tasks.get()
 	defer s.tasks.put(t)
 	t.s, t.x, t.y, t.gain, t.bias = s, f32(a, 0), f32Out(a, 0), f32(a, 1), f32(a, 2)
+	t.mean, t.rstd = nil, nil
+	if a.OutTensor(1) != nil {
+		t.mean = f32Out(a, 1)
+	}
+	if a.OutTensor(2) != nil {
+		t.rstd = f32Out(a, 2)
+	}
 	if len(t.y) == 0 {
 		return nil
 	}
@@ -46,7 +54,7 @@ func (s *rowStep) Run(a *devices.Args) error {
 func (t *rowTask) Tile(i, _ int) {
 	n := t.s.n
 	for at := i * t.s.rows * n; at < min((i+1)*t.s.rows*n, len(t.y)); at += n {
-		t.s.f(t, t.y[at:at+n], t.x[at:at+n])
+		t.s.f(t, at/n, t.y[at:at+n], t.x[at:at+n])
 	}
 }
 
@@ -63,7 +71,7 @@ func (d *Device) rowKernels() []devices.Kernel {
 		}),
 		devices.For("layernorm/f32_"+lvl, func(op ops.LayerNormalization, r devices.Request) int {
 			n := tail(r, op.Axis)
-			if len(r.Out) != 1 || !allF32(r) || n < 1 || !has(r, 1) || prod(dims(r.In[1])) != n || has(r, 2) && prod(dims(r.In[2])) != n {
+			if !allF32(r) || n < 1 || !has(r, 1) || prod(dims(r.In[1])) != n || has(r, 2) && prod(dims(r.In[2])) != n {
 				return 0
 			}
 			return 10
@@ -99,7 +107,7 @@ func tail(r devices.Request, axis int) int {
 	return prod(x[axis:])
 }
 
-func softmaxRow(t *rowTask, y, x []float32) {
+func softmaxRow(t *rowTask, _ int, y, x []float32) {
 	v := &t.s.d.k.Vec
 	m := v.MaxOf(x)
 	if m-m != 0 && m < 0 { // all are -Inf: the definition gives NaN
@@ -109,12 +117,18 @@ func softmaxRow(t *rowTask, y, x []float32) {
 	v.MulS(y, y, 1/sum, 0)
 }
 
-func layerNormRow(t *rowTask, y, x []float32) {
+func layerNormRow(t *rowTask, row int, y, x []float32) {
 	v := &t.s.d.k.Vec
 	n := float32(len(x))
 	mean := v.Sum(x) / n
 	variance := v.SumSqDev(x, mean) / n
 	rstd := 1 / sqrt32(variance+t.s.eps)
+	if t.mean != nil {
+		t.mean[row] = mean
+	}
+	if t.rstd != nil {
+		t.rstd[row] = rstd
+	}
 	if t.bias != nil {
 		v.Normalize(y, x, t.gain, t.bias, mean, rstd)
 		return

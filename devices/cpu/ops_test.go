@@ -1,0 +1,82 @@
+package cpu
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/ops"
+	"github.com/nnrt/nnrt/tensor"
+)
+
+func TestLSTM(t *testing.T) {
+	eachDevice(t, func(t *testing.T, d *Device) {
+		r := rand.New(rand.NewPCG(4, 1))
+		for _, hidden := range []int{5, 8, 32, 72} {
+			for _, dir := range []string{"forward", "reverse", "bidirectional"} {
+				for layout := range 2 {
+					steps, n, in := 1+r.IntN(6), 1+r.IntN(4), 1+r.IntN(40)
+					dn := ops.Directions(dir)
+					op := ops.LSTM{HiddenSize: hidden, Direction: dir, Layout: layout}
+					x := randTensor(r, steps, n, in)
+					state := []int{dn, n, hidden}
+					if layout == 1 {
+						x, state = randTensor(r, n, steps, in), []int{n, dn, hidden}
+					}
+					args := []*tensor.Tensor{x, randTensor(r, dn, 4*hidden, in), randTensor(r, dn, 4*hidden, hidden), randTensor(r, dn, 8*hidden), nil,
+						randTensor(r, state...), randTensor(r, state...)}
+					if r.IntN(2) == 0 {
+						args = args[:3]
+					}
+					for _, w := range args[1:3] {
+						d.k.Vec.MulS(tensor.As[float32](w), tensor.As[float32](w), 0.2, 0)
+					}
+					want := applyRef(t, op, args...)
+					got := applyAll(t, d.Kernels(), op, true, []bool{false, true, true, true, false, false, false}[:len(args)], args...)
+					for i := range want {
+						requireClose(t, want[i], got[i], 2e-5, fmt.Sprintf("output %d of %+v x %v", i, op, x.Shape()))
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestAgainstRef runs kernels that need no more than data on both devices.
+func TestAgainstRef(t *testing.T) {
+	eachDevice(t, func(t *testing.T, d *Device) {
+		r := rand.New(rand.NewPCG(5, 1))
+		cases := []struct {
+			op     graph.Op
+			consts []bool
+			in     []*tensor.Tensor
+		}{
+			{ops.Softmax{Axis: -1}, nil, []*tensor.Tensor{randTensor(r, 7, 33)}},
+			{ops.Softmax{Axis: 1}, nil, []*tensor.Tensor{randTensor(r, 7, 33, 1)}},
+			{ops.LayerNormalization{Axis: -1, Epsilon: 1e-5, StashType: 1}, nil, []*tensor.Tensor{randTensor(r, 9, 70), randTensor(r, 70), randTensor(r, 70)}},
+			{ops.Transpose{Perm: []int{0, 2, 3, 1}}, nil, []*tensor.Tensor{randTensor(r, 2, 3, 40, 41)}},
+			{ops.Transpose{Perm: []int{0, 3, 1, 2}}, nil, []*tensor.Tensor{randTensor(r, 2, 30, 4, 41)}},
+			{ops.Transpose{Perm: []int{0, 2, 1, 3}}, nil, []*tensor.Tensor{randTensor(r, 2, 30, 4, 41)}},
+			{ops.Transpose{}, nil, []*tensor.Tensor{randTensor(r, 2, 30, 4)}},
+			{ops.Concat{Axis: 1}, nil, []*tensor.Tensor{randTensor(r, 2, 3, 4), randTensor(r, 2, 5, 4)}},
+			{ops.Concat{Axis: -1}, nil, []*tensor.Tensor{randTensor(r, 2, 3, 4), randTensor(r, 2, 3, 40)}},
+			{ops.Flatten{Axis: 1}, nil, []*tensor.Tensor{randTensor(r, 2, 3, 4)}},
+			{ops.Gemm{Alpha: 1, Beta: 1}, nil, []*tensor.Tensor{randTensor(r, 20, 30), randTensor(r, 30, 40), randTensor(r, 40)}},
+			{ops.Gemm{Alpha: 0.5, Beta: 2, TransA: true, TransB: true}, nil, []*tensor.Tensor{randTensor(r, 30, 20), randTensor(r, 40, 30), randTensor(r, 20, 40)}},
+			{ops.Gemm{Alpha: 0.5, Beta: 2, TransB: true}, []bool{false, true, true}, []*tensor.Tensor{randTensor(r, 20, 30), randTensor(r, 40, 30), randTensor(r, 40)}},
+			{ops.MaxPool{KernelShape: []int{3, 3}, Strides: []int{2, 2}, Pads: []int{1, 1, 1, 1}, Format: ops.NHWC}, nil, []*tensor.Tensor{randTensor(r, 2, 9, 12, 21)}},
+			{ops.MaxPool{KernelShape: []int{3}, Dilations: []int{2}, CeilMode: true, Format: ops.NHWC}, nil, []*tensor.Tensor{randTensor(r, 2, 12, 21)}},
+			{ops.AveragePool{KernelShape: []int{3, 2}, Strides: []int{2, 2}, Pads: []int{1, 1, 1, 1}, CountIncludePad: true, CeilMode: true, Format: ops.NHWC}, nil, []*tensor.Tensor{randTensor(r, 2, 9, 12, 21)}},
+			{ops.AveragePool{KernelShape: []int{3, 3}, AutoPad: ops.SameUpper, Format: ops.NHWC}, nil, []*tensor.Tensor{randTensor(r, 2, 9, 12, 21)}},
+			{ops.GlobalAveragePool{Format: ops.NHWC}, nil, []*tensor.Tensor{randTensor(r, 2, 19, 12, 270)}},
+		}
+		for _, c := range cases {
+			if c.consts == nil {
+				c.consts = make([]bool, len(c.in))
+			}
+			what := fmt.Sprintf("%T%+v", c.op, c.op)
+			requireClose(t, applyRef(t, c.op, c.in...)[0], apply(t, d, c.op, true, c.consts, c.in...), 2e-5, what)
+		}
+	})
+}

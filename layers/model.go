@@ -1,0 +1,729 @@
+package layers
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/ops"
+	"github.com/nnrt/nnrt/tensor"
+)
+
+// Model is a network of layers: what Keras calls Functional or Sequential. A Model is a Layer itself, and
+// can be called inside another one. The zero Model is empty and functional.
+type Model struct {
+	Base
+	// IsSequential is a Sequential model: each layer is called on what the one before it gave.
+	IsSequential bool
+	// BuildInputShape is the input shape of a Sequential without an InputLayer, batch included.
+	BuildInputShape []int
+	// Class is the class name that the model has in a file, where it isn't Functional or Sequential.
+	Class string
+
+	layers    []Layer
+	nodes     []*node
+	inputs    []*Tensor
+	outputs   []*Tensor
+	inKeys    []string // keys of dict inputs, parallel to inputs; nil where they are a list
+	outKeys   []string
+	inSingle  bool // written as a single tensor rather than a list of one
+	outSingle bool
+	err       error
+
+	root *root
+}
+
+// node is one call of a layer. The leaves of its arguments are *Tensor, numbers, strings, booleans or nil.
+type node struct {
+	layer  Layer
+	args   []any
+	kwargs map[string]any
+}
+
+// Tensor is a symbolic value in a functional model: output Index of one call of a layer.
+type Tensor struct {
+	node  *node
+	index int
+}
+
+// Out is output i of the call that gave t.
+func (t *Tensor) Out(i int) *Tensor { return &Tensor{node: t.node, index: i} }
+
+// Layer is the layer whose call gave t.
+func (t *Tensor) Layer() Layer { return t.node.layer }
+
+// Index says which output of the call t is.
+func (t *Tensor) Index() int { return t.index }
+
+// root is what only the outermost model has: the state of every layer in it.
+type root struct {
+	st     *state
+	names  map[string]int
+	named  map[Layer]bool
+	calls  map[Layer][][]graph.Type // output types of each call, in order, of the last expansion
+	inputs map[Layer][][]graph.Type
+	built  bool
+}
+
+// NewModel is an empty functional model.
+func NewModel(name string) *Model { return &Model{Base: Base{Name: name}} }
+
+// NewSequential is a model that calls layers one after the other. The first may be an *InputLayer, or have
+// a BatchInputShape.
+func NewSequential(name string, layers ...Layer) *Model {
+	m := &Model{Base: Base{Name: name}, IsSequential: true}
+	for _, l := range layers {
+		m.Append(l)
+	}
+	return m
+}
+
+// Append adds a layer to a sequential model.
+func (m *Model) Append(l Layer) *Model {
+	m.root = nil
+	m.layers = append(m.layers, l)
+	return m
+}
+
+// Layers is the model's layers in order, an InputLayer for each input included; those of inner models are
+// not listed.
+func (m *Model) Layers() []Layer { return m.layers }
+
+// Layer finds the layer of that name, or nil.
+func (m *Model) Layer(name string) Layer {
+	for _, l := range m.layers {
+		if l.Common().Name == name {
+			return l
+		}
+	}
+	return nil
+}
+
+// AddInput adds an input to a functional model. The shape is without the batch; -1 is a size left open.
+func (m *Model) AddInput(name string, shape ...int) *Tensor {
+	return m.Apply(&InputLayer{Base: Named(name), BatchShape: append([]int{-1}, shape...)})
+}
+
+// Apply calls l on the inputs, adding it to the model if it's new there, and returns its first output.
+func (m *Model) Apply(l Layer, in ...*Tensor) *Tensor {
+	args := make([]any, len(in))
+	for i, t := range in {
+		args[i] = t
+	}
+	return m.ApplyArgs(l, args, nil)
+}
+
+// ApplyArgs is Apply with arguments and keyword arguments that hold tensors, numbers, strings, booleans,
+// nil, and lists ([]any) and dicts (map[string]any) of them.
+func (m *Model) ApplyArgs(l Layer, args []any, kwargs map[string]any) *Tensor {
+	m.root = nil
+	n := &node{layer: l, args: args, kwargs: kwargs}
+	m.nodes = append(m.nodes, n)
+	if !slices.Contains(m.layers, l) {
+		m.layers = append(m.layers, l)
+	}
+	t := &Tensor{node: n}
+	if _, ok := l.(*InputLayer); ok {
+		m.inputs = append(m.inputs, t)
+	}
+	return t
+}
+
+// SetOutputs makes those tensors the model's outputs.
+func (m *Model) SetOutputs(ts ...*Tensor) *Model {
+	m.outputs, m.root = ts, nil
+	m.outSingle = len(ts) == 1
+	return m
+}
+
+// SetInputs gives the model's inputs their order, where it isn't that of their making.
+func (m *Model) SetInputs(ts ...*Tensor) *Model {
+	m.inputs, m.root = ts, nil
+	return m
+}
+
+// SetKeys makes inputs and outputs dicts with those keys (nil: lists).
+func (m *Model) SetKeys(in, out []string) { m.inKeys, m.outKeys = in, out }
+
+// SetSingle says that the config writes the inputs or outputs as one tensor rather than a list of one.
+func (m *Model) SetSingle(in, out bool) { m.inSingle, m.outSingle = in, out }
+
+// Keys is the keys of dict inputs and outputs; nil where they are lists.
+func (m *Model) Keys() (in, out []string) { return m.inKeys, m.outKeys }
+
+// Single is what SetSingle said.
+func (m *Model) Single() (in, out bool) { return m.inSingle, m.outSingle }
+
+// Inputs is the model's inputs in order.
+func (m *Model) Inputs() []*Tensor { return m.inputs }
+
+// Outputs is the model's outputs in order.
+func (m *Model) Outputs() []*Tensor { return m.outputs }
+
+// A Node is one call of a layer in a functional model, for those who walk it.
+type Node struct {
+	Layer  Layer
+	Args   []any // leaves: *Tensor, numbers, strings, booleans, nil
+	Kwargs map[string]any
+	Index  int // which call of its layer this is
+}
+
+// Nodes is the calls in a functional model, in order.
+func (m *Model) Nodes() []Node {
+	out := make([]Node, len(m.nodes))
+	count := map[Layer]int{}
+	for i, n := range m.nodes {
+		out[i] = Node{n.layer, n.args, n.kwargs, count[n.layer]}
+		count[n.layer]++
+	}
+	return out
+}
+
+// NodeIndex says which call of its layer gave t.
+func (m *Model) NodeIndex(t *Tensor) int {
+	i := 0
+	for _, n := range m.nodes {
+		if n == t.node {
+			return i
+		}
+		if n.layer == t.node.layer {
+			i++
+		}
+	}
+	return -1
+}
+
+// Options says how Graph expands a model.
+type Options struct {
+	// Training expands noise and augmentation layers in their training form.
+	Training bool
+	// Seed is for the initializers of weights that have no value yet.
+	Seed uint64
+	// Taps are names of layers whose outputs become graph outputs too, after the model's own.
+	Taps []string
+	// MaxUnroll is the number of time steps up to which a recurrent layer is written out step by step
+	// where no recurrent operator fits; longer or open-ended ones become a Scan. 0 is 64.
+	MaxUnroll int
+}
+
+// Build names every layer and declares every weight; Graph does it too. It fails where a layer doesn't
+// accept its inputs.
+func (m *Model) Build() error {
+	if m.root != nil && m.root.built {
+		return nil
+	}
+	_, err := m.expand(Options{})
+	return err
+}
+
+// Graph expands the model into canonical operators. Weights without a value get one from their initializer.
+func (m *Model) Graph(opts Options) (*graph.Graph, error) {
+	if err := m.Build(); err != nil {
+		return nil, err
+	}
+	if err := m.initialize(opts.Seed); err != nil {
+		return nil, err
+	}
+	return m.expand(opts)
+}
+
+func (m *Model) ensureRoot() *root {
+	if m.root == nil {
+		m.root = &root{names: map[string]int{}, named: map[Layer]bool{}}
+		m.root.st = &state{layer: m}
+		m.claimNames(m)
+	}
+	return m.root
+}
+
+// claimNames takes the names given by the caller, before any are made up.
+func (m *Model) claimNames(inner *Model) {
+	for _, l := range inner.layers {
+		if name := l.Common().Name; name != "" {
+			m.root.named[l] = true
+			m.root.names[name]++
+		}
+		if sub, ok := l.(*Model); ok && sub != inner {
+			m.claimNames(sub)
+		}
+	}
+}
+
+// nameLayer gives a layer without a name one as Keras does: its class in snake case, numbered from the second.
+func (m *Model) nameLayer(l Layer) {
+	base := l.Common()
+	if base.Name != "" {
+		return
+	}
+	stem := SnakeCase(ClassName(l))
+	for name := stem; ; {
+		n := m.root.names[stem]
+		m.root.names[stem]++
+		if n > 0 {
+			name = stem + "_" + strconv.Itoa(n)
+		}
+		if n == 0 || m.root.names[name] == 0 {
+			if n > 0 {
+				m.root.names[name]++
+			}
+			base.Name = name
+			return
+		}
+	}
+}
+
+const maxWeightElements = 1 << 36
+
+func (m *Model) claim(shape []int) bool {
+	n, err := tensor.NumElements(shape)
+	return err == nil && n <= maxWeightElements
+}
+
+// expansion is one run of Model.expand.
+type expansion struct {
+	m      *Model
+	opts   Options
+	masks  map[*graph.Value]*graph.Value
+	params map[*Weight]*graph.Value
+	taps   map[string][]*graph.Value
+	depth  int
+}
+
+func (m *Model) expand(opts Options) (*graph.Graph, error) {
+	if m.err != nil {
+		return nil, m.err
+	}
+	r := m.ensureRoot()
+	r.calls, r.inputs = map[Layer][][]graph.Type{}, map[Layer][][]graph.Type{}
+	g := &graph.Graph{Name: m.Name}
+	b := graph.NewBuilder(g)
+	x := &expansion{
+		m: m, opts: opts, masks: map[*graph.Value]*graph.Value{},
+		params: map[*Weight]*graph.Value{}, taps: map[string][]*graph.Value{},
+	}
+	ins, err := m.graphInputs(b)
+	if err != nil {
+		return nil, err
+	}
+	args := make([]any, len(ins))
+	for i, v := range ins {
+		args[i] = v
+	}
+	c := &Call{Builder: b, In: ins, Args: args, Layer: m, Opts: opts, x: x, st: r.st}
+	outs := m.Call(c)
+	if b.Err() != nil {
+		return nil, b.Err()
+	}
+	outs = slices.Clone(outs)
+	for _, name := range opts.Taps {
+		vs, ok := x.taps[name]
+		if !ok {
+			return nil, fmt.Errorf("layers: model %q has no layer %q to tap", m.Name, name)
+		}
+		outs = append(outs, vs...)
+	}
+	m.finish(b, x, outs)
+	return g, b.Err()
+}
+
+// finish marks the outputs, drops what no output needs, and puts the params in the order of the weights.
+func (m *Model) finish(b *graph.Builder, x *expansion, outs []*graph.Value) {
+	g := b.Graph()
+	seen := map[*graph.Value]bool{}
+	names := m.OutputNames()
+	for i, v := range outs {
+		if v.Def == nil || seen[v] {
+			v = b.Add(ops.Identity{}, v)
+			outs[i] = v
+		}
+		seen[v] = true
+	}
+	for i, v := range outs {
+		if i < len(names) {
+			b.Rename(v, names[i])
+		}
+	}
+	b.Output(outs...)
+	for _, w := range m.weights(true) {
+		x.param(b, w)
+	}
+	prune(g)
+	g.Params = g.Params[:0]
+	for _, w := range m.weights(true) {
+		g.Params = append(g.Params, x.params[w])
+	}
+	m.root.built = b.Err() == nil
+}
+
+// prune drops the nodes that neither an output nor an update needs.
+func prune(g *graph.Graph) {
+	need := map[*graph.Value]bool{}
+	for _, v := range g.Outputs {
+		need[v] = true
+	}
+	for _, u := range g.Updates {
+		need[u.Value] = true
+	}
+	var kept []*graph.Node
+	for i := len(g.Nodes) - 1; i >= 0; i-- {
+		n := g.Nodes[i]
+		if !slices.ContainsFunc(n.Out, func(v *graph.Value) bool { return need[v] }) {
+			continue
+		}
+		for _, v := range n.In {
+			need[v] = true
+		}
+		if s, ok := n.Op.(graph.Subgrapher); ok {
+			for _, sub := range s.Subgraphs() {
+				needInner(sub, need)
+			}
+		}
+		kept = append(kept, n)
+	}
+	slices.Reverse(kept)
+	g.Nodes = kept
+}
+
+// needInner marks what a subgraph uses; the values of the graph around it are among them.
+func needInner(g *graph.Graph, need map[*graph.Value]bool) {
+	for _, n := range g.Nodes {
+		for _, v := range n.In {
+			need[v] = true
+		}
+		if s, ok := n.Op.(graph.Subgrapher); ok {
+			for _, sub := range s.Subgraphs() {
+				needInner(sub, need)
+			}
+		}
+	}
+	for _, v := range g.Outputs {
+		need[v] = true
+	}
+}
+
+// param is the graph's parameter for w.
+func (x *expansion) param(b *graph.Builder, w *Weight) *graph.Value {
+	if v := x.params[w]; v != nil {
+		return v
+	}
+	v := &graph.Value{Name: b.Unique(w.Path), Type: graph.TensorOf(w.DType, graph.Dims(w.Shape...)...), Data: w.Data}
+	b.Graph().Params = append(b.Graph().Params, v)
+	x.params[w] = v
+	return v
+}
+
+// graphInputs adds the graph's inputs: one for each input of the model.
+func (m *Model) graphInputs(b *graph.Builder) ([]*graph.Value, error) {
+	ins, err := m.InputLayers()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*graph.Value, len(ins))
+	for i, l := range ins {
+		m.nameLayer(l)
+		t, err := l.typ()
+		if err != nil {
+			return nil, err
+		}
+		out[i] = b.Input(l.Name, t)
+		b.Rename(out[i], l.Name)
+	}
+	return out, nil
+}
+
+// InputLayers is the InputLayer of each of the model's inputs. One is made up for a Sequential that knows
+// its input shape in another way.
+func (m *Model) InputLayers() ([]*InputLayer, error) {
+	if !m.IsSequential {
+		out := make([]*InputLayer, len(m.inputs))
+		for i, t := range m.inputs {
+			l, ok := t.node.layer.(*InputLayer)
+			if !ok {
+				return nil, fmt.Errorf("layers: model %q: input %d is layer %q, not an InputLayer", m.Name, i, t.node.layer.Common().Name)
+			}
+			out[i] = l
+		}
+		if len(out) == 0 {
+			return nil, fmt.Errorf("layers: model %q has no inputs", m.Name)
+		}
+		return out, nil
+	}
+	if len(m.layers) == 0 {
+		return nil, fmt.Errorf("layers: model %q has no layers", m.Name)
+	}
+	first := m.layers[0]
+	if l, ok := first.(*InputLayer); ok {
+		return []*InputLayer{l}, nil
+	}
+	if sub, ok := first.(*Model); ok {
+		return sub.InputLayers()
+	}
+	shape := first.Common().BatchInputShape
+	if w, ok := first.(wrapper); ok && shape == nil {
+		shape = w.inner().Common().BatchInputShape
+	}
+	if shape == nil {
+		shape = m.BuildInputShape
+	}
+	if shape == nil {
+		return nil, fmt.Errorf("layers: model %q: the input shape is not known: give it an InputLayer", m.Name)
+	}
+	in := &InputLayer{Base: Base{Name: first.Common().Name + "_input"}, BatchShape: shape}
+	if dt := first.Common().DType; dt != "" && firstTakesDType(first) {
+		in.InputDType = policyInput(dt)
+	}
+	return []*InputLayer{in}, nil
+}
+
+// OutputNames is the name of each output: the dict's key, or the layer's name.
+func (m *Model) OutputNames() []string {
+	if m.outKeys != nil {
+		return m.outKeys
+	}
+	if m.IsSequential {
+		if n := len(m.layers); n > 0 {
+			return []string{m.layers[n-1].Common().Name}
+		}
+		return nil
+	}
+	out := make([]string, len(m.outputs))
+	for i, t := range m.outputs {
+		out[i] = t.node.layer.Common().Name
+	}
+	return out
+}
+
+// Call implements Layer: it calls each of the model's layers on the inputs.
+func (m *Model) Call(c *Call) []*graph.Value {
+	if c.x.depth++; c.x.depth > 64 {
+		c.Failf("models are nested too deeply")
+		return c.In
+	}
+	defer func() { c.x.depth-- }()
+	for _, l := range m.layers {
+		c.x.m.nameLayer(l)
+	}
+	if m.IsSequential {
+		return m.callSequential(c)
+	}
+	if len(c.In) < len(m.inputs) {
+		c.Failf("takes %d inputs, got %d", len(m.inputs), len(c.In))
+		return c.In
+	}
+	vals := map[*node][]*graph.Value{}
+	for i, t := range m.inputs {
+		vals[t.node] = c.enterInput(t.node.layer, c.In[i])
+	}
+	for _, n := range m.nodes {
+		if _, done := vals[n]; done {
+			continue
+		}
+		if c.Err() != nil {
+			return c.In
+		}
+		args, err := resolve(n.args, vals)
+		kwargs, err2 := resolve(n.kwargs, vals)
+		if err = errors.Join(err, err2); err != nil {
+			c.Fail(fmt.Errorf("layers: model %q: layer %q: %w", m.Name, n.layer.Common().Name, err))
+			return c.In
+		}
+		kw, _ := kwargs.(map[string]any)
+		vals[n] = c.x.call(c.Builder, c.enterLayer(n.layer), n.layer, args.([]any), kw)
+	}
+	out := make([]*graph.Value, len(m.outputs))
+	for i, t := range m.outputs {
+		vs := vals[t.node]
+		if t.index >= len(vs) {
+			c.Failf("output %d: layer %q has %d outputs, not %d", i, t.node.layer.Common().Name, len(vs), t.index+1)
+			return c.In
+		}
+		out[i] = vs[t.index]
+	}
+	return out
+}
+
+func (m *Model) callSequential(c *Call) []*graph.Value {
+	vs := c.In
+	for i, l := range m.layers {
+		if in, ok := l.(*InputLayer); ok && i == 0 {
+			c.enterInput(in, c.Arg(0))
+			continue
+		}
+		args := make([]any, len(vs))
+		for j, v := range vs {
+			args[j] = v
+		}
+		vs = c.x.call(c.Builder, c.enterLayer(l), l, args, nil)
+		if c.Err() != nil {
+			return c.In
+		}
+	}
+	return vs
+}
+
+// enterLayer is the state of a layer of a model. The layers of the outermost model have paths without it.
+func (c *Call) enterLayer(l Layer) *state { return c.enter("layers", true, l) }
+
+// enterInput passes a value through an InputLayer of a model.
+func (c *Call) enterInput(l Layer, v *graph.Value) []*graph.Value {
+	c.enterLayer(l)
+	c.x.record(l, nil, []*graph.Value{v})
+	if in, ok := l.(*InputLayer); ok {
+		if t, err := in.typ(); err == nil && t.DType != v.Type.DType && (t.DType.IsFloat() || v.Type.DType.IsFloat()) {
+			mask := c.Mask(v)
+			v = c.cast(v, t.DType)
+			c.SetMask(v, mask)
+		}
+	}
+	c.x.taps[l.Common().Name] = []*graph.Value{v}
+	return []*graph.Value{v}
+}
+
+// resolve replaces the tensors in an argument by their values.
+func resolve(a any, vals map[*node][]*graph.Value) (any, error) {
+	switch a := a.(type) {
+	case *Tensor:
+		vs, ok := vals[a.node]
+		if !ok {
+			return nil, fmt.Errorf("layer %q is used before it is called", a.node.layer.Common().Name)
+		}
+		if a.index < 0 || a.index >= len(vs) {
+			return nil, fmt.Errorf("layer %q has %d outputs, not %d", a.node.layer.Common().Name, len(vs), a.index+1)
+		}
+		return vs[a.index], nil
+	case []any:
+		out := make([]any, len(a))
+		for i, e := range a {
+			v, err := resolve(e, vals)
+			if err != nil {
+				return nil, err
+			}
+			out[i] = v
+		}
+		return out, nil
+	case map[string]any:
+		out := make(map[string]any, len(a))
+		for k, e := range a {
+			v, err := resolve(e, vals)
+			if err != nil {
+				return nil, err
+			}
+			out[k] = v
+		}
+		return out, nil
+	}
+	return a, nil
+}
+
+// call is one application of a layer: dtype policy, the layer itself, masks.
+func (x *expansion) call(b *graph.Builder, st *state, l Layer, args []any, kwargs map[string]any) []*graph.Value {
+	origin := b.SetOrigin(st.path)
+	defer b.SetOrigin(origin)
+	c := &Call{Builder: b, Args: args, Kwargs: kwargs, Layer: l, Opts: x.opts, x: x, st: st}
+	c.autocast()
+	c.In = leaves(nil, c.Args)
+	outs := slices.Clone(l.Call(c))
+	if b.Err() != nil {
+		return outs
+	}
+	_, isModel := l.(*Model)
+	var first *graph.Value
+	if len(c.In) > 0 {
+		first = c.InMask()
+	}
+	for i, v := range outs {
+		if isModel {
+			continue
+		}
+		if v.Def == nil || slices.Contains(c.In, v) {
+			outs[i] = b.Add(ops.Identity{}, v)
+			if passesMask(l) && x.masks[v] != nil {
+				x.masks[outs[i]] = x.masks[v]
+			}
+		}
+		if first != nil && passesMask(l) && x.masks[outs[i]] == nil {
+			x.masks[outs[i]] = first
+		}
+	}
+	x.record(l, c.In, outs)
+	x.taps[l.Common().Name] = outs
+	return outs
+}
+
+// autocast casts floating-point arguments to the compute type of the layer, as Keras does before a call.
+func (c *Call) autocast() {
+	if _, ok := c.Layer.(*Model); ok {
+		return
+	}
+	if _, ok := c.Layer.(*Operation); ok {
+		return
+	}
+	dt := c.ComputeType()
+	var walk func(any) any
+	walk = func(a any) any {
+		switch a := a.(type) {
+		case *graph.Value:
+			if !a.Type.DType.IsFloat() || a.Type.DType == dt {
+				return a
+			}
+			v := c.cast(a, dt)
+			if m := c.Mask(a); m != nil {
+				c.SetMask(v, m)
+			}
+			return v
+		case []any:
+			out := make([]any, len(a))
+			for i, e := range a {
+				out[i] = walk(e)
+			}
+			return out
+		case map[string]any:
+			out := make(map[string]any, len(a))
+			for k, e := range a {
+				out[k] = walk(e)
+			}
+			return out
+		}
+		return a
+	}
+	c.Args, _ = walk(c.Args).([]any)
+	c.Kwargs, _ = walk(c.Kwargs).(map[string]any)
+}
+
+// leaves is the values in an argument, depth first.
+func leaves(vs []*graph.Value, a any) []*graph.Value {
+	switch a := a.(type) {
+	case *graph.Value:
+		vs = append(vs, a)
+	case []any:
+		for _, e := range a {
+			vs = leaves(vs, e)
+		}
+	case map[string]any:
+		keys := make([]string, 0, len(a))
+		for k := range a {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+		for _, k := range keys {
+			vs = leaves(vs, a[k])
+		}
+	}
+	return vs
+}
+
+// record keeps the types of a call for summaries.
+func (x *expansion) record(l Layer, in, out []*graph.Value) {
+	types := func(vs []*graph.Value) []graph.Type {
+		ts := make([]graph.Type, len(vs))
+		for i, v := range vs {
+			ts[i] = v.Type.WithoutValue()
+		}
+		return ts
+	}
+	r := x.m.root
+	r.calls[l] = append(r.calls[l], types(out))
+	r.inputs[l] = append(r.inputs[l], types(in))
+}

@@ -75,6 +75,9 @@ func Run(dir, name string) error {
 	if err := dec.Decode(&g); err != nil {
 		return fmt.Errorf("%s.json: %w", name, err)
 	}
+	if len(g.Objects) == 0 {
+		return fmt.Errorf("%s.json describes no objects", name)
+	}
 	path := filepath.Join(dir, name+".h5")
 	f, err := hdf5.OpenFile(path, hdf5.Options{})
 	if err != nil {

@@ -1,28 +1,13 @@
 package hdf5golden
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
+
+	"github.com/nnrt/nnrt/internal/testdata"
 )
 
-func dataDir(t *testing.T) string {
-	root := os.Getenv("NNRT_DATA")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared")
-	}
-	dir := filepath.Join(root, "hdf5-golden")
-	if _, err := os.Stat(dir); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skipf("hdf5-golden is absent: %v", err)
-	}
-	return dir
-}
-
 func TestGolden(t *testing.T) {
-	dir := dataDir(t)
+	dir := testdata.Dir(t, "hdf5-golden")
 	names, err := Names(dir)
 	if err != nil {
 		t.Fatal(err)

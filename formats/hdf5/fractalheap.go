@@ -81,7 +81,7 @@ func (f *File) fractalHeap(addr uint64) (*fractalHeap, error) {
 func (h *fractalHeap) plan(c *cursor, heapBits int, maxManaged uint64) error {
 	pow2 := func(n uint64) bool { return n != 0 && n&(n-1) == 0 }
 	if !pow2(h.startSize) || !pow2(h.maxDirect) || !pow2(uint64(h.width)) || h.maxDirect < h.startSize ||
-		heapBits > 64 || heapBits < 1 || h.idLen < 2 || h.rootRows > 64 || h.maxDirect > 1<<32 || maxManaged > h.maxDirect {
+		heapBits > 64 || heapBits < 1 || h.idLen < 2 || h.rootRows > 64 || h.maxDirect > 64<<20 || maxManaged > h.maxDirect {
 		return formatErr(c.at, "fractal heap: width %d, blocks of %d to %d bytes, %d bits, ids of %d bytes",
 			h.width, h.startSize, h.maxDirect, heapBits, h.idLen)
 	}

@@ -370,6 +370,8 @@ func fuzzSeeds(t testing.TB) [][]byte {
 	return seeds
 }
 
+// FuzzOpen reads all of a damaged file. Long runs want -fuzzminimizetime=10x:
+// minimising each new input takes most of the time otherwise.
 func FuzzOpen(f *testing.F) {
 	f.Add(smallSample(f), true)
 	for _, b := range fuzzSeeds(f) {

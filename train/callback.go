@@ -1,0 +1,503 @@
+package train
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nnrt/nnrt/tensor"
+)
+
+// Callback is told of a fit's progress. It implements those of the small interfaces below that it cares
+// for; an error of any ends the fit.
+type Callback any
+
+// TrainBeginner is told when a fit begins.
+type TrainBeginner interface{ OnTrainBegin(f *Fit) error }
+
+// TrainEnder is told when a fit ends, in whatever way.
+type TrainEnder interface{ OnTrainEnd(f *Fit) error }
+
+// EpochBeginner is told when an epoch begins, counted from 0.
+type EpochBeginner interface {
+	OnEpochBegin(f *Fit, epoch int) error
+}
+
+// EpochEnder is told when an epoch, validation included, is done.
+type EpochEnder interface {
+	OnEpochEnd(f *Fit, epoch int, logs Logs) error
+}
+
+// BatchBeginner is told when a batch begins, counted from 0.
+type BatchBeginner interface{ OnBatchBegin(f *Fit, batch int) error }
+
+// BatchEnder is told when a batch is done; the logs are over the epoch so far.
+type BatchEnder interface {
+	OnBatchEnd(f *Fit, batch int, logs Logs) error
+}
+
+// Interrupter is told when the fit's context has ended, after the running step.
+type Interrupter interface{ OnInterrupt(f *Fit) error }
+
+// Keeper is a callback with a state that a backup has to hold.
+type Keeper interface {
+	Keep() (json.RawMessage, error)
+	Take(state json.RawMessage) error
+}
+
+func each[T any](cbs []Callback, f func(T) error) error {
+	for _, c := range cbs {
+		if t, ok := c.(T); ok {
+			if err := f(t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func wantsBatches(cbs []Callback) bool {
+	for _, c := range cbs {
+		if _, ok := c.(BatchEnder); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// Lambda is a callback of functions; any may be nil.
+type Lambda struct {
+	TrainBegin, TrainEnd func(f *Fit) error
+	EpochBegin           func(f *Fit, epoch int) error
+	EpochEnd             func(f *Fit, epoch int, logs Logs) error
+	BatchBegin           func(f *Fit, batch int) error
+	BatchEnd             func(f *Fit, batch int, logs Logs) error
+}
+
+// OnTrainBegin implements TrainBeginner.
+func (l *Lambda) OnTrainBegin(f *Fit) error {
+	if l.TrainBegin == nil {
+		return nil
+	}
+	return l.TrainBegin(f)
+}
+
+// OnTrainEnd implements TrainEnder.
+func (l *Lambda) OnTrainEnd(f *Fit) error {
+	if l.TrainEnd == nil {
+		return nil
+	}
+	return l.TrainEnd(f)
+}
+
+// OnEpochBegin implements EpochBeginner.
+func (l *Lambda) OnEpochBegin(f *Fit, epoch int) error {
+	if l.EpochBegin == nil {
+		return nil
+	}
+	return l.EpochBegin(f, epoch)
+}
+
+// OnEpochEnd implements EpochEnder.
+func (l *Lambda) OnEpochEnd(f *Fit, epoch int, logs Logs) error {
+	if l.EpochEnd == nil {
+		return nil
+	}
+	return l.EpochEnd(f, epoch, logs)
+}
+
+// OnBatchBegin implements BatchBeginner.
+func (l *Lambda) OnBatchBegin(f *Fit, batch int) error {
+	if l.BatchBegin == nil {
+		return nil
+	}
+	return l.BatchBegin(f, batch)
+}
+
+// OnBatchEnd implements BatchEnder.
+func (l *Lambda) OnBatchEnd(f *Fit, batch int, logs Logs) error {
+	if l.BatchEnd == nil {
+		return nil
+	}
+	return l.BatchEnd(f, batch, logs)
+}
+
+// direction is whether larger is better: Mode "max" or "min", or by the name's meaning.
+func better(mode, monitor string) (func(a, b float64) bool, float64, error) {
+	up := false
+	switch mode {
+	case "max":
+		up = true
+	case "", "auto":
+		for _, s := range []string{"acc", "auc", "precision", "recall", "f1", "fbeta", "io_u", "iou", "r2", "correlation", "cosine",
+			"sensitivity", "specificity", "true_positives", "true_negatives"} {
+			up = up || strings.Contains(monitor, s)
+		}
+		up = up && !strings.HasSuffix(monitor, "loss")
+	case "min":
+	default:
+		return nil, 0, fmt.Errorf("train: mode %q is none of auto, min, max", mode)
+	}
+	if up {
+		return func(a, b float64) bool { return a > b }, math.Inf(-1), nil
+	}
+	return func(a, b float64) bool { return a < b }, math.Inf(1), nil
+}
+
+func delta(up bool, d float64) float64 {
+	if up {
+		return math.Abs(d)
+	}
+	return -math.Abs(d)
+}
+
+// EarlyStopping ends a fit when Monitor has not become better by MinDelta for Patience epochs.
+type EarlyStopping struct {
+	Monitor            string // empty: val_loss
+	MinDelta           float64
+	Patience           int
+	Mode               string // auto, min or max
+	Baseline           *float64
+	RestoreBestWeights bool
+	StartFromEpoch     int
+
+	st stopState
+	w  map[string]*tensor.Tensor
+}
+
+type stopState struct {
+	Wait, BestEpoch, StoppedEpoch int
+	Best                          *float64
+}
+
+// StoppedEpoch is the epoch at which the fit was ended, 0 where it was not.
+func (c *EarlyStopping) StoppedEpoch() int { return c.st.StoppedEpoch }
+
+func orName(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}
+
+// OnTrainBegin implements TrainBeginner.
+func (c *EarlyStopping) OnTrainBegin(f *Fit) error {
+	_, _, err := better(c.Mode, orName(c.Monitor, "val_loss"))
+	if f.Options.resume == nil {
+		c.st, c.w = stopState{}, nil
+	}
+	return err
+}
+
+// OnEpochEnd implements EpochEnder.
+func (c *EarlyStopping) OnEpochEnd(f *Fit, epoch int, logs Logs) error {
+	name := orName(c.Monitor, "val_loss")
+	v, ok := logs.Get(name)
+	if !ok || epoch < c.StartFromEpoch {
+		return nil
+	}
+	isBetter, worst, err := better(c.Mode, name)
+	if err != nil {
+		return err
+	}
+	d := delta(worst < 0, c.MinDelta)
+	if c.RestoreBestWeights && c.w == nil {
+		c.w, c.st.BestEpoch = f.Model.snapshot(), epoch
+	}
+	c.st.Wait++
+	if c.st.Best == nil || isBetter(v-d, *c.st.Best) {
+		c.st.Best, c.st.BestEpoch = &v, epoch
+		if c.RestoreBestWeights {
+			c.w = f.Model.snapshot()
+		}
+		if c.Baseline == nil || isBetter(v-d, *c.Baseline) {
+			c.st.Wait = 0
+		}
+		return nil
+	}
+	if c.st.Wait >= c.Patience && epoch > 0 {
+		c.st.StoppedEpoch = epoch
+		f.Stop("early stopping")
+	}
+	return nil
+}
+
+// OnTrainEnd implements TrainEnder.
+func (c *EarlyStopping) OnTrainEnd(f *Fit) error {
+	if !c.RestoreBestWeights || c.w == nil {
+		return nil
+	}
+	for name, t := range c.w {
+		if f.Model.infer.Param(name) != nil {
+			if err := f.Model.SetValue(name, t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Keep implements Keeper.
+func (c *EarlyStopping) Keep() (json.RawMessage, error) { return json.Marshal(c.st) }
+
+// Take implements Keeper.
+func (c *EarlyStopping) Take(p json.RawMessage) error { return json.Unmarshal(p, &c.st) }
+
+// ReduceLROnPlateau multiplies the learning rate by Factor when Monitor has stopped getting better.
+type ReduceLROnPlateau struct {
+	Monitor  string  // empty: val_loss
+	Factor   float64 // 0: 0.1
+	Patience int     // 0: 10
+	Mode     string
+	MinDelta float64 // 0: 1e-4
+	Cooldown int
+	MinLR    float64
+
+	st plateauState
+}
+
+type plateauState struct {
+	Wait, Cooldown int
+	Best           *float64
+}
+
+// OnTrainBegin implements TrainBeginner.
+func (c *ReduceLROnPlateau) OnTrainBegin(f *Fit) error {
+	if c.Factor >= 1 {
+		return fmt.Errorf("train: ReduceLROnPlateau with a factor of %v, which is not below 1", c.Factor)
+	}
+	if f.Options.resume == nil {
+		c.st = plateauState{}
+	}
+	return nil
+}
+
+// OnEpochEnd implements EpochEnder.
+func (c *ReduceLROnPlateau) OnEpochEnd(f *Fit, epoch int, logs Logs) error {
+	name := orName(c.Monitor, "val_loss")
+	v, ok := logs.Get(name)
+	if !ok {
+		return nil
+	}
+	isBetter, worst, err := better(c.Mode, name)
+	if err != nil {
+		return err
+	}
+	min := c.MinDelta
+	if min == 0 {
+		min = 1e-4
+	}
+	d := delta(worst < 0, min)
+	if c.st.Cooldown > 0 {
+		c.st.Cooldown--
+		c.st.Wait = 0
+	}
+	if c.st.Best == nil || isBetter(v-d, *c.st.Best) {
+		c.st.Best, c.st.Wait = &v, 0
+		return nil
+	}
+	if c.st.Cooldown > 0 {
+		return nil
+	}
+	patience, factor := c.Patience, c.Factor
+	if patience == 0 {
+		patience = 10
+	}
+	if factor == 0 {
+		factor = 0.1
+	}
+	if c.st.Wait++; c.st.Wait < patience {
+		return nil
+	}
+	if old := float64(float32(f.Model.LearningRate())); old > float64(float32(c.MinLR)) {
+		c.st.Cooldown, c.st.Wait = c.Cooldown, 0
+		return f.Model.SetLearningRate(max(old*factor, c.MinLR))
+	}
+	return nil
+}
+
+// Keep implements Keeper.
+func (c *ReduceLROnPlateau) Keep() (json.RawMessage, error) { return json.Marshal(c.st) }
+
+// Take implements Keeper.
+func (c *ReduceLROnPlateau) Take(p json.RawMessage) error { return json.Unmarshal(p, &c.st) }
+
+// LearningRateScheduler sets the rate of each epoch from the epoch's number and the present rate.
+type LearningRateScheduler struct {
+	Schedule func(epoch int, lr float64) float64
+}
+
+// OnEpochBegin implements EpochBeginner.
+func (c *LearningRateScheduler) OnEpochBegin(f *Fit, epoch int) error {
+	return f.Model.SetLearningRate(c.Schedule(epoch, f.Model.LearningRate()))
+}
+
+// TerminateOnNaN ends a fit whose loss is no number any more.
+type TerminateOnNaN struct{}
+
+// OnBatchEnd implements BatchEnder.
+func (TerminateOnNaN) OnBatchEnd(f *Fit, batch int, logs Logs) error {
+	if v, ok := logs.Get("loss"); ok && (math.IsNaN(v) || math.IsInf(v, 0)) {
+		f.Stop(fmt.Sprintf("the loss is %v at batch %d", v, batch))
+	}
+	return nil
+}
+
+// CSVLogger writes each epoch as a line of a CSV file.
+type CSVLogger struct {
+	Path      string
+	Separator string // empty: a comma
+	Append    bool
+
+	names []string
+	file  *os.File
+}
+
+// OnTrainBegin implements TrainBeginner.
+func (c *CSVLogger) OnTrainBegin(f *Fit) error {
+	flags := os.O_CREATE | os.O_WRONLY | os.O_TRUNC
+	c.names = nil
+	if c.Append {
+		flags = os.O_CREATE | os.O_WRONLY | os.O_APPEND
+		if p, err := os.ReadFile(c.Path); err == nil && len(p) > 0 {
+			head, _, _ := strings.Cut(string(p), "\n")
+			c.names = strings.Split(strings.TrimSpace(head), orName(c.Separator, ","))[1:]
+		}
+	}
+	file, err := os.OpenFile(c.Path, flags, 0o644)
+	c.file = file
+	return err
+}
+
+// OnEpochEnd implements EpochEnder.
+func (c *CSVLogger) OnEpochEnd(f *Fit, epoch int, logs Logs) error {
+	sep := orName(c.Separator, ",")
+	if c.names == nil {
+		for _, l := range logs {
+			c.names = append(c.names, l.Name)
+		}
+		if _, err := fmt.Fprintln(c.file, strings.Join(append([]string{"epoch"}, c.names...), sep)); err != nil {
+			return err
+		}
+	}
+	row := []string{fmt.Sprint(epoch)}
+	for _, n := range c.names {
+		cell := "NA"
+		for _, l := range logs {
+			if l.Name == n {
+				cell = numbers(l.Values)
+			}
+		}
+		row = append(row, cell)
+	}
+	_, err := fmt.Fprintln(c.file, strings.Join(row, sep))
+	return err
+}
+
+func numbers(vs []float64) string {
+	if len(vs) == 1 {
+		return fmt.Sprint(vs[0])
+	}
+	s := make([]string, len(vs))
+	for i, v := range vs {
+		s[i] = fmt.Sprint(v)
+	}
+	return `"[` + strings.Join(s, ", ") + `]"`
+}
+
+// OnTrainEnd implements TrainEnder.
+func (c *CSVLogger) OnTrainEnd(*Fit) error {
+	if c.file == nil {
+		return nil
+	}
+	return c.file.Close()
+}
+
+// ProgbarLogger writes Keras' progress bar, or with Lines one line an epoch.
+type ProgbarLogger struct {
+	Out   io.Writer
+	Lines bool
+
+	start, last time.Time
+}
+
+const barWidth = 20
+
+// OnEpochBegin implements EpochBeginner.
+func (c *ProgbarLogger) OnEpochBegin(f *Fit, epoch int) error {
+	c.start, c.last = time.Now(), time.Time{}
+	_, err := fmt.Fprintf(c.Out, "Epoch %d/%d\n", epoch+1, f.Epochs)
+	return err
+}
+
+// OnBatchEnd implements BatchEnder.
+func (c *ProgbarLogger) OnBatchEnd(f *Fit, batch int, logs Logs) error {
+	// Keras redraws no more than 20 times a second.
+	if c.Lines || time.Since(c.last) < 50*time.Millisecond && f.Batch != f.Steps {
+		return nil
+	}
+	c.last = time.Now()
+	_, err := fmt.Fprint(c.Out, "\r"+c.bar(f, logs)+"\x1b[K")
+	return err
+}
+
+func (c *ProgbarLogger) bar(f *Fit, logs Logs) string {
+	took := time.Since(c.start)
+	perStep := took / time.Duration(max(f.Batch, 1))
+	count := fmt.Sprintf("%d/Unknown", f.Batch)
+	done := barWidth
+	if f.Steps > 0 {
+		digits := len(fmt.Sprint(f.Steps))
+		count = fmt.Sprintf("%*d/%d", digits, f.Batch, f.Steps)
+		done = barWidth * f.Batch / f.Steps
+	}
+	left := took
+	if f.Steps > f.Batch {
+		left = perStep * time.Duration(f.Steps-f.Batch)
+	}
+	return fmt.Sprintf("\x1b[1m%s\x1b[0m \x1b[32m%s\x1b[0m\x1b[37m%s\x1b[0m \x1b[1m%.0fs\x1b[0m %s/step%s", count,
+		strings.Repeat("━", done), strings.Repeat("━", barWidth-done), left.Seconds(), brief(perStep), spelled(logs))
+}
+
+// brief is a duration as Keras writes it: 3ms, 2s, 140us.
+func brief(d time.Duration) string {
+	switch {
+	case d >= time.Second:
+		return fmt.Sprintf("%.0fs", d.Seconds())
+	case d >= time.Millisecond:
+		return fmt.Sprintf("%.0fms", float64(d)/1e6)
+	}
+	return fmt.Sprintf("%.0fus", float64(d)/1e3)
+}
+
+func spelled(logs Logs) string {
+	var s strings.Builder
+	for _, l := range logs {
+		fmt.Fprintf(&s, " - %s:", l.Name)
+		for _, v := range l.Values {
+			if math.Abs(v) > 1e-3 {
+				fmt.Fprintf(&s, " %.4f", v)
+			} else {
+				fmt.Fprintf(&s, " %.4e", v)
+			}
+		}
+	}
+	return s.String()
+}
+
+// OnEpochEnd implements EpochEnder.
+func (c *ProgbarLogger) OnEpochEnd(f *Fit, epoch int, logs Logs) error {
+	var err error
+	if c.Lines {
+		took := time.Since(c.start)
+		_, err = fmt.Fprintf(c.Out, "%d/%d - %.0fs - %s/step%s\n", f.Batch, f.Steps, took.Seconds(),
+			brief(took/time.Duration(max(f.Batch, 1))), spelled(logs))
+	} else {
+		_, err = fmt.Fprintln(c.Out, "\r"+c.bar(f, logs)+"\x1b[K")
+	}
+	return err
+}

@@ -17,6 +17,9 @@ var generatorOps = []Info{
 		Case(Pad{Mode: "wrap"}, F(2, 3), IV(0, 2, 1, 4)),
 		Case(Pad{}, F(2, 3), IV(0, 1, 1, 0), F()),
 	}},
+	{PadGrad{}, "the gradient of Pad", []Sample{
+		Case(PadGrad{}, F(3, 5), IV(1, -1, 0, 2), IV(2, 4)),
+		Case(PadGrad{Mode: "reflect"}, F(3, 5), IV(2, 1), IV(3, 2), IV(1))}},
 	{Range{}, "start, start+delta, ... up to limit", []Sample{
 		Case(Range{}, TV(tensor.Scalar(int64(1))), TV(tensor.Scalar(int64(9))), TV(tensor.Scalar(int64(3))))}},
 	{ConstantOfShape{}, "one value in a shape", []Sample{

@@ -23,7 +23,8 @@ var poolOps = slices.Concat([]Info{
 		Case(AveragePool{KernelShape: []int{2, 2}, Strides: []int{2, 2}, AutoPad: SameUpper, Format: NHWC}, F(1, 5, 4, 3)),
 	}},
 	{AveragePoolGrad{}, "the gradient of AveragePool", []Sample{
-		Case(AveragePoolGrad{KernelShape: []int{2, 2}, Strides: []int{2, 1}}, F(1, 2, 2, 3), IV(1, 2, 4, 4))}},
+		Case(AveragePoolGrad{KernelShape: []int{2, 2}, Strides: []int{2, 1}}, F(1, 2, 2, 3), IV(1, 2, 4, 4)),
+		Case(AveragePoolGrad{KernelShape: []int{2, 2}, Pads: []int{1, 0, 0, 1}, Sum: true}, F(1, 1, 3, 3), IV(1, 1, 3, 3))}},
 	{LpPool{P: 2}, "the p-norm of each window", []Sample{
 		Case(LpPool{P: 2, KernelShape: []int{2, 2}, Strides: []int{1, 2}}, FR(0.5, 2, 1, 2, 4, 4)),
 		Case(LpPool{P: 3, KernelShape: []int{2}, Pads: []int{1, 0}, Format: NHWC}, FR(0.5, 2, 1, 4, 2)),
@@ -179,14 +180,16 @@ func (p AveragePoolGrad) Infer(in []graph.Type) ([]graph.Type, error) {
 	return []graph.Type{t}, err
 }
 
-// VJP is the pool itself; that of a summing pool is summed back from the mean by the windows' counts.
+// VJP is the pool itself. A pool that sums is spelled with norms: the sum of the positive parts less that of
+// the negative ones.
 func (p AveragePoolGrad) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
-	y := b.Add(p.Forward(), dy[0])
-	if p.Sum {
-		// The counts are what one AveragePoolGrad divides by: those of a pool over ones.
-		b.Fail(fmt.Errorf("AveragePoolGrad with Sum has no gradient"))
+	if !p.Sum {
+		return []*graph.Value{b.Add(p.Forward(), dy[0]), nil}
 	}
-	return []*graph.Value{y, nil}
+	sum := LpPool{p.KernelShape, p.Strides, p.Dilations, p.Pads, p.AutoPad, p.CeilMode, 1, p.Format}
+	up := b.Add(sum, b.Add(Relu{}, dy[0]))
+	down := b.Add(sum, b.Add(Relu{}, b.Add(Neg{}, dy[0])))
+	return []*graph.Value{b.Add(Sub{}, up, down), nil}
 }
 
 // LpPool is the p-norm of each window; padding counts as zeros.

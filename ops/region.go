@@ -12,8 +12,11 @@ var regionOps = []Info{
 	{MaxUnpool{}, "puts elements back where MaxPool took them", []Sample{
 		Case(MaxUnpool{KernelShape: []int{2, 2}, Strides: []int{2, 2}}, F(1, 1, 2, 2), TV(tensor.Of([]int64{5, 7, 13, 15}, 1, 1, 2, 2)))}},
 	{MaxRoiPool{PooledShape: []int{1, 1}, SpatialScale: 1}, "the largest element of each bin of regions", []Sample{
-		Case(MaxRoiPool{PooledShape: []int{2, 2}, SpatialScale: 1}, SampleIn{DType: tensor.Float32, Shape: []int{1, 2, 6, 6}, NoGrad: true},
-			TV(tensor.Of([]float32{0, 1, 1, 4, 5}, 1, 5)))}},
+		Case(MaxRoiPool{PooledShape: []int{2, 2}, SpatialScale: 1}, F(1, 2, 6, 6),
+			SampleIn{DType: tensor.Float32, Data: tensor.Of([]float32{0, 1, 1, 4, 5}, 1, 5), NoGrad: true})}},
+	{MaxRoiPoolGrad{PooledShape: []int{1, 1}, SpatialScale: 1}, "the gradient of MaxRoiPool", []Sample{
+		Case(MaxRoiPoolGrad{PooledShape: []int{2, 2}, SpatialScale: 1}, F(1, 2, 2, 2), F(1, 2, 6, 6),
+			SampleIn{DType: tensor.Float32, Data: tensor.Of([]float32{0, 1, 1, 4, 5}, 1, 5), NoGrad: true})}},
 	{RoiAlign{OutputHeight: 1, OutputWidth: 1, SpatialScale: 1}, "interpolated samples of each bin of regions", []Sample{
 		Case(RoiAlign{OutputHeight: 2, OutputWidth: 2, SpatialScale: 1, SamplingRatio: 2}, F(1, 2, 6, 6),
 			SampleIn{Data: tensor.Of([]float32{0.5, 1, 4, 5}, 1, 4), DType: tensor.Float32, NoGrad: true}, IV(0)),
@@ -109,6 +112,25 @@ func (m MaxRoiPool) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, fmt.Errorf("pooled_shape %v", m.PooledShape)
 	}
 	return inferRegions(in[0], in[1], 5, m.PooledShape[0], m.PooledShape[1])
+}
+
+// VJP gives dy to the first largest element of each bin.
+func (m MaxRoiPool) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+	return []*graph.Value{b.Add(MaxRoiPoolGrad(m), dy[0], n.In[0], n.In[1]), nil}
+}
+
+// MaxRoiPoolGrad is the gradient of a MaxRoiPool with the same fields: inputs dy, X and rois.
+type MaxRoiPoolGrad MaxRoiPool
+
+// Name implements graph.Op.
+func (MaxRoiPoolGrad) Name() string { return "MaxRoiPoolGrad" }
+
+// Infer implements graph.Op.
+func (m MaxRoiPoolGrad) Infer(in []graph.Type) ([]graph.Type, error) {
+	if err := arity(in, 3, 3); err != nil {
+		return nil, err
+	}
+	return []graph.Type{in[1].WithoutValue()}, nil
 }
 
 func inferRegions(x, rois graph.Type, width, h, w int) ([]graph.Type, error) {

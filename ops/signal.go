@@ -11,9 +11,11 @@ import (
 var signalOps = []Info{
 	{DFT{}, "the discrete Fourier transform along an axis", []Sample{
 		Case(DFT{}, F(1, 5, 1)), Case(DFT{Inverse: true}, F(2, 4, 2), TV(tensor.Scalar(int64(3))), TV(tensor.Scalar(int64(1)))),
-		Case(DFT{Onesided: true}, F(1, 6, 1)), Case(DFT{Onesided: true, Inverse: true}, F(1, 4, 2))}},
+		Case(DFT{Onesided: true}, F(1, 6, 1)), Case(DFT{Onesided: true, Inverse: true}, F(1, 4, 2)),
+		Case(DFT{}, F(1, 3, 2), TV(tensor.Scalar(int64(67)))), Case(DFT{Onesided: true, Inverse: true}, F(1, 4, 2), TV(tensor.Scalar(int64(5))))}},
 	{STFT{Onesided: true}, "Fourier transforms of the frames of a signal", []Sample{
-		Case(STFT{Onesided: true}, F(1, 16, 1), TV(tensor.Scalar(int64(4))), F(8))}},
+		Case(STFT{Onesided: true}, F(1, 16, 1), TV(tensor.Scalar(int64(4))), F(8)),
+		Case(STFT{}, F(2, 10, 2), TV(tensor.Scalar(int64(3))), SampleIn{}, TV(tensor.Scalar(int64(5))))}},
 	{HannWindow{Periodic: true}, "the Hann window", []Sample{Case(HannWindow{Periodic: true}, TV(tensor.Scalar(int64(7))))}},
 	{HammingWindow{Periodic: true}, "the Hamming window", []Sample{Case(HammingWindow{}, TV(tensor.Scalar(int64(7))))}},
 	{BlackmanWindow{Periodic: true}, "the Blackman window", []Sample{Case(BlackmanWindow{Periodic: true}, TV(tensor.Scalar(int64(7))))}},

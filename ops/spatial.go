@@ -29,6 +29,8 @@ var spatialOps = []Info{
 	{TensorScatter{Axis: -2}, "writes an update into a cache", []Sample{
 		Case(TensorScatter{Axis: -2}, F(2, 4, 3), F(2, 2, 3), IV(1, 2)),
 		Case(TensorScatter{Axis: -2, Mode: "circular"}, F(2, 4, 3), F(2, 2, 3), IV(3, 2))}},
+	{TensorScatterGrad{Axis: -2}, "the gradient of TensorScatter toward its update", []Sample{
+		Case(TensorScatterGrad{Axis: -2, Mode: "circular"}, F(2, 4, 3), IV(2, 2, 3), IV(3, 2))}},
 }
 
 // GridSample samples X at the points of a grid, in [-1, 1] over the data's extent: inputs X (NCHW, any number
@@ -391,4 +393,15 @@ func (TensorScatterGrad) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	t, err := fromContents(in[0], in[1])
 	return []graph.Type{t}, err
+}
+
+// VJP writes back into zeros.
+func (t TensorScatterGrad) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+	dx := make([]*graph.Value, len(n.In))
+	var at *graph.Value
+	if len(n.In) > 2 {
+		at = n.In[2]
+	}
+	dx[0] = b.Add(TensorScatter(t), zerosLike(b, n.In[0]), dy[0], at)
+	return dx
 }

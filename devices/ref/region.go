@@ -13,6 +13,7 @@ func regionKernels() []devices.Kernel {
 	return []devices.Kernel{
 		fn(maxUnpool),
 		fn(maxRoiPool),
+		fn(maxRoiPoolGrad),
 		fn(roiAlign),
 		fn(roiAlignGrad),
 		fn(func(op ops.AdaptiveAveragePool, c *Call) error {
@@ -164,51 +165,75 @@ func maxRoiPool(op ops.MaxRoiPool, c *Call) error {
 	if err != nil {
 		return err
 	}
+	shape := []int{rois.Dim(0), x.Dim(1), op.PooledShape[0], op.PooledShape[1]}
+	ys := make([]float64, product(shape))
+	err = roiMaxima(op, x.Shape(), xs, rois, func(y, at int) { ys[y] = xs[at] })
+	if err != nil {
+		return err
+	}
+	return store(c, x.DType(), shape, ys)
+}
+
+func maxRoiPoolGrad(op ops.MaxRoiPoolGrad, c *Call) error {
+	x := c.In(1)
+	gs, err := c.In(0).Float64s()
+	if err != nil {
+		return err
+	}
+	xs, err := x.Float64s()
+	if err != nil {
+		return err
+	}
+	dx := make([]float64, len(xs))
+	err = roiMaxima(ops.MaxRoiPool(op), x.Shape(), xs, c.In(2), func(y, at int) { dx[at] += gs[y] })
+	if err != nil {
+		return err
+	}
+	return store(c, x.DType(), x.Shape(), dx)
+}
+
+// roiMaxima calls f for every bin of every region that is not empty, with where its largest element is.
+func roiMaxima(op ops.MaxRoiPool, shape []int, xs []float64, rois *tensor.Tensor, f func(y, at int)) error {
 	rs, err := rois.Float64s()
 	if err != nil {
 		return err
 	}
-	ch, h, w := x.Dim(1), x.Dim(2), x.Dim(3)
+	ch, h, w := shape[1], shape[2], shape[3]
 	ph, pw := op.PooledShape[0], op.PooledShape[1]
-	n := rois.Dim(0)
-	ys := make([]float64, 0, n*ch*ph*pw)
-	for r := range n {
+	for r := range rois.Dim(0) {
 		batch := int(rs[r*5])
-		if batch < 0 || batch >= x.Dim(0) {
-			return fmt.Errorf("roi %d is in batch entry %d of %d", r, batch, x.Dim(0))
+		if batch < 0 || batch >= shape[0] {
+			return fmt.Errorf("roi %d is in batch entry %d of %d", r, batch, shape[0])
 		}
 		edge := func(i int) int { return int(math.Round(rs[r*5+i] * op.SpatialScale)) }
 		x1, y1, x2, y2 := edge(1), edge(2), edge(3), edge(4)
 		binH, binW := float64(max(y2-y1+1, 1))/float64(ph), float64(max(x2-x1+1, 1))/float64(pw)
 		for k := range ch {
-			for i := range ph {
-				for j := range pw {
-					hlo, hhi := binEdges(i, binH, y1, h)
-					wlo, whi := binEdges(j, binW, x1, w)
-					ys = append(ys, binMax(xs[(batch*ch+k)*h*w:], w, hlo, hhi, wlo, whi))
+			for bin := range ph * pw {
+				hlo, hhi := binEdges(bin/pw, binH, y1, h)
+				wlo, whi := binEdges(bin%pw, binW, x1, w)
+				if hhi <= hlo || whi <= wlo {
+					continue
 				}
+				base := (batch*ch + k) * h * w
+				best := base + hlo*w + wlo
+				for i := hlo; i < hhi; i++ {
+					for j := wlo; j < whi; j++ {
+						if xs[base+i*w+j] > xs[best] {
+							best = base + i*w + j
+						}
+					}
+				}
+				f((r*ch+k)*ph*pw+bin, best)
 			}
 		}
 	}
-	return store(c, x.DType(), []int{n, ch, ph, pw}, ys)
+	return nil
 }
 
 func binEdges(i int, size float64, start, limit int) (lo, hi int) {
 	lo, hi = int(math.Floor(float64(i)*size))+start, int(math.Ceil(float64(i+1)*size))+start
 	return min(max(lo, 0), limit), min(max(hi, 0), limit)
-}
-
-func binMax(plane []float64, w, hlo, hhi, wlo, whi int) float64 {
-	if hhi <= hlo || whi <= wlo {
-		return 0
-	}
-	best := math.Inf(-1)
-	for y := hlo; y < hhi; y++ {
-		for x := wlo; x < whi; x++ {
-			best = max(best, plane[y*w+x])
-		}
-	}
-	return best
 }
 
 // roiSample is one sample of a region: up to four elements of a plane with their weights.

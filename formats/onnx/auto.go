@@ -38,6 +38,12 @@ func (r row) steering(inputs ...int) row {
 	return r
 }
 
+// exports sets how the row's operator is written.
+func (r row) exports(exp exporter) row {
+	r.exp = exp
+	return r
+}
+
 // fill is a copy of op with the fields for which the node has attributes.
 func fill(n *Node, op graph.Op) graph.Op {
 	v := reflect.New(reflect.TypeOf(op)).Elem()

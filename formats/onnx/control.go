@@ -8,11 +8,11 @@ import (
 // controlRows is the operators that hold graphs.
 func controlRows() []row {
 	return []row{
-		{name: "If", since: 1, op: ops.If{}, imp: importIf},
-		{name: "Loop", since: 1, op: ops.Loop{}, imp: importLoop},
+		{name: "If", since: 1, op: ops.If{}, imp: importIf, exp: exportIf},
+		{name: "Loop", since: 1, op: ops.Loop{}, imp: importLoop, exp: exportLoop},
 		{name: "Scan", since: 8, until: 8, imp: importScan8},
-		{name: "Scan", since: 9, op: ops.Scan{}, imp: importScan},
-		{name: "SequenceMap", since: 17, op: ops.SequenceMap{}, imp: importSequenceMap},
+		{name: "Scan", since: 9, op: ops.Scan{}, imp: importScan, exp: exportScan},
+		{name: "SequenceMap", since: 17, op: ops.SequenceMap{}, imp: importSequenceMap, exp: exportSequenceMap},
 	}
 }
 

@@ -151,7 +151,7 @@ func importDropout1(n *Node) []*graph.Value {
 func sequenceRows() []row {
 	return []row{
 		auto("ConcatFromSequence", 11, ops.ConcatFromSequence{}),
-		{name: "Optional", since: 15, op: ops.Optional{}, imp: importOptional},
+		{name: "Optional", since: 15, op: ops.Optional{}, imp: importOptional, exp: exportOptional},
 		auto("OptionalGetElement", 15, ops.OptionalGetElement{}),
 		auto("OptionalHasElement", 15, ops.OptionalHasElement{}),
 		auto("SequenceAt", 11, ops.SequenceAt{}),

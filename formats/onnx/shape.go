@@ -133,13 +133,13 @@ func sliceRows() []row {
 	return []row{
 		{name: "Slice", since: 1, imp: importSlice1},
 		auto("Slice", 10, ops.Slice{}),
-		{name: "Split", since: 1, op: ops.Split{}, imp: importSplit1, exp: exportSplit1},
-		{name: "Split", since: 13, op: ops.Split{}, imp: importSplit13, exp: exportSplit13},
+		{name: "Split", since: 1, imp: importSplit1},
+		{name: "Split", since: 13, op: ops.Split{}, imp: importSplit13, exp: exportSplit},
 		autoWith("Split", 18, ops.Split{}, func(n *Node, op *ops.Split) {
 			if op.NumOutputs == 0 {
 				op.NumOutputs = n.NumOut
 			}
-		}),
+		}).exports(exportSplit),
 	}
 }
 

@@ -89,9 +89,19 @@ type application struct {
 	feed []tensor.Value // of the graph's inputs
 }
 
-// apply makes graph inputs of a sample's values: of all with open, else constants of the tensors that are
-// no floats (shapes, axes, labels), which inference may look into.
-func apply(vals []tensor.Value, open bool) *application {
+// Known says which inputs of a sample are constants of the graph that is compiled.
+type Known uint8
+
+// What may be known: nothing; the tensors that are no floats (shapes, axes, labels), which inference may
+// look into; or all inputs but the first, which kernels may prepack.
+const (
+	Nothing Known = iota
+	Shapes
+	Weights
+)
+
+// apply makes graph inputs and constants of a sample's values.
+func apply(vals []tensor.Value, known Known) *application {
 	a := &application{b: graph.NewBuilder(&graph.Graph{Name: "sample"})}
 	for i, v := range vals {
 		name := fmt.Sprintf("in%d", i)
@@ -99,7 +109,7 @@ func apply(vals []tensor.Value, open bool) *application {
 		case nil:
 			a.in = append(a.in, nil)
 		case *tensor.Tensor:
-			if !open && !v.DType().IsFloat() {
+			if known != Nothing && !v.DType().IsFloat() || known == Weights && i > 0 {
 				a.in = append(a.in, a.b.Const(name, v))
 				continue
 			}
@@ -128,8 +138,8 @@ func (a *application) compile(dev devices.Device, outs ...*graph.Value) (*runtim
 }
 
 // Run applies an operator to values on a device.
-func Run(dev devices.Device, op graph.Op, vals []tensor.Value, open bool) ([]tensor.Value, error) {
-	a := apply(vals, open)
+func Run(dev devices.Device, op graph.Op, vals []tensor.Value, known Known) ([]tensor.Value, error) {
+	a := apply(vals, known)
 	s, err := a.compile(dev, a.b.AddN(op, a.in...)...)
 	if err != nil {
 		return nil, err
@@ -139,7 +149,7 @@ func Run(dev devices.Device, op graph.Op, vals []tensor.Value, open bool) ([]ten
 
 // decomposed runs an operator's decomposition; nil where these inputs have none.
 func decomposed(dev devices.Device, op graph.Decomposer, vals []tensor.Value) ([]tensor.Value, error) {
-	a := apply(vals, false)
+	a := apply(vals, Shapes)
 	outs := op.Decompose(a.b, a.in)
 	if outs == nil {
 		return nil, nil

@@ -727,3 +727,11 @@ func (x *expansion) record(l Layer, in, out []*graph.Value) {
 	r.calls[l] = append(r.calls[l], types(out))
 	r.inputs[l] = append(r.inputs[l], types(in))
 }
+
+// AddLayer lists a layer of a functional model before it is called, which fixes its place in Layers.
+func (m *Model) AddLayer(l Layer) {
+	m.root = nil
+	if !slices.Contains(m.layers, l) {
+		m.layers = append(m.layers, l)
+	}
+}

@@ -1,7 +1,9 @@
 package layers
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/nnrt/nnrt/graph"
@@ -60,7 +62,9 @@ func (l *Operation) Call(c *Call) []*graph.Value {
 	}
 	o := &opArgs{Call: c, vals: map[string]any{}}
 	for k, v := range l.Config {
-		o.vals[k] = v
+		if k != NodeConstants {
+			o.vals[k] = v
+		}
 	}
 	for k, v := range c.Kwargs {
 		if k != "name" {
@@ -68,7 +72,15 @@ func (l *Operation) Call(c *Call) []*graph.Value {
 		}
 	}
 	params := strings.Fields(def.params)
-	for i, a := range c.Args {
+	args, err := l.withConstants(c.Args)
+	if err != nil {
+		c.Failf("%v", err)
+		return one(c.X())
+	}
+	if len(params) == 1 && len(args) > 1 {
+		args = []any{args}
+	}
+	for i, a := range args {
 		if i < len(params) {
 			o.vals[params[i]] = a
 		} else {
@@ -77,6 +89,37 @@ func (l *Operation) Call(c *Call) []*graph.Value {
 		}
 	}
 	return def.f(o)
+}
+
+// NodeConstants is the key of Config under which a TensorFlowOpLayer has its constant inputs by index.
+const NodeConstants = "__constants__"
+
+// withConstants puts a NodeDef's constants into their places among its inputs.
+func (l *Operation) withConstants(args []any) ([]any, error) {
+	consts, _ := l.Config[NodeConstants].(map[string]any)
+	if len(consts) == 0 {
+		return args, nil
+	}
+	out := make([]any, len(args)+len(consts))
+	filled := make([]bool, len(out))
+	for k, v := range consts {
+		i, err := strconv.Atoi(k)
+		if err != nil || i < 0 || i >= len(out) {
+			return nil, fmt.Errorf("constant %q of %d inputs", k, len(out))
+		}
+		out[i], filled[i] = v, true
+	}
+	next := 0
+	for i := range out {
+		if !filled[i] {
+			out[i] = args[next]
+			next++
+		}
+	}
+	if n := len(out); n > 1 && strings.HasPrefix(l.Function, "Concat") { // values..., axis
+		return []any{out[:n-1], out[n-1]}, nil
+	}
+	return out, nil
 }
 
 // get is the first of the named arguments that is given and isn't null.

@@ -214,3 +214,19 @@ func equalInts(a, b []int) bool {
 	}
 	return true
 }
+
+// TrainableIn is Trainable as the layer l around w sees it: what is around l doesn't count.
+func (m *Model) TrainableIn(w *Weight, l Layer) bool {
+	if !w.Trainable {
+		return false
+	}
+	for s := findState(m.root.st, w.Layer); s != nil; s = s.parent {
+		if s.layer.Common().Frozen {
+			return false
+		}
+		if s.layer == l {
+			return true
+		}
+	}
+	return true
+}

@@ -23,6 +23,16 @@
 // links, external files, virtual datasets, szip and other filters, split
 // files, and the references of HDF5 1.12.
 //
+// # What is written
+//
+// A Writer makes files as libhdf5, h5py and Keras do by default: superblock 0,
+// symbol tables, version 1 object headers, contiguous or chunked datasets with
+// shuffle, deflate and fletcher32, strings fixed or in a global heap. It writes
+// from the first byte to the last, so any io.Writer will do, and aliases the
+// values it is given.
+//
+// List and Dump print a file as h5ls and h5dump do.
+//
 // # Files nobody vouches for
 //
 // A file can make no call panic, loop without end, or allocate more than

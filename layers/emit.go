@@ -365,7 +365,7 @@ func orString(s, def string) string {
 // dropout is ops.Dropout where the rate isn't zero. A noise shape gives one decision for a whole slice:
 // sizes of 1 in it are broadcast, nil ones are x's.
 func (c *Call) dropout(x *graph.Value, rate float64, seed *int, noise []graph.Dim) *graph.Value {
-	if rate == 0 {
+	if rate == 0 || c.x.still > 0 {
 		return x
 	}
 	if rate < 0 || rate > 1 {

@@ -206,6 +206,8 @@ type Options struct {
 	// MaxUnroll is the number of time steps up to which a recurrent layer is written out step by step
 	// where no recurrent operator fits; longer or open-ended ones become a Scan. 0 is 64.
 	MaxUnroll int
+
+	extras *extras
 }
 
 // Build names every layer and declares every weight; Graph does it too. It fails where a layer doesn't
@@ -289,6 +291,7 @@ type expansion struct {
 	params map[*Weight]*graph.Value
 	taps   map[string][]*graph.Value
 	depth  int
+	still  int // calls around this one that said training=False
 }
 
 func (m *Model) expand(opts Options) (*graph.Graph, error) {
@@ -323,6 +326,9 @@ func (m *Model) expand(opts Options) (*graph.Graph, error) {
 			return nil, fmt.Errorf("layers: model %q has no layer %q to tap", m.Name, name)
 		}
 		outs = append(outs, vs...)
+	}
+	if e := opts.extras; e != nil {
+		outs = e.add(b, x, outs)
 	}
 	m.finish(b, x, outs)
 	return g, b.Err()
@@ -622,12 +628,18 @@ func (x *expansion) call(b *graph.Builder, st *state, l Layer, args []any, kwarg
 	origin := b.SetOrigin(st.path)
 	defer b.SetOrigin(origin)
 	c := &Call{Builder: b, Args: args, Kwargs: kwargs, Layer: l, Opts: x.opts, x: x, st: st}
+	if !c.BoolArg("training", true) {
+		x.still++
+		defer func() { x.still-- }()
+	}
+	c.Opts.Training = c.Opts.Training && x.still == 0
 	c.autocast()
 	c.In = leaves(nil, c.Args)
 	outs := slices.Clone(l.Call(c))
 	if b.Err() != nil {
 		return outs
 	}
+	x.note(c, outs)
 	_, isModel := l.(*Model)
 	var first *graph.Value
 	if len(c.In) > 0 {

@@ -25,6 +25,7 @@ var layers = []struct {
 	{packages: []string{"internal/half", "internal/cpuid", "internal/par", "internal/mmap", "internal/philox", "internal/mt19937", "internal/testdata",
 		"internal/atomicfile"}, within: true},
 	{packages: []string{"tensor"}},
+	{packages: []string{"internal/npz"}},
 	{packages: []string{"graph"}},
 	{packages: []string{"graph/rewrite"}},
 	{packages: []string{"ops", "ops/..."}, within: true},

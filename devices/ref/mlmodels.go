@@ -239,7 +239,7 @@ func svmProbabilities(op ops.SVMClassifier, pairs []float64, k int) []float64 {
 	at := 0
 	for i := range k {
 		for j := i + 1; j < k; j++ {
-			v := 1 - 1/(1+math.Exp(-(pairs[at]*op.ProbA[at] + op.ProbB[at])))
+			v := 1 - 1/(1+math.Exp(-(pairs[at]*op.ProbA[at]+op.ProbB[at])))
 			v = math.Min(math.Max(v, 1e-7), 1-1e-7)
 			r[i][j], r[j][i] = v, 1-v
 			at++

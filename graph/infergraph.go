@@ -5,6 +5,23 @@ import "fmt"
 // InferTypes gives the types that g's outputs have where its inputs have the types in, without changing g.
 // It is what operators that hold graphs infer with.
 func (g *Graph) InferTypes(in []Type) ([]Type, error) {
+	types, err := g.InferAll(in)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Type, len(g.Outputs))
+	for i, v := range g.Outputs {
+		t, ok := types[v]
+		if !ok {
+			t = v.Type
+		}
+		out[i] = t
+	}
+	return out, nil
+}
+
+// InferAll is InferTypes for every value that is an input or made by a node.
+func (g *Graph) InferAll(in []Type) (map[*Value]Type, error) {
 	if len(in) != len(g.Inputs) {
 		return nil, fmt.Errorf("the subgraph %q has %d inputs, %d are given", g.Name, len(g.Inputs), len(in))
 	}
@@ -12,18 +29,17 @@ func (g *Graph) InferTypes(in []Type) ([]Type, error) {
 	for i, v := range g.Inputs {
 		types[v] = narrow(v.Type, in[i])
 	}
-	get := func(v *Value) Type {
-		if t, ok := types[v]; ok {
-			return t
-		}
-		return v.Type
-	}
 	for _, n := range g.Nodes {
 		ts := make([]Type, len(n.In))
 		for i, v := range n.In {
-			if v != nil {
-				ts[i] = get(v)
+			if v == nil {
+				continue
 			}
+			t, ok := types[v]
+			if !ok {
+				t = v.Type
+			}
+			ts[i] = t
 		}
 		outs, err := n.Op.Infer(ts)
 		if err == nil && len(outs) != len(n.Out) {
@@ -36,11 +52,7 @@ func (g *Graph) InferTypes(in []Type) ([]Type, error) {
 			types[v] = Freshen(outs[i], v.Name)
 		}
 	}
-	out := make([]Type, len(g.Outputs))
-	for i, v := range g.Outputs {
-		out[i] = get(v)
-	}
-	return out, nil
+	return types, nil
 }
 
 // narrow is the given type, unless nothing is given: then the declared one.

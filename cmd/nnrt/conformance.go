@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -11,9 +10,6 @@ import (
 	"github.com/nnrt/nnrt/conformance"
 	"github.com/nnrt/nnrt/devices"
 )
-
-// errAnswerNo is returned by commands that are done and whose answer is no: exit code 1.
-var errAnswerNo = errors.New("")
 
 // newConformanceCmd is `nnrt conformance`. open makes the device that --device names.
 func newConformanceCmd(open func() (devices.Device, error)) *cobra.Command {
@@ -55,7 +51,7 @@ func newConformanceCmd(open func() (devices.Device, error)) *cobra.Command {
 				err = r.WriteText(cmd.OutOrStdout(), verbose)
 			}
 			if err == nil && r.Counts().Failed > 0 {
-				err = errAnswerNo
+				err = errNo{}
 			}
 			return err
 		},

@@ -1,31 +1,158 @@
-// Command nnrt runs, converts, checks and trains models.
+// Command nnrt imports, inspects, runs, converts, trains and checks models. Each subcommand is one file of
+// this folder, without logic of its own: what it does is a public Go call that any service can make.
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
+	"os/signal"
+	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
-	"github.com/nnrt/nnrt/devices"
-	"github.com/nnrt/nnrt/devices/ref"
+	"github.com/nnrt/nnrt/formats"
+)
+
+// The exit codes of the command's contract.
+const (
+	exitNo      = 1 // done, and the answer is no
+	exitUsage   = 2
+	exitRefused = 3 // a file was refused
 )
 
 func main() {
-	device := ""
-	root := &cobra.Command{Use: "nnrt", SilenceUsage: true, SilenceErrors: true}
-	root.PersistentFlags().StringVar(&device, "device", "ref", "ref, cpu or cuda:N")
-	root.AddCommand(newConformanceCmd(func() (devices.Device, error) {
-		if device != "ref" {
-			return nil, fmt.Errorf("unknown device %q", device)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main with its surroundings as arguments, for tests.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	a := &app{stdout: stdout, stderr: stderr}
+	root := a.rootCmd()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	var no errNo
+	if !errors.As(err, &no) || no.msg != "" {
+		fmt.Fprintln(stderr, "nnrt:", oneLine(err.Error()))
+	}
+	return exitCode(err)
+}
+
+// errNo ends a command that did its work and whose answer is no.
+type errNo struct{ msg string }
+
+func (e errNo) Error() string { return e.msg }
+
+// errUsage marks wrong usage.
+type errUsage struct{ error }
+
+func (e errUsage) Unwrap() error { return e.error }
+
+// errFile marks a file that was refused for what is in it.
+type errFile struct {
+	path string
+	err  error
+}
+
+func (e errFile) Error() string {
+	if strings.Contains(e.err.Error(), e.path) {
+		return e.err.Error()
+	}
+	return e.path + ": " + e.err.Error()
+}
+
+func (e errFile) Unwrap() error { return e.err }
+
+func exitCode(err error) int {
+	var (
+		no     errNo
+		usage  errUsage
+		format *formats.FormatError
+		unsup  *formats.UnsupportedError
+		file   errFile
+	)
+	switch {
+	case errors.As(err, &no):
+		return exitNo
+	case errors.As(err, &usage), errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrExist):
+		return exitUsage
+	case errors.As(err, &format), errors.As(err, &unsup), errors.As(err, &file), errors.Is(err, errors.ErrUnsupported):
+		return exitRefused
+	}
+	return exitNo
+}
+
+func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }
+
+// app is what the subcommands share.
+type app struct {
+	stdout, stderr io.Writer
+
+	deviceName string
+	threads    int
+	quiet      bool
+	logLevel   string
+}
+
+// logger writes to standard error at the level asked for.
+func (a *app) logger() *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
+		level = slog.LevelWarn
+	}
+	if a.quiet {
+		level = slog.LevelError
+	}
+	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+}
+
+func (a *app) rootCmd() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "nnrt",
+		Short:         "Run, convert and train Keras and ONNX models",
+		Long:          "nnrt loads Keras (.h5, .weights.h5, .keras) and ONNX models, runs them, trains them and writes them back.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&a.deviceName, "device", "cpu", "ref, cpu or cuda:N")
+	f.IntVar(&a.threads, "threads", 0, "threads of the cpu device (0: GOMAXPROCS)")
+	f.BoolVar(&a.quiet, "quiet", false, "no progress, no warnings")
+	f.StringVar(&a.logLevel, "log-level", "warn", "debug, info, warn or error")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return errUsage{err} })
+	root.AddCommand(a.commands()...)
+	for _, c := range root.Commands() {
+		usageArgs(c)
+	}
+	return root
+}
+
+// usageArgs makes wrong numbers of arguments wrong usage.
+func usageArgs(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return errUsage{fmt.Errorf("%w; see 'nnrt %s --help'", err, cmd.Name())}
+			}
+			return nil
 		}
-		return ref.New(), nil
-	}))
-	if err := root.Execute(); err != nil {
-		if !errors.Is(err, errAnswerNo) {
-			fmt.Fprintln(os.Stderr, "nnrt:", err)
-		}
-		os.Exit(1)
+	}
+	for _, sub := range c.Commands() {
+		usageArgs(sub)
 	}
 }

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nnrt/nnrt/bench"
+)
+
+func (a *app) benchCmd() *cobra.Command {
+	var opts bench.Options
+	var dims []string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "bench MODEL",
+		Short: "Measure load time, latency, throughput and memory on random input",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if opts.Dims, err = parseDims(dims); err != nil {
+				return err
+			}
+			start := time.Now()
+			m, dev, err := a.open(args[0])
+			if err != nil {
+				return err
+			}
+			defer dev.Close()
+			load := time.Since(start)
+			r, err := bench.Run(cmd.Context(), m, opts)
+			if err != nil {
+				return errFile{args[0], err}
+			}
+			r.Model, r.Device, r.LoadMS = filepath.Base(args[0]), dev.Name(), float64(load.Microseconds())/1e3
+			if a.threads > 0 {
+				r.Threads = a.threads
+			}
+			if asJSON {
+				return a.printJSON(r)
+			}
+			_, err = fmt.Fprintf(a.stdout, "%s on %s, %d threads, batch %d, %d runs\n  load      %9.2f ms\n  median    %9.3f ms\n"+
+				"  p95       %9.3f ms\n  min       %9.3f ms\n  rate      %9.1f rows/s\n  speed     %9.1f GFLOP/s\n  peak RSS  %9.1f MB\n",
+				r.Model, r.Device, r.Threads, r.Batch, r.Iters, r.LoadMS, r.MedianMS, r.P95MS, r.MinMS, float64(r.Batch)/r.MedianMS*1e3, r.GFLOPS, r.PeakRSSMB)
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&opts.Batch, "batch", 0, "rows of every input whose first dimension is free")
+	f.StringArrayVar(&dims, "dim", nil, "`NAME=N`: a free dimension's size")
+	f.Float64Var(&opts.Seconds, "seconds", 3, "how long to measure")
+	f.BoolVar(&asJSON, "json", false, "one line of JSON")
+	return cmd
+}

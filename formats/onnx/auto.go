@@ -48,8 +48,18 @@ func (r row) exports(exp exporter) row {
 func fill(n *Node, op graph.Op) graph.Op {
 	v := reflect.New(reflect.TypeOf(op)).Elem()
 	v.Set(reflect.ValueOf(op))
+	fillFields(n, v)
+	return v.Interface().(graph.Op)
+}
+
+// fillFields sets the fields of a struct, and of those embedded in it.
+func fillFields(n *Node, v reflect.Value) {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
+		if f.Anonymous && f.IsExported() && f.Type.Kind() == reflect.Struct {
+			fillFields(n, v.Field(i))
+			continue
+		}
 		name := attrName(f)
 		if name == "" {
 			continue
@@ -62,7 +72,6 @@ func fill(n *Node, op graph.Op) graph.Op {
 		}
 		setField(n, name, v.Field(i))
 	}
-	return v.Interface().(graph.Op)
 }
 
 // presenceOf is the attribute whose presence the field f says: HasEnd beside End.

@@ -273,10 +273,25 @@ func (im *importer) outputs(sc *scope, g *pb.GraphProto) error {
 			return im.fail("output %q: %w", p.Name, err)
 		}
 		if v != poison {
-			sc.b.Output(v)
+			sc.b.Output(im.declared(sc, v, p))
 		}
 	}
 	return nil
+}
+
+// declared is an output as the file declares it: a loop that starts with an empty optional and ends with
+// a value gives that value.
+func (im *importer) declared(sc *scope, v *graph.Value, p *pb.ValueInfoProto) *graph.Value {
+	if v.Type.Kind != graph.OptionalKind || p.Type == nil || p.Type.OptionalType != nil ||
+		p.Type.SequenceType == nil && p.Type.TensorType == nil {
+		return v
+	}
+	former := sc.b.SetOrigin(p.Name)
+	defer sc.b.SetOrigin(former)
+	w := sc.b.Add(ops.OptionalGetElement{}, v)
+	sc.b.Rename(v, sc.b.Unique(v.Name+"_optional"))
+	sc.b.Rename(w, p.Name)
+	return w
 }
 
 // newScope is the scope of a graph or subgraph.

@@ -116,6 +116,7 @@ func trainingRows() []row {
 		auto("Adagrad", 1, ops.Adagrad{Epsilon: float64(float32(1e-6))}),
 		auto("Adam", 1, ops.Adam{Alpha: float64(float32(0.9)), Beta: float64(float32(0.999)), Epsilon: float64(float32(1e-6))}),
 		auto("Momentum", 1, ops.Momentum{}),
+		row{name: "Gradient", since: 1, imp: importGradient},
 	)
 }
 
@@ -189,8 +190,6 @@ func stringRows() []row {
 	}
 }
 
-func attentionRows() []row { return nil }
-func mlRows() []row        { return nil }
 func microsoftRows() []row { return nil }
 
 // recurrentRows is recurrent networks. Up to version 6 an attribute said whether the sequence is an

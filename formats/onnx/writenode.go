@@ -126,10 +126,22 @@ func (x *graphWriter) auto(r row, n *graph.Node) error {
 
 // attrs is the fields of op that differ from the row's own, or that ONNX requires.
 func (x *graphWriter) attrs(r row, op graph.Op) ([]*pb.AttributeProto, error) {
-	v, def := reflect.ValueOf(op), reflect.ValueOf(r.op)
+	return x.fields(r, reflect.ValueOf(op), reflect.ValueOf(r.op))
+}
+
+// fields is the attributes that a struct's fields hold, and those of structs embedded in it.
+func (x *graphWriter) fields(r row, v, def reflect.Value) ([]*pb.AttributeProto, error) {
 	var out []*pb.AttributeProto
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
+		if f.Anonymous && f.IsExported() && f.Type.Kind() == reflect.Struct {
+			more, err := x.fields(r, v.Field(i), def.Field(i))
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, more...)
+			continue
+		}
 		name := attrName(f)
 		if f.Type == reflect.TypeFor[ops.Format]() && !v.Field(i).IsZero() {
 			return nil, cannot("its channels are last")

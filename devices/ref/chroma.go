@@ -13,54 +13,11 @@ func (p plane) at(x, y int) int {
 	return int(p.pix[min(max(y, 0), p.h-1)*p.stride+min(max(x, 0), p.w-1)])
 }
 
-// chromaSize is how many times fewer chroma samples a subsampling has across and down.
-func chromaSize(r image.YCbCrSubsampleRatio) (h, v int) {
-	switch r {
-	case image.YCbCrSubsampleRatio422:
-		return 2, 1
-	case image.YCbCrSubsampleRatio420:
-		return 2, 2
-	case image.YCbCrSubsampleRatio440:
-		return 1, 2
-	case image.YCbCrSubsampleRatio411:
-		return 4, 1
-	case image.YCbCrSubsampleRatio410:
-		return 4, 2
-	}
-	return 1, 1
-}
-
-func planes(m *image.YCbCr) (y, cb, cr plane, h, v int) {
-	h, v = chromaSize(m.SubsampleRatio)
-	w, ht := m.Rect.Dx(), m.Rect.Dy()
-	y = plane{w, ht, m.YStride, m.Y[m.YOffset(m.Rect.Min.X, m.Rect.Min.Y):]}
-	off := m.COffset(m.Rect.Min.X, m.Rect.Min.Y)
-	cw, ch := (w+h-1)/h, (ht+v-1)/v
-	return y, plane{cw, ch, m.CStride, m.Cb[off:]}, plane{cw, ch, m.CStride, m.Cr[off:]}, h, v
-}
-
-// fromYCbCr converts a JPEG's planes: chroma is upsampled by linear interpolation where it is halved, with
-// the alternating rounding that the specification of ImageDecoder asks for, and converted in 16-bit fixed
-// point (ITU-T T.871).
-func fromYCbCr(m *image.YCbCr) pixels {
-	y, cb, cr, h, v := planes(m)
-	p := pixels{w: y.w, h: y.h, rgb: make([]uint8, 0, 3*y.w*y.h)}
-	for j := range y.h {
-		for i := range y.w {
-			l, b, r := y.at(i, j)<<16, upsample(cb, i, j, h, v)-128, upsample(cr, i, j, h, v)-128
-			const half = 1 << 15
-			p.rgb = append(p.rgb,
-				clamp8((l+(91881*r+half)&^0xffff)>>16),
-				clamp8((l+(-22554*b-46802*r+half)&^0xffff)>>16),
-				clamp8((l+(116130*b+half)&^0xffff)>>16))
-		}
-	}
-	return p
-}
-
 func clamp8(v int) uint8 { return uint8(min(max(v, 0), 255)) }
 
-// upsample is a chroma sample for pixel x, y, where chroma is h times coarser across and v times down.
+// upsample is a chroma sample for pixel x, y, where chroma is h times coarser across and v times down: by
+// linear interpolation where it is halved, with the alternating rounding that the specification of
+// ImageDecoder asks for, and else by repetition.
 func upsample(p plane, x, y, h, v int) int {
 	if h > 2 || v > 2 || p.w <= 2 && h == 2 { // too small or too coarse to interpolate
 		return p.at(x/h, y/v)
@@ -99,7 +56,10 @@ func upsample(p plane, x, y, h, v int) int {
 // fromVP8 converts a lossy WebP's planes: chroma is interpolated with weights 9, 3, 3, 1 and converted in
 // fixed point from the limited range of VP8 (RFC 6386, section 9.2).
 func fromVP8(m *image.YCbCr) pixels {
-	y, cb, cr, _, _ := planes(m)
+	w, h := m.Rect.Dx(), m.Rect.Dy()
+	y := plane{w, h, m.YStride, m.Y[m.YOffset(m.Rect.Min.X, m.Rect.Min.Y):]}
+	off := m.COffset(m.Rect.Min.X, m.Rect.Min.Y)
+	cb, cr := plane{(w + 1) / 2, (h + 1) / 2, m.CStride, m.Cb[off:]}, plane{(w + 1) / 2, (h + 1) / 2, m.CStride, m.Cr[off:]}
 	p := pixels{w: y.w, h: y.h, rgb: make([]uint8, 0, 3*y.w*y.h)}
 	for j := range y.h {
 		for i := range y.w {

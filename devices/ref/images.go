@@ -133,22 +133,20 @@ func fromImage(img image.Image) pixels {
 	return p
 }
 
+// decodeJPEG decodes one and three components itself, and leaves CMYK to the standard library.
 func decodeJPEG(data []byte) (pixels, error) {
 	cfg, err := jpeg.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
 		return pixels{}, err
 	}
-	if err := checkSize(cfg.Width, cfg.Height); err != nil {
-		return pixels{}, err
+	if cfg.ColorModel == color.CMYKModel {
+		return decodeWith(data, jpeg.DecodeConfig, jpeg.Decode)
 	}
-	img, err := jpeg.Decode(bytes.NewReader(data))
+	j, err := readJPEG(data)
 	if err != nil {
 		return pixels{}, err
 	}
-	if y, ok := img.(*image.YCbCr); ok {
-		return fromYCbCr(y), nil
-	}
-	return fromImage(img), nil
+	return j.pixels(), nil
 }
 
 func decodeWebP(data []byte) (pixels, error) {

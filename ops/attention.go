@@ -244,6 +244,17 @@ type FlexAttention struct {
 // Name implements graph.Op.
 func (FlexAttention) Name() string { return "FlexAttention" }
 
+// Precision is the element type that the graphs see and the softmax is computed in, for operands of dt.
+func (f FlexAttention) Precision(dt tensor.DType) tensor.DType {
+	switch {
+	case f.SoftmaxPrecision.Valid():
+		return f.SoftmaxPrecision
+	case dt.Size() < 4:
+		return tensor.Float32
+	}
+	return dt
+}
+
 // Subgraphs implements graph.Subgrapher.
 func (f FlexAttention) Subgraphs() []*graph.Graph {
 	var gs []*graph.Graph

@@ -142,12 +142,7 @@ func flexAttention(op ops.FlexAttention, score, prob devices.Runner, c *Call) er
 		return err
 	}
 	dt := c.In(0).DType()
-	precision := op.SoftmaxPrecision
-	if !precision.Valid() {
-		if precision = dt; dt.Size() < 4 {
-			precision = tensor.Float32
-		}
-	}
+	precision := op.Precision(dt)
 	scores, err := attentionScores(q, k, op.Scale, dt)
 	if err != nil {
 		return err

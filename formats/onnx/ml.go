@@ -1,6 +1,8 @@
 package onnx
 
 import (
+	"math"
+
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
@@ -8,7 +10,7 @@ import (
 
 // mlRows is the classic models of ai.onnx.ml.
 func mlRows() []row {
-	encoder := ops.LabelEncoder{DefaultInt64: -1, DefaultString: "_Unused"}
+	encoder := ops.LabelEncoder{DefaultInt64: -1, DefaultString: "_Unused", DefaultFloat: math.Copysign(0, -1)}
 	return in(mlDomain,
 		auto("ArrayFeatureExtractor", 1, ops.ArrayFeatureExtractor{}),
 		auto("Binarizer", 1, ops.Binarizer{}),
@@ -41,6 +43,10 @@ func importLabelEncoder1(n *Node) []*graph.Value {
 		places[i] = int64(i)
 	}
 	op := ops.LabelEncoder{DefaultInt64: int64(n.Int("default_int64", -1)), DefaultString: n.String("default_string", "_Unused")}
+	if len(n.In) != 1 {
+		n.Refuse("it takes one input, got %d", len(n.In))
+		return nil
+	}
 	if n.Input(0).Type.DType == tensor.String {
 		op.KeysStrings, op.ValuesInt64s = classes, places
 	} else {

@@ -155,7 +155,11 @@ func (c ConvTranspose) outDim(i, n, k int, d graph.Dim) graph.Dim {
 // VJP is the convolution that goes the other way.
 func (c ConvTranspose) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	dx := make([]*graph.Value, len(n.In))
-	xs, ok1 := n.In[0].Type.Shape()
+	batchOne := graph.TensorOf(n.In[0].Type.DType, n.In[0].Type.Dims...)
+	if len(batchOne.Dims) > 0 { // the padding does not depend on the batch, which may be a symbol
+		batchOne.Dims = append([]graph.Dim{graph.D(1)}, batchOne.Dims[1:]...)
+	}
+	xs, ok1 := batchOne.Shape()
 	ws, ok2 := n.In[1].Type.Shape()
 	spatial := SpatialDims(c.Format, n.In[0].Type.Dims)
 	back := Conv{Strides: c.Strides, Dilations: c.Dilations, Group: c.Group, Format: c.Format}

@@ -203,9 +203,11 @@ func (o ReduceL2) Decompose(b *graph.Builder, in []*graph.Value) []*graph.Value 
 	return one(b.Add(Sqrt{}, b.Add(ReduceSum(o), append([]*graph.Value{square(b, in[0])}, in[1:]...)...)))
 }
 
-// VJP is dy * x/y.
+// VJP is dy * x/y, and 0 where the norm is.
 func (o ReduceL2) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
-	return pad(b.Add(Mul{}, n.In[0], reduction(o).spread(b, n, b.Add(Div{}, dy[0], n.Out[0]))), n)
+	y := n.Out[0]
+	safe := b.Add(Where{}, b.Add(Equal{}, y, constLike(b, y, 0)), constLike(b, y, 1), y)
+	return pad(b.Add(Mul{}, n.In[0], reduction(o).spread(b, n, b.Add(Div{}, dy[0], safe))), n)
 }
 
 // ReduceLogSum is the logarithm of the sum of its first input over the axes in the second (all where omitted or empty, or none

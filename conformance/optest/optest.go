@@ -100,8 +100,31 @@ const (
 	Weights
 )
 
+// Open says which dimensions of a graph's inputs are symbols.
+type Open uint8
+
+// What may be a symbol: no dimension; the first of the first input, as a batch size; or all that are not 1,
+// equal sizes being one symbol.
+const (
+	Static Open = iota
+	Batch
+	All
+)
+
+func (o Open) typeOf(t *tensor.Tensor, input int) graph.Type {
+	typ := graph.ConstOf(t).WithoutValue()
+	for i, n := range t.Shape() {
+		if n > 1 && (o == All || o == Batch && input == 0 && i == 0) {
+			typ.Dims[i] = graph.Sym(fmt.Sprintf("n%d", n))
+		}
+	}
+	return typ
+}
+
 // apply makes graph inputs and constants of a sample's values.
-func apply(vals []tensor.Value, known Known) *application {
+func apply(vals []tensor.Value, known Known) *application { return applyOpen(vals, known, Static) }
+
+func applyOpen(vals []tensor.Value, known Known, open Open) *application {
 	a := &application{b: graph.NewBuilder(&graph.Graph{Name: "sample"})}
 	for i, v := range vals {
 		name := fmt.Sprintf("in%d", i)
@@ -113,7 +136,7 @@ func apply(vals []tensor.Value, known Known) *application {
 				a.in = append(a.in, a.b.Const(name, v))
 				continue
 			}
-			a.in = append(a.in, a.b.Input(name, graph.ConstOf(v).WithoutValue()))
+			a.in = append(a.in, a.b.Input(name, open.typeOf(v, i)))
 			a.feed = append(a.feed, v)
 		case *tensor.Sequence:
 			elem := graph.UnrankedOf(v.DType)
@@ -148,8 +171,8 @@ func Run(dev devices.Device, op graph.Op, vals []tensor.Value, known Known) ([]t
 }
 
 // decomposed runs an operator's decomposition; nil where these inputs have none.
-func decomposed(dev devices.Device, op graph.Decomposer, vals []tensor.Value) ([]tensor.Value, error) {
-	a := apply(vals, Shapes)
+func decomposed(dev devices.Device, op graph.Decomposer, vals []tensor.Value, open Open) ([]tensor.Value, error) {
+	a := applyOpen(vals, Shapes, open)
 	outs := op.Decompose(a.b, a.in)
 	if outs == nil {
 		return nil, nil

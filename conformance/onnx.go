@@ -240,7 +240,7 @@ type goldenCase struct {
 
 type goldenValue struct {
 	Name    string          `json:"name"`
-	Index   int             `json:"index"`
+	Index   *int            `json:"index"`
 	DType   string          `json:"dtype"`
 	Shape   []int           `json:"shape"`
 	Npy     string          `json:"npy"`
@@ -314,15 +314,16 @@ func runGolden(ctx context.Context, dir string, g goldenCase, c *Check) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range g.Outputs {
-		if w.Index < 0 || w.Index >= len(got) {
-			return fmt.Errorf("the model has no output %d", w.Index)
+	for i, w := range g.Outputs {
+		at := w.place(p.Graph().Outputs, i)
+		if at < 0 || at >= len(got) {
+			return fmt.Errorf("the model has no output %d (%q)", at, w.Name)
 		}
 		want, err := w.read(dir)
 		if err != nil {
 			return err
 		}
-		if err := c.Tensor(w.Name, asTensor(got[w.Index]), want, goldenTolerance(want)); err != nil {
+		if err := c.Tensor(w.Name, asTensor(got[at]), want, goldenTolerance(want)); err != nil {
 			return err
 		}
 	}
@@ -410,6 +411,17 @@ func compareRow(name string, got tensor.Value, keys []json.RawMessage, want *ten
 		}
 	}
 	return c.Tensor(name, m.Values, values, goldenTolerance(values))
+}
+
+// place is which of the graph's outputs the i-th recorded one is: by its index, else its name, else i.
+func (v goldenValue) place(outputs []*graph.Value, i int) int {
+	if v.Index != nil {
+		return *v.Index
+	}
+	if j := slices.IndexFunc(outputs, func(o *graph.Value) bool { return o.Name == v.Name }); j >= 0 {
+		return j
+	}
+	return i
 }
 
 // read is the recorded value: an .npy file, or what stands in the record itself.

@@ -62,13 +62,9 @@ func (l LinearClassifier) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	scores := max(len(l.Intercepts), 1)
 	if n, ok := c.Const(); ok {
-		if n == 0 || len(l.Coefficients)%n != 0 || len(l.Coefficients) == 0 {
-			return nil, fmt.Errorf("%d coefficients for %v", len(l.Coefficients), in[0])
+		if scores = l.Scores(n); scores == 0 {
+			return nil, fmt.Errorf("%d coefficients and %d intercepts for %v", len(l.Coefficients), len(l.Intercepts), in[0])
 		}
-		scores = len(l.Coefficients) / n
-	}
-	if len(l.Intercepts) > 0 && len(l.Intercepts) != scores {
-		return nil, fmt.Errorf("%d intercepts for %d scores", len(l.Intercepts), scores)
 	}
 	if scores == 1 && labels == 2 {
 		scores = 2
@@ -78,6 +74,20 @@ func (l LinearClassifier) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	return out, checkPost(l.PostTransform)
+}
+
+// Scores is how many scores a row of that many features has: one for each intercept, whatever coefficients
+// are left over (converters wrote such files, and other runtimes run them); without intercepts, as many as
+// there are coefficients for. 0 means that they don't fit.
+func (l LinearClassifier) Scores(features int) int {
+	n := len(l.Intercepts)
+	if features > 0 && n == 0 && len(l.Coefficients)%features == 0 {
+		return len(l.Coefficients) / features
+	}
+	if features == 0 || n*features > len(l.Coefficients) {
+		return 0
+	}
+	return n
 }
 
 // LinearRegressor is X times Coefficients [Targets,C], plus Intercepts.

@@ -142,6 +142,28 @@ func checkInputs(g *graph.Graph, in []tensor.Value) error {
 	return nil
 }
 
+// asScalars takes one element under any rank for an input of rank 0, as other runtimes do: callers have it
+// as a vector more often than not.
+func asScalars(g *graph.Graph, in []tensor.Value) []tensor.Value {
+	if len(in) != len(g.Inputs) {
+		return in
+	}
+	copied := false
+	for i, v := range g.Inputs {
+		t, ok := in[i].(*tensor.Tensor)
+		if !ok || t == nil || v.Type.Rank() != 0 || t.Rank() == 0 || t.Len() != 1 {
+			continue
+		}
+		if s, err := t.Reshape(); err == nil {
+			if !copied {
+				in, copied = slices.Clone(in), true
+			}
+			in[i] = s
+		}
+	}
+	return in
+}
+
 func describe(v tensor.Value) string {
 	if t, ok := v.(*tensor.Tensor); ok && t != nil {
 		return fmt.Sprintf("%v%v", t.DType(), t.Shape())
@@ -151,6 +173,7 @@ func describe(v tensor.Value) string {
 
 // RunValues is Run by position, for inputs and outputs of any kind.
 func (s *Session) RunValues(ctx context.Context, in []tensor.Value) ([]tensor.Value, error) {
+	in = asScalars(s.p.g, in)
 	inst, err := s.instance(in)
 	if err != nil {
 		return nil, err
@@ -170,6 +193,7 @@ func (s *Session) RunValues(ctx context.Context, in []tensor.Value) ([]tensor.Va
 // RunInto is RunValues into tensors of the caller's, which must have the outputs' types and shapes
 // (those that an earlier RunValues on inputs of these shapes gave). Nothing is allocated.
 func (s *Session) RunInto(ctx context.Context, in, out []tensor.Value) error {
+	in = asScalars(s.p.g, in)
 	inst, err := s.instance(in)
 	if err != nil {
 		return err

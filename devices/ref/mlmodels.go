@@ -70,7 +70,7 @@ func linearClassifier(op ops.LinearClassifier, c *Call) error {
 	if err != nil {
 		return err
 	}
-	k := len(op.Coefficients) / cols
+	k := op.Scores(cols)
 	width := c.Out(1).Dim(1)
 	scores, classes := make([]float64, 0, n*width), make([]int, n)
 	for r := range n {

@@ -285,15 +285,16 @@ func runKerasGolden(ctx context.Context, dir, file string, g goldenCase, lambdas
 	if err != nil {
 		return err
 	}
-	for _, w := range g.Outputs {
+	for i, w := range g.Outputs {
 		want, err := w.read(dir)
 		if err != nil {
 			return err
 		}
-		if w.Index < 0 || w.Index >= len(got) {
-			return fmt.Errorf("the model has no output %d", w.Index)
+		at := w.place(p.Graph().Outputs, i)
+		if at < 0 || at >= len(got) {
+			return fmt.Errorf("the model has no output %d", at)
 		}
-		y := asTensor(got[w.Index])
+		y := asTensor(got[at])
 		if y.DType() != want.DType() {
 			if want, err = tensor.Cast(want, y.DType(), tensor.CastOptions{}); err != nil {
 				return err

@@ -10,6 +10,7 @@ import (
 	"runtime/pprof"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -34,7 +35,7 @@ func child([]string) error {
 	if err := in.Decode(&j); err != nil {
 		return err
 	}
-	start := time.Now()
+	start := clock(j.CPUTime)
 	r, err := newRunner(j)
 	if err == nil {
 		err = r.run()
@@ -42,7 +43,7 @@ func child([]string) error {
 	if err != nil {
 		return out.Encode(result{Err: err.Error()})
 	}
-	load := time.Since(start)
+	load := clock(j.CPUTime) - start
 	if err := out.Encode(result{LoadMS: ms(load)}); err != nil {
 		return err
 	}
@@ -69,12 +70,12 @@ func child([]string) error {
 		}
 		var res result
 		for end := time.Now().Add(d); ; {
-			t := time.Now()
+			t := clock(j.CPUTime)
 			if err := r.run(); err != nil {
 				res.Err = err.Error()
 				break
 			}
-			res.MS = append(res.MS, ms(time.Since(t)))
+			res.MS = append(res.MS, ms(clock(j.CPUTime)-t))
 			if time.Now().After(end) {
 				break
 			}
@@ -83,6 +84,18 @@ func child([]string) error {
 			return err
 		}
 	}
+}
+
+// clock is the time of day, or the processor time that this process has taken.
+func clock(cpu bool) time.Duration {
+	if !cpu {
+		return time.Duration(time.Now().UnixNano())
+	}
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

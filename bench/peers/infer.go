@@ -43,6 +43,7 @@ type job struct {
 	Inputs  []spec
 	Outputs []string
 	OutFile string
+	CPUTime bool // measure processor time: on a machine that others keep busy
 }
 
 // result is what a child says.
@@ -60,6 +61,7 @@ func infer(args []string) error {
 	threads := fs.String("threads", "1,2", "comma-separated thread counts")
 	procs := fs.Int("procs", 7, "processes of each side")
 	span := fs.Duration("span", 1500*time.Millisecond, "time that one process measures for")
+	cpuTime := fs.Bool("cputime", false, "measure processor time instead of the time of day: for one thread on a busy machine")
 	jsonFile := fs.String("json", "", "also write figures to this file")
 	fs.Parse(args)
 	var all []row
@@ -75,7 +77,7 @@ func infer(args []string) error {
 				continue
 			}
 			for _, b := range c.batches {
-				r, err := compare(filepath.Join(*models, c.file+".onnx"), b, n, *procs, *span)
+				r, err := compare(filepath.Join(*models, c.file+".onnx"), b, n, *procs, *span, *cpuTime)
 				if err != nil {
 					fmt.Printf("%-22s %5d %3d %v\n", c.file, b, n, err)
 					continue
@@ -133,7 +135,7 @@ func inputsOf(path string, batch int) (in []spec, out []string, err error) {
 	return in, out, nil
 }
 
-func compare(path string, batch, threads, procs int, span time.Duration) (row, error) {
+func compare(path string, batch, threads, procs int, span time.Duration, cpuTime bool) (row, error) {
 	in, out, err := inputsOf(path, batch)
 	if err != nil {
 		return row{}, err
@@ -149,7 +151,7 @@ func compare(path string, batch, threads, procs int, span time.Duration) (row, e
 	for range procs {
 		var sides [2]*process
 		for i, side := range []string{"nnrt", "ort"} {
-			p, err := start(job{Side: side, Model: path, Threads: threads, Inputs: in, Outputs: out, OutFile: filepath.Join(dir, side)})
+			p, err := start(job{Side: side, Model: path, Threads: threads, Inputs: in, Outputs: out, OutFile: filepath.Join(dir, side), CPUTime: cpuTime})
 			if err != nil {
 				return r, fmt.Errorf("%s: %w", side, err)
 			}

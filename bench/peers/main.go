@@ -18,6 +18,8 @@ func main() {
 	switch os.Args[1] {
 	case "infer":
 		err = infer(os.Args[2:])
+	case "profile":
+		err = profile(os.Args[2:])
 	case "child":
 		err = child(os.Args[2:])
 	default:

@@ -230,6 +230,8 @@ func (d *Device) convStep(p *convPlan, r devices.Request) devices.Step {
 		s.impl = d.newDepthwise(p, r)
 	case o > 0 && !p.dyn:
 		s.impl = d.newWinograd(p, r, o)
+	case d.stripsPay(p):
+		s.impl = d.newStrips(p, r)
 	default:
 		s.impl = d.newDirect(p, r)
 	}

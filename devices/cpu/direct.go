@@ -31,21 +31,22 @@ func (d *Device) newDirect(p *convPlan, r devices.Request) *direct {
 		return s
 	}
 	key := devices.PackKey{T: r.Const[1], Kind: fmt.Sprintf("cpu/conv/%s/%s/%d", d.Level(), p.key, p.groups)}
-	s.b = r.Packs.Get(key, func() any { return packKernel(d, p, nil) }).([]*packedB)
+	s.b = r.Packs.Get(key, func() any { return packKernel(d, p, blockDepth(k), k, nil) }).([]*packedB)
 	return s
 }
 
 // packKernel packs the kernel of each group, into memory of its own or that of the caller.
-func packKernel(d *Device, p *convPlan, mem []float32) []*packedB {
+func packKernel(d *Device, p *convPlan, kc, period int, mem []float32) []*packedB {
 	k, n := p.wt.c*p.taps(), p.oc/p.groups
 	g := &d.k.Gemm
 	bs := make([]*packedB, p.groups)
 	for i := range bs {
 		if mem == nil {
 			bs[i] = newPackedB(g, k, n)
+			bs[i].kc, bs[i].period = kc, period
 			continue
 		}
-		bs[i] = &packedB{k: k, n: n, kc: blockDepth(k), cols: g.PackedCols(n), data: mem[:k*g.PackedCols(n)]}
+		bs[i] = &packedB{k: k, n: n, kc: kc, period: period, cols: g.PackedCols(n), data: mem[:k*g.PackedCols(n)]}
 		mem = mem[pad64(len(bs[i].data)):]
 	}
 	t := &kernelPacker{g: g, w: &p.wt, dst: bs}
@@ -69,8 +70,8 @@ func (t *kernelPacker) Tile(i, _ int) {
 	b := t.dst[group]
 	width := t.g.PanelWidth(j, b.n)
 	cols := min(width, b.n-j)
-	for p := 0; p < b.k; p += b.kc {
-		kc := min(b.kc, b.k-p)
+	for p := 0; p < b.k; p += b.depthAt(p) {
+		kc := b.depthAt(p)
 		packKernelPanel(b.block(p, kc, j)[:kc*width], t.w, group*b.n+j, cols, width, p, kc)
 	}
 }
@@ -113,7 +114,7 @@ func (s *direct) compute(o convOperands) {
 	if s.p.dyn {
 		p := *s.p
 		p.wt.data = o.w
-		t.b = packKernel(s.d, &p, buf[s.gather*s.d.pool.Workers():])
+		t.b = packKernel(s.d, &p, blockDepth(p.wt.c*p.taps()), p.wt.c*p.taps(), buf[s.gather*s.d.pool.Workers():])
 	}
 	t.s, t.x, t.y, t.buf = s, o.x, o.y, buf
 	t.ep = s.p.epilogue(o)
@@ -142,7 +143,7 @@ func (t *convTask) Tile(i, worker int) {
 	per := til.tm * til.tn
 	group, i := i/per, i%per
 	b := t.b[group]
-	i0, j0 := i/til.tn*til.mb, i%til.tn*til.nb
+	i0, j0 := til.place(i)
 	m, n := min(til.mb, p.n*p.pixels()-i0), min(til.nb, b.n-j0)
 	col := group*b.n + j0
 	c := t.y[i0*p.oc+col:]
@@ -167,7 +168,7 @@ func (t *convTask) Tile(i, worker int) {
 		if q+kc == b.k {
 			last = ep
 		}
-		g.Block(m, n, kc, a, lda, b.block(q, kc, j0), c, p.oc, q > 0, last)
+		g.Block(m, n, kern.Whole(kc), a, lda, b.block(q, kc, j0), c, p.oc, q > 0, last)
 	}
 	if f := p.act; f.f != nil {
 		for r := range m {

@@ -12,9 +12,13 @@ const maxKC = 384
 // packedB is the right-hand side of a product, in blocks of depth kc, each in panels.
 type packedB struct {
 	k, n, kc int
+	period   int // blocks don't cross multiples of this depth
 	cols     int // columns with padding
 	data     []float32
 }
+
+// depthAt is the depth of the block that begins at row p.
+func (b *packedB) depthAt(p int) int { return min(b.kc, b.period-p%b.period, b.k-p) }
 
 // blockDepth cuts k into equal blocks of at most maxKC.
 func blockDepth(k int) int {
@@ -25,7 +29,7 @@ func blockDepth(k int) int {
 }
 
 func newPackedB(g *kern.Gemm, k, n int) *packedB {
-	b := &packedB{k: k, n: n, kc: blockDepth(k), cols: g.PackedCols(n)}
+	b := &packedB{k: k, n: n, kc: blockDepth(k), period: max(1, k), cols: g.PackedCols(n)}
 	b.data = alignedFloats(k * b.cols)
 	return b
 }
@@ -51,8 +55,8 @@ func (t *packTask) Tile(i, _ int) {
 	w := t.g.NR * panelsPerTile
 	j := i * w
 	n := min(w, t.dst.n-j)
-	for p := 0; p < t.dst.k; p += t.dst.kc {
-		kc := min(t.dst.kc, t.dst.k-p)
+	for p := 0; p < t.dst.k; p += t.dst.depthAt(p) {
+		kc := t.dst.depthAt(p)
 		t.g.Pack(t.dst.block(p, kc, j), t.src[p*t.rs+j*t.cs:], t.rs, t.cs, kc, n)
 	}
 }
@@ -88,35 +92,49 @@ type dense struct {
 func (d *dense) block(i, _, p, _ int, _ []float32) ([]float32, int) { return d.a[i*d.lda+p:], d.lda }
 
 // tiling is how a product is cut: the same for any number of threads.
-type tiling struct{ mb, nb, tm, tn int }
+type tiling struct {
+	mb, nb, tm, tn int
+	byColumn       bool // tiles that share columns follow each other
+}
 
-// Aims of a tile: enough work to be worth handing out, few enough rows for the second-level cache.
+// Aims of a tile: enough work to be worth handing out, and rows that fit the second-level cache.
 const (
-	tileFlops  = 3 << 20
-	tileABytes = 160 << 10
+	tileFlops  = 4 << 20
+	tileABytes = 200 << 10
 )
 
-func newTiling(g *kern.Gemm, m, n, k int, packs bool) tiling {
+// newTiling cuts a product. Rows that have to be gathered are gathered anew for each cut of the columns.
+func newTiling(g *kern.Gemm, m, n, k int, gathers bool) tiling {
+	kc := max(1, blockDepth(k))
 	t := tiling{mb: m, nb: n}
-	limit := max(1, tileABytes/4/max(k, 1))
-	limit = max(g.MR*4, limit/g.MR*g.MR)
-	if t.mb > limit {
+	if limit := max(g.MR*4, tileABytes/4/kc); m > limit {
 		t.mb = evenly(m, limit, g.MR)
 	}
-	// Cut rows while tiles are large, then columns.
-	for t.mb > 4*g.MR && t.mb*t.nb*k*2 > tileFlops {
-		t.mb = evenly(m, t.mb/2, g.MR)
+	flops := func() int { return 2 * t.mb * t.nb * k }
+	if k*n <= 1<<18 || gathers {
+		// A small right-hand side stays in the cache: cut rows first.
+		for t.mb > 4*g.MR && flops() > tileFlops {
+			t.mb = evenly(m, t.mb/2, g.MR)
+		}
 	}
-	// A left side that has to be gathered is gathered anew for each cut of the columns.
 	aim := tileFlops
-	if packs && m > 2*t.mb {
+	if gathers && m > 2*t.mb {
 		aim *= 4
 	}
-	for t.nb > 2*g.NR && (t.mb*t.nb*k*2 > aim || t.nb*k*4 > 1<<20 && m <= t.mb) {
+	for t.nb > 2*g.NR && flops() > aim {
 		t.nb = roundUp(ceilDiv(t.nb, 2), g.NR)
 	}
 	t.tm, t.tn = ceilDiv(m, max(t.mb, 1)), ceilDiv(n, max(t.nb, 1))
+	t.byColumn = n > m
 	return t
+}
+
+// place is the first row and column of tile i.
+func (t *tiling) place(i int) (row, col int) {
+	if t.byColumn {
+		return i % t.tm * t.mb, i / t.tm * t.nb
+	}
+	return i / t.tn * t.mb, i % t.tn * t.nb
 }
 
 // evenly cuts n into equal parts of about limit that are multiples of unit, as far as that goes.
@@ -143,7 +161,7 @@ type gemmTask struct {
 // Tile implements par.Task.
 func (t *gemmTask) Tile(i, worker int) {
 	til := &t.til
-	i0, j0 := i/til.tn*til.mb, i%til.tn*til.nb
+	i0, j0 := til.place(i)
 	m, n := min(til.mb, t.m-i0), min(til.nb, t.b.n-j0)
 	c := t.c[i0*t.ldc+j0:]
 	ep := t.ep
@@ -155,14 +173,14 @@ func (t *gemmTask) Tile(i, worker int) {
 	}
 	buf := t.buf[worker*t.step:]
 	g := &t.k.Gemm
-	for p := 0; p < t.b.k; p += t.b.kc {
-		kc := min(t.b.kc, t.b.k-p)
+	for p := 0; p < t.b.k; p += t.b.depthAt(p) {
+		kc := t.b.depthAt(p)
 		a, lda := t.a.block(i0, m, p, kc, buf)
 		last := kern.Epilogue{}
 		if p+kc == t.b.k {
 			last = ep
 		}
-		g.Block(m, n, kc, a, lda, t.b.block(p, kc, j0), c, t.ldc, p > 0, last)
+		g.Block(m, n, kern.Whole(kc), a, lda, t.b.block(p, kc, j0), c, t.ldc, p > 0, last)
 	}
 	if t.act.f != nil {
 		for r := range m {

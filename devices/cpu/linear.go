@@ -132,7 +132,7 @@ func (s *gemmStep) Run(a *devices.Args) error {
 			p.dst = &packedB{}
 		}
 		g := &s.d.k.Gemm
-		*p.dst = packedB{k: s.k, n: s.n, kc: blockDepth(s.k), cols: g.PackedCols(s.n), data: buf[:s.packLen]}
+		*p.dst = packedB{k: s.k, n: s.n, kc: blockDepth(s.k), period: s.k, cols: g.PackedCols(s.n), data: buf[:s.packLen]}
 		p.g, p.src, p.rs, p.cs = g, f32(a, 1), s.rs, s.cs
 		s.d.pool.Run(p, p.tiles())
 		defer s.packings.put(p)

@@ -242,7 +242,7 @@ func (t *lstmTask) block(step, j int) {
 	w := s.dirs[dir].r
 	for p := 0; p < w.k; p += w.kc {
 		kc := min(w.kc, w.k-p)
-		s.d.k.Gemm.Block(s.n, 4*u, kc, h0[p:], s.hidden, w.block(p, kc, col), g[first:], stride, true, kern.Epilogue{})
+		s.d.k.Gemm.Block(s.n, 4*u, kern.Whole(kc), h0[p:], s.hidden, w.block(p, kc, col), g[first:], stride, true, kern.Epilogue{})
 	}
 	v := &s.d.k.Vec
 	for n := range s.n {

@@ -221,7 +221,7 @@ func (t *batchTask) Tile(i, _ int) {
 	if p.a != nil {
 		a, b, c = a[p.a[n]:], b[n*t.s.packed:], c[p.out[n]:]
 	}
-	i0, j0 := i/til.tn*til.mb, i%til.tn*til.nb
+	i0, j0 := til.place(i)
 	rows, cols := min(til.mb, p.m-i0), min(til.nb, p.n-j0)
 	ep := t.ep
 	if ep.Bias != nil {
@@ -237,7 +237,7 @@ func (t *batchTask) Tile(i, _ int) {
 		if q+kc == p.k {
 			last = ep
 		}
-		g.Block(rows, cols, kc, a[i0*p.rsA+q:], p.rsA, b[q*width+kc*j0:], c[i0*p.ldc+j0:], p.ldc, q > 0, last)
+		g.Block(rows, cols, kern.Whole(kc), a[i0*p.rsA+q:], p.rsA, b[q*width+kc*j0:], c[i0*p.ldc+j0:], p.ldc, q > 0, last)
 	}
 }
 

@@ -98,7 +98,7 @@ func (d *Device) newWinograd(p *convPlan, r devices.Request, o int) *winograd {
 func (s *winograd) transformWeights() *winogradWeights {
 	p, g := s.p, &s.d.k.Gemm
 	n2 := s.w.N * s.w.N
-	u := &winogradWeights{packedB: packedB{k: p.c, n: p.oc, kc: blockDepth(p.c), cols: g.PackedCols(p.oc)}}
+	u := &winogradWeights{packedB: packedB{k: p.c, n: p.oc, kc: blockDepth(p.c), period: p.c, cols: g.PackedCols(p.oc)}}
 	size := pad64(u.k * u.cols)
 	u.data = alignedFloats(size * n2)
 	for i := range n2 {
@@ -271,7 +271,7 @@ func (t *winogradTask) gemm(v, m []float32, u, count, j, n int) {
 	a, c := v[u*count*p.c:], m[u*count*p.oc+j:]
 	for q := 0; q < b.k; q += b.kc {
 		kc := min(b.kc, b.k-q)
-		t.s.d.k.Gemm.Block(count, n, kc, a[q:], p.c, b.block(q, kc, j), c, p.oc, q > 0, kern.Epilogue{})
+		t.s.d.k.Gemm.Block(count, n, kern.Whole(kc), a[q:], p.c, b.block(q, kc, j), c, p.oc, q > 0, kern.Epilogue{})
 	}
 }
 

@@ -11,8 +11,21 @@ const (
 	Clamp                        // clamp to [lo, hi]; NaN stays NaN
 )
 
+// Depth is the inner dimension of a product: Segs runs of K elements, each Stride elements behind the one
+// before it in the rows of A. The rows of B follow each other.
+type Depth struct{ K, Segs, Stride int }
+
+// Whole is a depth of one run.
+func Whole(k int) Depth { return Depth{K: k, Segs: 1, Stride: k} }
+
+// Total is the number of elements of a row.
+func (d Depth) Total() int { return d.K * d.Segs }
+
+// reach is how far a row of A extends.
+func (d Depth) reach() int { return (d.Segs-1)*d.Stride + d.K }
+
 // tileFunc computes a tile of C = A·B for m <= MR rows and n <= NR columns. b is one packed panel.
-type tileFunc func(m, n, k int, a []float32, lda int, b []float32, c []float32, ldc int, ep Epilogue, flags Flags)
+type tileFunc func(m, n int, d Depth, a []float32, lda int, b []float32, c []float32, ldc int, ep Epilogue, flags Flags)
 
 // An Epilogue is what happens to C after the product.
 type Epilogue struct {
@@ -88,9 +101,9 @@ func packCols(p, b []float32, rs, cs, k, w, cols int) {
 	}
 }
 
-// Block computes c = a·b for m rows, n columns and depth k > 0, with b packed by Pack for exactly k rows.
+// Block computes c = a·b for m rows, n columns and depth k > 0, with b packed by Pack for exactly k.Total() rows.
 // acc adds to c instead of overwriting it; ep is applied last. It is passed by value so that it needn't live on the heap.
-func (g *Gemm) Block(m, n, k int, a []float32, lda int, b []float32, c []float32, ldc int, acc bool, ep Epilogue) {
+func (g *Gemm) Block(m, n int, k Depth, a []float32, lda int, b []float32, c []float32, ldc int, acc bool, ep Epilogue) {
 	flags := Flags(0)
 	if acc {
 		flags |= Accumulate
@@ -109,7 +122,7 @@ func (g *Gemm) Block(m, n, k int, a []float32, lda int, b []float32, c []float32
 	for j := 0; j < n; j += g.NR {
 		w := g.PanelWidth(j, n)
 		cols := min(w, n-j)
-		panel := b[k*j:][:k*w]
+		panel := b[k.Total()*j:][:k.Total()*w]
 		if ep.Bias != nil {
 			tep.Bias = ep.Bias[j:]
 		}
@@ -127,17 +140,19 @@ func (g *Gemm) Block(m, n, k int, a []float32, lda int, b []float32, c []float32
 
 // gemmTileGo is the specification of a tile: c[i][j] = sum over p of a[i][p]*b[p][j], then
 // plus c if Accumulate, plus bias[j], plus res[i][j], clamped.
-func gemmTileGo(m, n, k int, a []float32, lda int, b []float32, c []float32, ldc int, ep Epilogue, flags Flags) {
-	w := len(b) / max(k, 1)
+func gemmTileGo(m, n int, d Depth, a []float32, lda int, b []float32, c []float32, ldc int, ep Epilogue, flags Flags) {
+	w := len(b) / d.Total()
 	var sum [64]float32
 	for i := range m {
 		row := sum[:n]
 		clear(row)
-		ai := a[i*lda:][:k]
-		for p, av := range ai {
-			bp := b[p*w:][:n]
-			for j, bv := range bp {
-				row[j] += av * bv
+		for s := range d.Segs {
+			ai := a[i*lda+s*d.Stride:][:d.K]
+			for p, av := range ai {
+				bp := b[(s*d.K+p)*w:][:n]
+				for j, bv := range bp {
+					row[j] += av * bv
+				}
 			}
 		}
 		ci := c[i*ldc:][:n]

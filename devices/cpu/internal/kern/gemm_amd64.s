@@ -4,16 +4,16 @@
 
 #include "textflag.h"
 
-// func gemmTileAVX2(m, nv, k int, a *float32, lda int, b, c *float32, ldc int, bias, res *float32, ldr int, lo, hi float32, flags, mask int)
-TEXT ·gemmTileAVX2(SB), NOSPLIT, $0-112
+// func gemmTileAVX2(m, nv, k int, a *float32, lda int, b, c *float32, ldc int, bias, res *float32, ldr int, lo, hi float32, flags, mask, segs, skip int)
+TEXT ·gemmTileAVX2(SB), NOSPLIT, $0-128
 	MOVQ m+0(FP), R11
 	MOVQ nv+8(FP), R12
-	MOVQ k+16(FP), R9
 	MOVQ a+24(FP), AX
 	MOVQ lda+32(FP), DI
 	MOVQ b+40(FP), R8
 	LEAQ (DI)(DI*2), R10
 	LEAQ (AX)(R10*1), BX
+	MOVQ segs+112(FP), R10
 	CMPQ R12, $2
 	JEQ two
 	CMPQ R11, $4
@@ -72,6 +72,8 @@ v1m6:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
+segment_15:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
 	JLT tail_12
 loop_11:
@@ -155,6 +157,13 @@ tailloop_13:
 	DECQ R9
 	JG tailloop_13
 done_14:
+	DECQ R10
+	JLE end_16
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	JMP segment_15
+end_16:
 	VADDPS Y6, Y0, Y0
 	VADDPS Y7, Y1, Y1
 	VADDPS Y8, Y2, Y2
@@ -165,7 +174,7 @@ done_14:
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_15
+	JEQ noacc_17
 	MOVQ R10, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
@@ -184,9 +193,9 @@ done_14:
 	ADDQ R11, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y5, Y5
-noacc_15:
+noacc_17:
 	TESTQ $2, R13
-	JEQ nobias_16
+	JEQ nobias_18
 	MOVQ bias+64(FP), R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
@@ -195,9 +204,9 @@ noacc_15:
 	VADDPS Y15, Y3, Y3
 	VADDPS Y15, Y4, Y4
 	VADDPS Y15, Y5, Y5
-nobias_16:
+nobias_18:
 	TESTQ $4, R13
-	JEQ nores_17
+	JEQ nores_19
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS 0(R12), Y15
@@ -217,9 +226,9 @@ nobias_16:
 	ADDQ DI, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y5, Y5
-nores_17:
+nores_19:
 	TESTQ $8, R13
-	JEQ noclamp_18
+	JEQ noclamp_20
 	VBROADCASTSS lo+88(FP), Y15
 	VBROADCASTSS hi+92(FP), Y14
 	VMAXPS Y0, Y15, Y0
@@ -234,7 +243,7 @@ nores_17:
 	VMINPS Y4, Y14, Y4
 	VMAXPS Y5, Y15, Y5
 	VMINPS Y5, Y14, Y5
-noclamp_18:
+noclamp_20:
 	VMOVUPS Y0, 0(R10)
 	ADDQ R11, R10
 	VMOVUPS Y1, 0(R10)
@@ -259,9 +268,11 @@ v1m5:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
+segment_25:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_20
-loop_19:
+	JLT tail_22
+loop_21:
 	VMOVUPS 0(R8), Y12
 	VBROADCASTSS 0(AX), Y14
 	VFMADD231PS Y12, Y14, Y0
@@ -310,11 +321,11 @@ loop_19:
 	ADDQ $16, AX
 	ADDQ $16, BX
 	SUBQ $4, R9
-	JGE loop_19
-tail_20:
+	JGE loop_21
+tail_22:
 	ADDQ $4, R9
-	JLE done_22
-tailloop_21:
+	JLE done_24
+tailloop_23:
 	VMOVUPS 0(R8), Y12
 	VBROADCASTSS 0(AX), Y14
 	VFMADD231PS Y12, Y14, Y0
@@ -330,8 +341,15 @@ tailloop_21:
 	ADDQ $4, AX
 	ADDQ $4, BX
 	DECQ R9
-	JG tailloop_21
-done_22:
+	JG tailloop_23
+done_24:
+	DECQ R10
+	JLE end_26
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	JMP segment_25
+end_26:
 	VADDPS Y5, Y0, Y0
 	VADDPS Y6, Y1, Y1
 	VADDPS Y7, Y2, Y2
@@ -341,7 +359,7 @@ done_22:
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_23
+	JEQ noacc_27
 	MOVQ R10, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
@@ -357,9 +375,9 @@ done_22:
 	ADDQ R11, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y4, Y4
-noacc_23:
+noacc_27:
 	TESTQ $2, R13
-	JEQ nobias_24
+	JEQ nobias_28
 	MOVQ bias+64(FP), R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
@@ -367,9 +385,9 @@ noacc_23:
 	VADDPS Y15, Y2, Y2
 	VADDPS Y15, Y3, Y3
 	VADDPS Y15, Y4, Y4
-nobias_24:
+nobias_28:
 	TESTQ $4, R13
-	JEQ nores_25
+	JEQ nores_29
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS 0(R12), Y15
@@ -386,9 +404,9 @@ nobias_24:
 	ADDQ DI, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y4, Y4
-nores_25:
+nores_29:
 	TESTQ $8, R13
-	JEQ noclamp_26
+	JEQ noclamp_30
 	VBROADCASTSS lo+88(FP), Y15
 	VBROADCASTSS hi+92(FP), Y14
 	VMAXPS Y0, Y15, Y0
@@ -401,7 +419,7 @@ nores_25:
 	VMINPS Y3, Y14, Y3
 	VMAXPS Y4, Y15, Y4
 	VMINPS Y4, Y14, Y4
-noclamp_26:
+noclamp_30:
 	VMOVUPS Y0, 0(R10)
 	ADDQ R11, R10
 	VMOVUPS Y1, 0(R10)
@@ -422,9 +440,11 @@ v1m4:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
+segment_35:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_28
-loop_27:
+	JLT tail_32
+loop_31:
 	VMOVUPS 0(R8), Y12
 	VBROADCASTSS 0(AX), Y14
 	VFMADD231PS Y12, Y14, Y0
@@ -465,11 +485,11 @@ loop_27:
 	ADDQ $16, AX
 	ADDQ $16, BX
 	SUBQ $4, R9
-	JGE loop_27
-tail_28:
+	JGE loop_31
+tail_32:
 	ADDQ $4, R9
-	JLE done_30
-tailloop_29:
+	JLE done_34
+tailloop_33:
 	VMOVUPS 0(R8), Y12
 	VBROADCASTSS 0(AX), Y14
 	VFMADD231PS Y12, Y14, Y0
@@ -483,8 +503,15 @@ tailloop_29:
 	ADDQ $4, AX
 	ADDQ $4, BX
 	DECQ R9
-	JG tailloop_29
-done_30:
+	JG tailloop_33
+done_34:
+	DECQ R10
+	JLE end_36
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	JMP segment_35
+end_36:
 	VADDPS Y4, Y0, Y0
 	VADDPS Y5, Y1, Y1
 	VADDPS Y6, Y2, Y2
@@ -493,7 +520,7 @@ done_30:
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_31
+	JEQ noacc_37
 	MOVQ R10, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
@@ -506,18 +533,18 @@ done_30:
 	ADDQ R11, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y3, Y3
-noacc_31:
+noacc_37:
 	TESTQ $2, R13
-	JEQ nobias_32
+	JEQ nobias_38
 	MOVQ bias+64(FP), R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
 	VADDPS Y15, Y1, Y1
 	VADDPS Y15, Y2, Y2
 	VADDPS Y15, Y3, Y3
-nobias_32:
+nobias_38:
 	TESTQ $4, R13
-	JEQ nores_33
+	JEQ nores_39
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS 0(R12), Y15
@@ -531,9 +558,9 @@ nobias_32:
 	ADDQ DI, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y3, Y3
-nores_33:
+nores_39:
 	TESTQ $8, R13
-	JEQ noclamp_34
+	JEQ noclamp_40
 	VBROADCASTSS lo+88(FP), Y15
 	VBROADCASTSS hi+92(FP), Y14
 	VMAXPS Y0, Y15, Y0
@@ -544,7 +571,7 @@ nores_33:
 	VMINPS Y2, Y14, Y2
 	VMAXPS Y3, Y15, Y3
 	VMINPS Y3, Y14, Y3
-noclamp_34:
+noclamp_40:
 	VMOVUPS Y0, 0(R10)
 	ADDQ R11, R10
 	VMOVUPS Y1, 0(R10)
@@ -567,9 +594,11 @@ v1m3:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
+segment_45:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_36
-loop_35:
+	JLT tail_42
+loop_41:
 	VMOVUPS 0(R8), Y12
 	VBROADCASTSS 0(AX), Y14
 	VFMADD231PS Y12, Y14, Y0
@@ -601,11 +630,11 @@ loop_35:
 	ADDQ $128, R8
 	ADDQ $16, AX
 	SUBQ $4, R9
-	JGE loop_35
-tail_36:
+	JGE loop_41
+tail_42:
 	ADDQ $4, R9
-	JLE done_38
-tailloop_37:
+	JLE done_44
+tailloop_43:
 	VMOVUPS 0(R8), Y12
 	VBROADCASTSS 0(AX), Y14
 	VFMADD231PS Y12, Y14, Y0
@@ -616,8 +645,14 @@ tailloop_37:
 	ADDQ $32, R8
 	ADDQ $4, AX
 	DECQ R9
-	JG tailloop_37
-done_38:
+	JG tailloop_43
+done_44:
+	DECQ R10
+	JLE end_46
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	JMP segment_45
+end_46:
 	VADDPS Y9, Y6, Y6
 	VADDPS Y10, Y7, Y7
 	VADDPS Y11, Y8, Y8
@@ -631,7 +666,7 @@ done_38:
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_39
+	JEQ noacc_47
 	MOVQ R10, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
@@ -641,17 +676,17 @@ done_38:
 	ADDQ R11, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y2, Y2
-noacc_39:
+noacc_47:
 	TESTQ $2, R13
-	JEQ nobias_40
+	JEQ nobias_48
 	MOVQ bias+64(FP), R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
 	VADDPS Y15, Y1, Y1
 	VADDPS Y15, Y2, Y2
-nobias_40:
+nobias_48:
 	TESTQ $4, R13
-	JEQ nores_41
+	JEQ nores_49
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS 0(R12), Y15
@@ -662,9 +697,9 @@ nobias_40:
 	ADDQ DI, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y2, Y2
-nores_41:
+nores_49:
 	TESTQ $8, R13
-	JEQ noclamp_42
+	JEQ noclamp_50
 	VBROADCASTSS lo+88(FP), Y15
 	VBROADCASTSS hi+92(FP), Y14
 	VMAXPS Y0, Y15, Y0
@@ -673,7 +708,7 @@ nores_41:
 	VMINPS Y1, Y14, Y1
 	VMAXPS Y2, Y15, Y2
 	VMINPS Y2, Y14, Y2
-noclamp_42:
+noclamp_50:
 	VMOVUPS Y0, 0(R10)
 	ADDQ R11, R10
 	VMOVUPS Y1, 0(R10)
@@ -690,9 +725,11 @@ v1m2:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
+segment_55:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_44
-loop_43:
+	JLT tail_52
+loop_51:
 	VMOVUPS 0(R8), Y12
 	VBROADCASTSS 0(AX), Y14
 	VFMADD231PS Y12, Y14, Y0
@@ -716,11 +753,11 @@ loop_43:
 	ADDQ $128, R8
 	ADDQ $16, AX
 	SUBQ $4, R9
-	JGE loop_43
-tail_44:
+	JGE loop_51
+tail_52:
 	ADDQ $4, R9
-	JLE done_46
-tailloop_45:
+	JLE done_54
+tailloop_53:
 	VMOVUPS 0(R8), Y12
 	VBROADCASTSS 0(AX), Y14
 	VFMADD231PS Y12, Y14, Y0
@@ -729,8 +766,14 @@ tailloop_45:
 	ADDQ $32, R8
 	ADDQ $4, AX
 	DECQ R9
-	JG tailloop_45
-done_46:
+	JG tailloop_53
+done_54:
+	DECQ R10
+	JLE end_56
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	JMP segment_55
+end_56:
 	VADDPS Y6, Y4, Y4
 	VADDPS Y7, Y5, Y5
 	VADDPS Y4, Y2, Y2
@@ -741,23 +784,23 @@ done_46:
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_47
+	JEQ noacc_57
 	MOVQ R10, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
 	ADDQ R11, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y1, Y1
-noacc_47:
+noacc_57:
 	TESTQ $2, R13
-	JEQ nobias_48
+	JEQ nobias_58
 	MOVQ bias+64(FP), R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
 	VADDPS Y15, Y1, Y1
-nobias_48:
+nobias_58:
 	TESTQ $4, R13
-	JEQ nores_49
+	JEQ nores_59
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS 0(R12), Y15
@@ -765,16 +808,16 @@ nobias_48:
 	ADDQ DI, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y1, Y1
-nores_49:
+nores_59:
 	TESTQ $8, R13
-	JEQ noclamp_50
+	JEQ noclamp_60
 	VBROADCASTSS lo+88(FP), Y15
 	VBROADCASTSS hi+92(FP), Y14
 	VMAXPS Y0, Y15, Y0
 	VMINPS Y0, Y14, Y0
 	VMAXPS Y1, Y15, Y1
 	VMINPS Y1, Y14, Y1
-noclamp_50:
+noclamp_60:
 	VMOVUPS Y0, 0(R10)
 	ADDQ R11, R10
 	VMOVUPS Y1, 0(R10)
@@ -785,9 +828,11 @@ v1m1:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
+segment_65:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_52
-loop_51:
+	JLT tail_62
+loop_61:
 	VMOVUPS 0(R8), Y12
 	VBROADCASTSS 0(AX), Y14
 	VFMADD231PS Y12, Y14, Y0
@@ -803,19 +848,25 @@ loop_51:
 	ADDQ $128, R8
 	ADDQ $16, AX
 	SUBQ $4, R9
-	JGE loop_51
-tail_52:
+	JGE loop_61
+tail_62:
 	ADDQ $4, R9
-	JLE done_54
-tailloop_53:
+	JLE done_64
+tailloop_63:
 	VMOVUPS 0(R8), Y12
 	VBROADCASTSS 0(AX), Y14
 	VFMADD231PS Y12, Y14, Y0
 	ADDQ $32, R8
 	ADDQ $4, AX
 	DECQ R9
-	JG tailloop_53
-done_54:
+	JG tailloop_63
+done_64:
+	DECQ R10
+	JLE end_66
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	JMP segment_65
+end_66:
 	VADDPS Y3, Y2, Y2
 	VADDPS Y2, Y1, Y1
 	VADDPS Y1, Y0, Y0
@@ -823,31 +874,31 @@ done_54:
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_55
+	JEQ noacc_67
 	MOVQ R10, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
-noacc_55:
+noacc_67:
 	TESTQ $2, R13
-	JEQ nobias_56
+	JEQ nobias_68
 	MOVQ bias+64(FP), R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
-nobias_56:
+nobias_68:
 	TESTQ $4, R13
-	JEQ nores_57
+	JEQ nores_69
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
-nores_57:
+nores_69:
 	TESTQ $8, R13
-	JEQ noclamp_58
+	JEQ noclamp_70
 	VBROADCASTSS lo+88(FP), Y15
 	VBROADCASTSS hi+92(FP), Y14
 	VMAXPS Y0, Y15, Y0
 	VMINPS Y0, Y14, Y0
-noclamp_58:
+noclamp_70:
 	VMOVUPS Y0, 0(R10)
 	VZEROUPPER
 	RET
@@ -864,9 +915,11 @@ v2m6:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
+segment_75:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_60
-loop_59:
+	JLT tail_72
+loop_71:
 	VMOVUPS 0(R8), Y12
 	VMOVUPS 32(R8), Y13
 	VBROADCASTSS 0(AX), Y14
@@ -951,11 +1004,11 @@ loop_59:
 	ADDQ $16, AX
 	ADDQ $16, BX
 	SUBQ $4, R9
-	JGE loop_59
-tail_60:
+	JGE loop_71
+tail_72:
 	ADDQ $4, R9
-	JLE done_62
-tailloop_61:
+	JLE done_74
+tailloop_73:
 	VMOVUPS 0(R8), Y12
 	VMOVUPS 32(R8), Y13
 	VBROADCASTSS 0(AX), Y14
@@ -980,13 +1033,20 @@ tailloop_61:
 	ADDQ $4, AX
 	ADDQ $4, BX
 	DECQ R9
-	JG tailloop_61
-done_62:
+	JG tailloop_73
+done_74:
+	DECQ R10
+	JLE end_76
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	JMP segment_75
+end_76:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_63
+	JEQ noacc_77
 	MOVQ R10, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
@@ -1017,9 +1077,9 @@ done_62:
 	VADDPS Y15, Y10, Y10
 	VMOVUPS 32(R12), Y15
 	VADDPS Y15, Y11, Y11
-noacc_63:
+noacc_77:
 	TESTQ $2, R13
-	JEQ nobias_64
+	JEQ nobias_78
 	MOVQ bias+64(FP), R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
@@ -1035,9 +1095,9 @@ noacc_63:
 	VADDPS Y15, Y7, Y7
 	VADDPS Y15, Y9, Y9
 	VADDPS Y15, Y11, Y11
-nobias_64:
+nobias_78:
 	TESTQ $4, R13
-	JEQ nores_65
+	JEQ nores_79
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS 0(R12), Y15
@@ -1069,9 +1129,9 @@ nobias_64:
 	VADDPS Y15, Y10, Y10
 	VMOVUPS 32(R12), Y15
 	VADDPS Y15, Y11, Y11
-nores_65:
+nores_79:
 	TESTQ $8, R13
-	JEQ noclamp_66
+	JEQ noclamp_80
 	VBROADCASTSS lo+88(FP), Y15
 	VBROADCASTSS hi+92(FP), Y14
 	VMAXPS Y0, Y15, Y0
@@ -1098,7 +1158,7 @@ nores_65:
 	VMINPS Y10, Y14, Y10
 	VMAXPS Y11, Y15, Y11
 	VMINPS Y11, Y14, Y11
-noclamp_66:
+noclamp_80:
 	VMOVUPS Y0, 0(R10)
 	VMOVUPS Y1, 32(R10)
 	ADDQ R11, R10
@@ -1129,9 +1189,11 @@ v2m5:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
+segment_85:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_68
-loop_67:
+	JLT tail_82
+loop_81:
 	VMOVUPS 0(R8), Y12
 	VMOVUPS 32(R8), Y13
 	VBROADCASTSS 0(AX), Y14
@@ -1204,11 +1266,11 @@ loop_67:
 	ADDQ $16, AX
 	ADDQ $16, BX
 	SUBQ $4, R9
-	JGE loop_67
-tail_68:
+	JGE loop_81
+tail_82:
 	ADDQ $4, R9
-	JLE done_70
-tailloop_69:
+	JLE done_84
+tailloop_83:
 	VMOVUPS 0(R8), Y12
 	VMOVUPS 32(R8), Y13
 	VBROADCASTSS 0(AX), Y14
@@ -1230,13 +1292,20 @@ tailloop_69:
 	ADDQ $4, AX
 	ADDQ $4, BX
 	DECQ R9
-	JG tailloop_69
-done_70:
+	JG tailloop_83
+done_84:
+	DECQ R10
+	JLE end_86
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	JMP segment_85
+end_86:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_71
+	JEQ noacc_87
 	MOVQ R10, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
@@ -1262,9 +1331,9 @@ done_70:
 	VADDPS Y15, Y8, Y8
 	VMOVUPS 32(R12), Y15
 	VADDPS Y15, Y9, Y9
-noacc_71:
+noacc_87:
 	TESTQ $2, R13
-	JEQ nobias_72
+	JEQ nobias_88
 	MOVQ bias+64(FP), R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
@@ -1278,9 +1347,9 @@ noacc_71:
 	VADDPS Y15, Y5, Y5
 	VADDPS Y15, Y7, Y7
 	VADDPS Y15, Y9, Y9
-nobias_72:
+nobias_88:
 	TESTQ $4, R13
-	JEQ nores_73
+	JEQ nores_89
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS 0(R12), Y15
@@ -1307,9 +1376,9 @@ nobias_72:
 	VADDPS Y15, Y8, Y8
 	VMOVUPS 32(R12), Y15
 	VADDPS Y15, Y9, Y9
-nores_73:
+nores_89:
 	TESTQ $8, R13
-	JEQ noclamp_74
+	JEQ noclamp_90
 	VBROADCASTSS lo+88(FP), Y15
 	VBROADCASTSS hi+92(FP), Y14
 	VMAXPS Y0, Y15, Y0
@@ -1332,7 +1401,7 @@ nores_73:
 	VMINPS Y8, Y14, Y8
 	VMAXPS Y9, Y15, Y9
 	VMINPS Y9, Y14, Y9
-noclamp_74:
+noclamp_90:
 	VMOVUPS Y0, 0(R10)
 	VMOVUPS Y1, 32(R10)
 	ADDQ R11, R10
@@ -1358,9 +1427,11 @@ v2m4:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
+segment_95:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_76
-loop_75:
+	JLT tail_92
+loop_91:
 	VMOVUPS 0(R8), Y12
 	VMOVUPS 32(R8), Y13
 	VBROADCASTSS 0(AX), Y14
@@ -1421,11 +1492,11 @@ loop_75:
 	ADDQ $16, AX
 	ADDQ $16, BX
 	SUBQ $4, R9
-	JGE loop_75
-tail_76:
+	JGE loop_91
+tail_92:
 	ADDQ $4, R9
-	JLE done_78
-tailloop_77:
+	JLE done_94
+tailloop_93:
 	VMOVUPS 0(R8), Y12
 	VMOVUPS 32(R8), Y13
 	VBROADCASTSS 0(AX), Y14
@@ -1444,13 +1515,20 @@ tailloop_77:
 	ADDQ $4, AX
 	ADDQ $4, BX
 	DECQ R9
-	JG tailloop_77
-done_78:
+	JG tailloop_93
+done_94:
+	DECQ R10
+	JLE end_96
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	JMP segment_95
+end_96:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_79
+	JEQ noacc_97
 	MOVQ R10, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
@@ -1471,9 +1549,9 @@ done_78:
 	VADDPS Y15, Y6, Y6
 	VMOVUPS 32(R12), Y15
 	VADDPS Y15, Y7, Y7
-noacc_79:
+noacc_97:
 	TESTQ $2, R13
-	JEQ nobias_80
+	JEQ nobias_98
 	MOVQ bias+64(FP), R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
@@ -1485,9 +1563,9 @@ noacc_79:
 	VADDPS Y15, Y3, Y3
 	VADDPS Y15, Y5, Y5
 	VADDPS Y15, Y7, Y7
-nobias_80:
+nobias_98:
 	TESTQ $4, R13
-	JEQ nores_81
+	JEQ nores_99
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS 0(R12), Y15
@@ -1509,9 +1587,9 @@ nobias_80:
 	VADDPS Y15, Y6, Y6
 	VMOVUPS 32(R12), Y15
 	VADDPS Y15, Y7, Y7
-nores_81:
+nores_99:
 	TESTQ $8, R13
-	JEQ noclamp_82
+	JEQ noclamp_100
 	VBROADCASTSS lo+88(FP), Y15
 	VBROADCASTSS hi+92(FP), Y14
 	VMAXPS Y0, Y15, Y0
@@ -1530,7 +1608,7 @@ nores_81:
 	VMINPS Y6, Y14, Y6
 	VMAXPS Y7, Y15, Y7
 	VMINPS Y7, Y14, Y7
-noclamp_82:
+noclamp_100:
 	VMOVUPS Y0, 0(R10)
 	VMOVUPS Y1, 32(R10)
 	ADDQ R11, R10
@@ -1557,9 +1635,11 @@ v2m3:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
+segment_105:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_84
-loop_83:
+	JLT tail_102
+loop_101:
 	VMOVUPS 0(R8), Y12
 	VMOVUPS 32(R8), Y13
 	VBROADCASTSS 0(AX), Y14
@@ -1607,11 +1687,11 @@ loop_83:
 	ADDQ $256, R8
 	ADDQ $16, AX
 	SUBQ $4, R9
-	JGE loop_83
-tail_84:
+	JGE loop_101
+tail_102:
 	ADDQ $4, R9
-	JLE done_86
-tailloop_85:
+	JLE done_104
+tailloop_103:
 	VMOVUPS 0(R8), Y12
 	VMOVUPS 32(R8), Y13
 	VBROADCASTSS 0(AX), Y14
@@ -1626,8 +1706,14 @@ tailloop_85:
 	ADDQ $64, R8
 	ADDQ $4, AX
 	DECQ R9
-	JG tailloop_85
-done_86:
+	JG tailloop_103
+done_104:
+	DECQ R10
+	JLE end_106
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	JMP segment_105
+end_106:
 	VADDPS Y6, Y0, Y0
 	VADDPS Y7, Y1, Y1
 	VADDPS Y8, Y2, Y2
@@ -1638,7 +1724,7 @@ done_86:
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_87
+	JEQ noacc_107
 	MOVQ R10, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
@@ -1654,9 +1740,9 @@ done_86:
 	VADDPS Y15, Y4, Y4
 	VMOVUPS 32(R12), Y15
 	VADDPS Y15, Y5, Y5
-noacc_87:
+noacc_107:
 	TESTQ $2, R13
-	JEQ nobias_88
+	JEQ nobias_108
 	MOVQ bias+64(FP), R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
@@ -1666,9 +1752,9 @@ noacc_87:
 	VADDPS Y15, Y1, Y1
 	VADDPS Y15, Y3, Y3
 	VADDPS Y15, Y5, Y5
-nobias_88:
+nobias_108:
 	TESTQ $4, R13
-	JEQ nores_89
+	JEQ nores_109
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS 0(R12), Y15
@@ -1685,9 +1771,9 @@ nobias_88:
 	VADDPS Y15, Y4, Y4
 	VMOVUPS 32(R12), Y15
 	VADDPS Y15, Y5, Y5
-nores_89:
+nores_109:
 	TESTQ $8, R13
-	JEQ noclamp_90
+	JEQ noclamp_110
 	VBROADCASTSS lo+88(FP), Y15
 	VBROADCASTSS hi+92(FP), Y14
 	VMAXPS Y0, Y15, Y0
@@ -1702,7 +1788,7 @@ nores_89:
 	VMINPS Y4, Y14, Y4
 	VMAXPS Y5, Y15, Y5
 	VMINPS Y5, Y14, Y5
-noclamp_90:
+noclamp_110:
 	VMOVUPS Y0, 0(R10)
 	VMOVUPS Y1, 32(R10)
 	ADDQ R11, R10
@@ -1722,9 +1808,11 @@ v2m2:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
+segment_115:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_92
-loop_91:
+	JLT tail_112
+loop_111:
 	VMOVUPS 0(R8), Y12
 	VMOVUPS 32(R8), Y13
 	VBROADCASTSS 0(AX), Y14
@@ -1760,11 +1848,11 @@ loop_91:
 	ADDQ $256, R8
 	ADDQ $16, AX
 	SUBQ $4, R9
-	JGE loop_91
-tail_92:
+	JGE loop_111
+tail_112:
 	ADDQ $4, R9
-	JLE done_94
-tailloop_93:
+	JLE done_114
+tailloop_113:
 	VMOVUPS 0(R8), Y12
 	VMOVUPS 32(R8), Y13
 	VBROADCASTSS 0(AX), Y14
@@ -1776,8 +1864,14 @@ tailloop_93:
 	ADDQ $64, R8
 	ADDQ $4, AX
 	DECQ R9
-	JG tailloop_93
-done_94:
+	JG tailloop_113
+done_114:
+	DECQ R10
+	JLE end_116
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	JMP segment_115
+end_116:
 	VADDPS Y4, Y0, Y0
 	VADDPS Y5, Y1, Y1
 	VADDPS Y6, Y2, Y2
@@ -1786,7 +1880,7 @@ done_94:
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_95
+	JEQ noacc_117
 	MOVQ R10, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
@@ -1797,9 +1891,9 @@ done_94:
 	VADDPS Y15, Y2, Y2
 	VMOVUPS 32(R12), Y15
 	VADDPS Y15, Y3, Y3
-noacc_95:
+noacc_117:
 	TESTQ $2, R13
-	JEQ nobias_96
+	JEQ nobias_118
 	MOVQ bias+64(FP), R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
@@ -1807,9 +1901,9 @@ noacc_95:
 	VMOVUPS 32(R12), Y15
 	VADDPS Y15, Y1, Y1
 	VADDPS Y15, Y3, Y3
-nobias_96:
+nobias_118:
 	TESTQ $4, R13
-	JEQ nores_97
+	JEQ nores_119
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS 0(R12), Y15
@@ -1821,9 +1915,9 @@ nobias_96:
 	VADDPS Y15, Y2, Y2
 	VMOVUPS 32(R12), Y15
 	VADDPS Y15, Y3, Y3
-nores_97:
+nores_119:
 	TESTQ $8, R13
-	JEQ noclamp_98
+	JEQ noclamp_120
 	VBROADCASTSS lo+88(FP), Y15
 	VBROADCASTSS hi+92(FP), Y14
 	VMAXPS Y0, Y15, Y0
@@ -1834,7 +1928,7 @@ nores_97:
 	VMINPS Y2, Y14, Y2
 	VMAXPS Y3, Y15, Y3
 	VMINPS Y3, Y14, Y3
-noclamp_98:
+noclamp_120:
 	VMOVUPS Y0, 0(R10)
 	VMOVUPS Y1, 32(R10)
 	ADDQ R11, R10
@@ -1851,9 +1945,11 @@ v2m1:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
+segment_125:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_100
-loop_99:
+	JLT tail_122
+loop_121:
 	VMOVUPS 0(R8), Y12
 	VMOVUPS 32(R8), Y13
 	VBROADCASTSS 0(AX), Y14
@@ -1877,11 +1973,11 @@ loop_99:
 	ADDQ $256, R8
 	ADDQ $16, AX
 	SUBQ $4, R9
-	JGE loop_99
-tail_100:
+	JGE loop_121
+tail_122:
 	ADDQ $4, R9
-	JLE done_102
-tailloop_101:
+	JLE done_124
+tailloop_123:
 	VMOVUPS 0(R8), Y12
 	VMOVUPS 32(R8), Y13
 	VBROADCASTSS 0(AX), Y14
@@ -1890,8 +1986,14 @@ tailloop_101:
 	ADDQ $64, R8
 	ADDQ $4, AX
 	DECQ R9
-	JG tailloop_101
-done_102:
+	JG tailloop_123
+done_124:
+	DECQ R10
+	JLE end_126
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	JMP segment_125
+end_126:
 	VADDPS Y6, Y4, Y4
 	VADDPS Y7, Y5, Y5
 	VADDPS Y4, Y2, Y2
@@ -1902,49 +2004,48 @@ done_102:
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_103
+	JEQ noacc_127
 	MOVQ R10, R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
 	VMOVUPS 32(R12), Y15
 	VADDPS Y15, Y1, Y1
-noacc_103:
+noacc_127:
 	TESTQ $2, R13
-	JEQ nobias_104
+	JEQ nobias_128
 	MOVQ bias+64(FP), R12
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
 	VMOVUPS 32(R12), Y15
 	VADDPS Y15, Y1, Y1
-nobias_104:
+nobias_128:
 	TESTQ $4, R13
-	JEQ nores_105
+	JEQ nores_129
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS 0(R12), Y15
 	VADDPS Y15, Y0, Y0
 	VMOVUPS 32(R12), Y15
 	VADDPS Y15, Y1, Y1
-nores_105:
+nores_129:
 	TESTQ $8, R13
-	JEQ noclamp_106
+	JEQ noclamp_130
 	VBROADCASTSS lo+88(FP), Y15
 	VBROADCASTSS hi+92(FP), Y14
 	VMAXPS Y0, Y15, Y0
 	VMINPS Y0, Y14, Y0
 	VMAXPS Y1, Y15, Y1
 	VMINPS Y1, Y14, Y1
-noclamp_106:
+noclamp_130:
 	VMOVUPS Y0, 0(R10)
 	VMOVUPS Y1, 32(R10)
 	VZEROUPPER
 	RET
 
-// func gemmTileAVX512(m, nv, k int, a *float32, lda int, b, c *float32, ldc int, bias, res *float32, ldr int, lo, hi float32, flags, mask int)
-TEXT ·gemmTileAVX512(SB), NOSPLIT, $0-112
+// func gemmTileAVX512(m, nv, k int, a *float32, lda int, b, c *float32, ldc int, bias, res *float32, ldr int, lo, hi float32, flags, mask, segs, skip int)
+TEXT ·gemmTileAVX512(SB), NOSPLIT, $0-128
 	MOVQ m+0(FP), R11
 	MOVQ nv+8(FP), R12
-	MOVQ k+16(FP), R9
 	MOVQ a+24(FP), AX
 	MOVQ lda+32(FP), DI
 	MOVQ b+40(FP), R8
@@ -1957,114 +2058,115 @@ TEXT ·gemmTileAVX512(SB), NOSPLIT, $0-112
 	KMOVW R10, K1
 	SHRQ $16, R10
 	KMOVW R10, K2
+	MOVQ segs+112(FP), R10
 	CMPQ R12, $2
 	JEQ two
 	CMPQ R11, $8
-	JGE up_107
+	JGE up_131
 	CMPQ R11, $4
-	JGE up_108
+	JGE up_132
 	CMPQ R11, $2
-	JGE up_109
+	JGE up_133
 	JMP v1m1
-up_109:
+up_133:
 	CMPQ R11, $3
-	JGE up_110
+	JGE up_134
 	JMP v1m2
-up_110:
+up_134:
 	JMP v1m3
-up_108:
+up_132:
 	CMPQ R11, $6
-	JGE up_111
+	JGE up_135
 	CMPQ R11, $5
-	JGE up_112
+	JGE up_136
 	JMP v1m4
-up_112:
+up_136:
 	JMP v1m5
-up_111:
+up_135:
 	CMPQ R11, $7
-	JGE up_113
+	JGE up_137
 	JMP v1m6
-up_113:
+up_137:
 	JMP v1m7
-up_107:
+up_131:
 	CMPQ R11, $11
-	JGE up_114
+	JGE up_138
 	CMPQ R11, $9
-	JGE up_115
+	JGE up_139
 	JMP v1m8
-up_115:
+up_139:
 	CMPQ R11, $10
-	JGE up_116
+	JGE up_140
 	JMP v1m9
-up_116:
+up_140:
 	JMP v1m10
-up_114:
+up_138:
 	CMPQ R11, $13
-	JGE up_117
+	JGE up_141
 	CMPQ R11, $12
-	JGE up_118
+	JGE up_142
 	JMP v1m11
-up_118:
+up_142:
 	JMP v1m12
-up_117:
+up_141:
 	CMPQ R11, $14
-	JGE up_119
+	JGE up_143
 	JMP v1m13
-up_119:
+up_143:
 	JMP v1m14
 two:
 	CMPQ R11, $8
-	JGE up_120
+	JGE up_144
 	CMPQ R11, $4
-	JGE up_121
+	JGE up_145
 	CMPQ R11, $2
-	JGE up_122
+	JGE up_146
 	JMP v2m1
-up_122:
+up_146:
 	CMPQ R11, $3
-	JGE up_123
+	JGE up_147
 	JMP v2m2
-up_123:
+up_147:
 	JMP v2m3
-up_121:
+up_145:
 	CMPQ R11, $6
-	JGE up_124
+	JGE up_148
 	CMPQ R11, $5
-	JGE up_125
+	JGE up_149
 	JMP v2m4
-up_125:
+up_149:
 	JMP v2m5
-up_124:
+up_148:
 	CMPQ R11, $7
-	JGE up_126
+	JGE up_150
 	JMP v2m6
-up_126:
+up_150:
 	JMP v2m7
-up_120:
+up_144:
 	CMPQ R11, $11
-	JGE up_127
+	JGE up_151
 	CMPQ R11, $9
-	JGE up_128
+	JGE up_152
 	JMP v2m8
-up_128:
+up_152:
 	CMPQ R11, $10
-	JGE up_129
+	JGE up_153
 	JMP v2m9
-up_129:
+up_153:
 	JMP v2m10
-up_127:
+up_151:
 	CMPQ R11, $13
-	JGE up_130
+	JGE up_154
 	CMPQ R11, $12
-	JGE up_131
+	JGE up_155
 	JMP v2m11
-up_131:
+up_155:
 	JMP v2m12
-up_130:
+up_154:
 	CMPQ R11, $14
-	JGE up_132
+	JGE up_156
 	JMP v2m13
-up_132:
+up_156:
 	JMP v2m14
 v1m14:
 	VPXORD Z0, Z0, Z0
@@ -2081,9 +2183,11 @@ v1m14:
 	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
+segment_161:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_134
-loop_133:
+	JLT tail_158
+loop_157:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -2151,11 +2255,11 @@ loop_133:
 	ADDQ $16, DX
 	ADDQ $16, SI
 	SUBQ $4, R9
-	JGE loop_133
-tail_134:
+	JGE loop_157
+tail_158:
 	ADDQ $4, R9
-	JLE done_136
-tailloop_135:
+	JLE done_160
+tailloop_159:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -2178,13 +2282,23 @@ tailloop_135:
 	ADDQ $4, DX
 	ADDQ $4, SI
 	DECQ R9
-	JG tailloop_135
-done_136:
+	JG tailloop_159
+done_160:
+	DECQ R10
+	JLE end_162
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	ADDQ R11, CX
+	ADDQ R11, DX
+	ADDQ R11, SI
+	JMP segment_161
+end_162:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_137
+	JEQ noacc_163
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -2227,9 +2341,9 @@ done_136:
 	ADDQ R11, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z13, Z13
-noacc_137:
+noacc_163:
 	TESTQ $2, R13
-	JEQ nobias_138
+	JEQ nobias_164
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -2246,9 +2360,9 @@ noacc_137:
 	VADDPS Z31, Z11, Z11
 	VADDPS Z31, Z12, Z12
 	VADDPS Z31, Z13, Z13
-nobias_138:
+nobias_164:
 	TESTQ $4, R13
-	JEQ nores_139
+	JEQ nores_165
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -2292,9 +2406,9 @@ nobias_138:
 	ADDQ DI, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z13, Z13
-nores_139:
+nores_165:
 	TESTQ $8, R13
-	JEQ noclamp_140
+	JEQ noclamp_166
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -2325,7 +2439,7 @@ nores_139:
 	VMINPS Z12, Z30, Z12
 	VMAXPS Z13, Z31, Z13
 	VMINPS Z13, Z30, Z13
-noclamp_140:
+noclamp_166:
 	VMOVUPS Z0, K1, 0(R10)
 	ADDQ R11, R10
 	VMOVUPS Z1, K1, 0(R10)
@@ -2369,9 +2483,11 @@ v1m13:
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
+segment_171:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_142
-loop_141:
+	JLT tail_168
+loop_167:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -2435,11 +2551,11 @@ loop_141:
 	ADDQ $16, DX
 	ADDQ $16, SI
 	SUBQ $4, R9
-	JGE loop_141
-tail_142:
+	JGE loop_167
+tail_168:
 	ADDQ $4, R9
-	JLE done_144
-tailloop_143:
+	JLE done_170
+tailloop_169:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -2461,13 +2577,23 @@ tailloop_143:
 	ADDQ $4, DX
 	ADDQ $4, SI
 	DECQ R9
-	JG tailloop_143
-done_144:
+	JG tailloop_169
+done_170:
+	DECQ R10
+	JLE end_172
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	ADDQ R11, CX
+	ADDQ R11, DX
+	ADDQ R11, SI
+	JMP segment_171
+end_172:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_145
+	JEQ noacc_173
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -2507,9 +2633,9 @@ done_144:
 	ADDQ R11, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z12, Z12
-noacc_145:
+noacc_173:
 	TESTQ $2, R13
-	JEQ nobias_146
+	JEQ nobias_174
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -2525,9 +2651,9 @@ noacc_145:
 	VADDPS Z31, Z10, Z10
 	VADDPS Z31, Z11, Z11
 	VADDPS Z31, Z12, Z12
-nobias_146:
+nobias_174:
 	TESTQ $4, R13
-	JEQ nores_147
+	JEQ nores_175
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -2568,9 +2694,9 @@ nobias_146:
 	ADDQ DI, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z12, Z12
-nores_147:
+nores_175:
 	TESTQ $8, R13
-	JEQ noclamp_148
+	JEQ noclamp_176
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -2599,7 +2725,7 @@ nores_147:
 	VMINPS Z11, Z30, Z11
 	VMAXPS Z12, Z31, Z12
 	VMINPS Z12, Z30, Z12
-noclamp_148:
+noclamp_176:
 	VMOVUPS Z0, K1, 0(R10)
 	ADDQ R11, R10
 	VMOVUPS Z1, K1, 0(R10)
@@ -2640,9 +2766,11 @@ v1m12:
 	VPXORD Z9, Z9, Z9
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
+segment_181:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_150
-loop_149:
+	JLT tail_178
+loop_177:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -2701,11 +2829,11 @@ loop_149:
 	ADDQ $16, CX
 	ADDQ $16, DX
 	SUBQ $4, R9
-	JGE loop_149
-tail_150:
+	JGE loop_177
+tail_178:
 	ADDQ $4, R9
-	JLE done_152
-tailloop_151:
+	JLE done_180
+tailloop_179:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -2725,13 +2853,22 @@ tailloop_151:
 	ADDQ $4, CX
 	ADDQ $4, DX
 	DECQ R9
-	JG tailloop_151
-done_152:
+	JG tailloop_179
+done_180:
+	DECQ R10
+	JLE end_182
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	ADDQ R11, CX
+	ADDQ R11, DX
+	JMP segment_181
+end_182:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_153
+	JEQ noacc_183
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -2768,9 +2905,9 @@ done_152:
 	ADDQ R11, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z11, Z11
-noacc_153:
+noacc_183:
 	TESTQ $2, R13
-	JEQ nobias_154
+	JEQ nobias_184
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -2785,9 +2922,9 @@ noacc_153:
 	VADDPS Z31, Z9, Z9
 	VADDPS Z31, Z10, Z10
 	VADDPS Z31, Z11, Z11
-nobias_154:
+nobias_184:
 	TESTQ $4, R13
-	JEQ nores_155
+	JEQ nores_185
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -2825,9 +2962,9 @@ nobias_154:
 	ADDQ DI, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z11, Z11
-nores_155:
+nores_185:
 	TESTQ $8, R13
-	JEQ noclamp_156
+	JEQ noclamp_186
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -2854,7 +2991,7 @@ nores_155:
 	VMINPS Z10, Z30, Z10
 	VMAXPS Z11, Z31, Z11
 	VMINPS Z11, Z30, Z11
-noclamp_156:
+noclamp_186:
 	VMOVUPS Z0, K1, 0(R10)
 	ADDQ R11, R10
 	VMOVUPS Z1, K1, 0(R10)
@@ -2892,9 +3029,11 @@ v1m11:
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
 	VPXORD Z10, Z10, Z10
+segment_191:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_158
-loop_157:
+	JLT tail_188
+loop_187:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -2949,11 +3088,11 @@ loop_157:
 	ADDQ $16, CX
 	ADDQ $16, DX
 	SUBQ $4, R9
-	JGE loop_157
-tail_158:
+	JGE loop_187
+tail_188:
 	ADDQ $4, R9
-	JLE done_160
-tailloop_159:
+	JLE done_190
+tailloop_189:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -2972,13 +3111,22 @@ tailloop_159:
 	ADDQ $4, CX
 	ADDQ $4, DX
 	DECQ R9
-	JG tailloop_159
-done_160:
+	JG tailloop_189
+done_190:
+	DECQ R10
+	JLE end_192
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	ADDQ R11, CX
+	ADDQ R11, DX
+	JMP segment_191
+end_192:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_161
+	JEQ noacc_193
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -3012,9 +3160,9 @@ done_160:
 	ADDQ R11, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z10, Z10
-noacc_161:
+noacc_193:
 	TESTQ $2, R13
-	JEQ nobias_162
+	JEQ nobias_194
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -3028,9 +3176,9 @@ noacc_161:
 	VADDPS Z31, Z8, Z8
 	VADDPS Z31, Z9, Z9
 	VADDPS Z31, Z10, Z10
-nobias_162:
+nobias_194:
 	TESTQ $4, R13
-	JEQ nores_163
+	JEQ nores_195
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -3065,9 +3213,9 @@ nobias_162:
 	ADDQ DI, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z10, Z10
-nores_163:
+nores_195:
 	TESTQ $8, R13
-	JEQ noclamp_164
+	JEQ noclamp_196
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -3092,7 +3240,7 @@ nores_163:
 	VMINPS Z9, Z30, Z9
 	VMAXPS Z10, Z31, Z10
 	VMINPS Z10, Z30, Z10
-noclamp_164:
+noclamp_196:
 	VMOVUPS Z0, K1, 0(R10)
 	ADDQ R11, R10
 	VMOVUPS Z1, K1, 0(R10)
@@ -3127,9 +3275,11 @@ v1m10:
 	VPXORD Z7, Z7, Z7
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
+segment_201:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_166
-loop_165:
+	JLT tail_198
+loop_197:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -3180,11 +3330,11 @@ loop_165:
 	ADDQ $16, CX
 	ADDQ $16, DX
 	SUBQ $4, R9
-	JGE loop_165
-tail_166:
+	JGE loop_197
+tail_198:
 	ADDQ $4, R9
-	JLE done_168
-tailloop_167:
+	JLE done_200
+tailloop_199:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -3202,13 +3352,22 @@ tailloop_167:
 	ADDQ $4, CX
 	ADDQ $4, DX
 	DECQ R9
-	JG tailloop_167
-done_168:
+	JG tailloop_199
+done_200:
+	DECQ R10
+	JLE end_202
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	ADDQ R11, CX
+	ADDQ R11, DX
+	JMP segment_201
+end_202:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_169
+	JEQ noacc_203
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -3239,9 +3398,9 @@ done_168:
 	ADDQ R11, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z9, Z9
-noacc_169:
+noacc_203:
 	TESTQ $2, R13
-	JEQ nobias_170
+	JEQ nobias_204
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -3254,9 +3413,9 @@ noacc_169:
 	VADDPS Z31, Z7, Z7
 	VADDPS Z31, Z8, Z8
 	VADDPS Z31, Z9, Z9
-nobias_170:
+nobias_204:
 	TESTQ $4, R13
-	JEQ nores_171
+	JEQ nores_205
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -3288,9 +3447,9 @@ nobias_170:
 	ADDQ DI, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z9, Z9
-nores_171:
+nores_205:
 	TESTQ $8, R13
-	JEQ noclamp_172
+	JEQ noclamp_206
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -3313,7 +3472,7 @@ nores_171:
 	VMINPS Z8, Z30, Z8
 	VMAXPS Z9, Z31, Z9
 	VMINPS Z9, Z30, Z9
-noclamp_172:
+noclamp_206:
 	VMOVUPS Z0, K1, 0(R10)
 	ADDQ R11, R10
 	VMOVUPS Z1, K1, 0(R10)
@@ -3345,9 +3504,11 @@ v1m9:
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
 	VPXORD Z8, Z8, Z8
+segment_211:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_174
-loop_173:
+	JLT tail_208
+loop_207:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -3393,11 +3554,11 @@ loop_173:
 	ADDQ $16, BX
 	ADDQ $16, CX
 	SUBQ $4, R9
-	JGE loop_173
-tail_174:
+	JGE loop_207
+tail_208:
 	ADDQ $4, R9
-	JLE done_176
-tailloop_175:
+	JLE done_210
+tailloop_209:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -3413,13 +3574,21 @@ tailloop_175:
 	ADDQ $4, BX
 	ADDQ $4, CX
 	DECQ R9
-	JG tailloop_175
-done_176:
+	JG tailloop_209
+done_210:
+	DECQ R10
+	JLE end_212
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	ADDQ R11, CX
+	JMP segment_211
+end_212:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_177
+	JEQ noacc_213
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -3447,9 +3616,9 @@ done_176:
 	ADDQ R11, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z8, Z8
-noacc_177:
+noacc_213:
 	TESTQ $2, R13
-	JEQ nobias_178
+	JEQ nobias_214
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -3461,9 +3630,9 @@ noacc_177:
 	VADDPS Z31, Z6, Z6
 	VADDPS Z31, Z7, Z7
 	VADDPS Z31, Z8, Z8
-nobias_178:
+nobias_214:
 	TESTQ $4, R13
-	JEQ nores_179
+	JEQ nores_215
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -3492,9 +3661,9 @@ nobias_178:
 	ADDQ DI, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z8, Z8
-nores_179:
+nores_215:
 	TESTQ $8, R13
-	JEQ noclamp_180
+	JEQ noclamp_216
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -3515,7 +3684,7 @@ nores_179:
 	VMINPS Z7, Z30, Z7
 	VMAXPS Z8, Z31, Z8
 	VMINPS Z8, Z30, Z8
-noclamp_180:
+noclamp_216:
 	VMOVUPS Z0, K1, 0(R10)
 	ADDQ R11, R10
 	VMOVUPS Z1, K1, 0(R10)
@@ -3544,9 +3713,11 @@ v1m8:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
+segment_221:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_182
-loop_181:
+	JLT tail_218
+loop_217:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -3588,11 +3759,11 @@ loop_181:
 	ADDQ $16, BX
 	ADDQ $16, CX
 	SUBQ $4, R9
-	JGE loop_181
-tail_182:
+	JGE loop_217
+tail_218:
 	ADDQ $4, R9
-	JLE done_184
-tailloop_183:
+	JLE done_220
+tailloop_219:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -3607,13 +3778,21 @@ tailloop_183:
 	ADDQ $4, BX
 	ADDQ $4, CX
 	DECQ R9
-	JG tailloop_183
-done_184:
+	JG tailloop_219
+done_220:
+	DECQ R10
+	JLE end_222
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	ADDQ R11, CX
+	JMP segment_221
+end_222:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_185
+	JEQ noacc_223
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -3638,9 +3817,9 @@ done_184:
 	ADDQ R11, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z7, Z7
-noacc_185:
+noacc_223:
 	TESTQ $2, R13
-	JEQ nobias_186
+	JEQ nobias_224
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -3651,9 +3830,9 @@ noacc_185:
 	VADDPS Z31, Z5, Z5
 	VADDPS Z31, Z6, Z6
 	VADDPS Z31, Z7, Z7
-nobias_186:
+nobias_224:
 	TESTQ $4, R13
-	JEQ nores_187
+	JEQ nores_225
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -3679,9 +3858,9 @@ nobias_186:
 	ADDQ DI, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z7, Z7
-nores_187:
+nores_225:
 	TESTQ $8, R13
-	JEQ noclamp_188
+	JEQ noclamp_226
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -3700,7 +3879,7 @@ nores_187:
 	VMINPS Z6, Z30, Z6
 	VMAXPS Z7, Z31, Z7
 	VMINPS Z7, Z30, Z7
-noclamp_188:
+noclamp_226:
 	VMOVUPS Z0, K1, 0(R10)
 	ADDQ R11, R10
 	VMOVUPS Z1, K1, 0(R10)
@@ -3747,9 +3926,11 @@ v1m7:
 	VPXORD Z25, Z25, Z25
 	VPXORD Z26, Z26, Z26
 	VPXORD Z27, Z27, Z27
+segment_231:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_190
-loop_189:
+	JLT tail_228
+loop_227:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -3787,11 +3968,11 @@ loop_189:
 	ADDQ $16, BX
 	ADDQ $16, CX
 	SUBQ $4, R9
-	JGE loop_189
-tail_190:
+	JGE loop_227
+tail_228:
 	ADDQ $4, R9
-	JLE done_192
-tailloop_191:
+	JLE done_230
+tailloop_229:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -3805,8 +3986,16 @@ tailloop_191:
 	ADDQ $4, BX
 	ADDQ $4, CX
 	DECQ R9
-	JG tailloop_191
-done_192:
+	JG tailloop_229
+done_230:
+	DECQ R10
+	JLE end_232
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	ADDQ R11, CX
+	JMP segment_231
+end_232:
 	VADDPS Z21, Z14, Z14
 	VADDPS Z22, Z15, Z15
 	VADDPS Z23, Z16, Z16
@@ -3832,7 +4021,7 @@ done_192:
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_193
+	JEQ noacc_233
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -3854,9 +4043,9 @@ done_192:
 	ADDQ R11, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z6, Z6
-noacc_193:
+noacc_233:
 	TESTQ $2, R13
-	JEQ nobias_194
+	JEQ nobias_234
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -3866,9 +4055,9 @@ noacc_193:
 	VADDPS Z31, Z4, Z4
 	VADDPS Z31, Z5, Z5
 	VADDPS Z31, Z6, Z6
-nobias_194:
+nobias_234:
 	TESTQ $4, R13
-	JEQ nores_195
+	JEQ nores_235
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -3891,9 +4080,9 @@ nobias_194:
 	ADDQ DI, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z6, Z6
-nores_195:
+nores_235:
 	TESTQ $8, R13
-	JEQ noclamp_196
+	JEQ noclamp_236
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -3910,7 +4099,7 @@ nores_195:
 	VMINPS Z5, Z30, Z5
 	VMAXPS Z6, Z31, Z6
 	VMINPS Z6, Z30, Z6
-noclamp_196:
+noclamp_236:
 	VMOVUPS Z0, K1, 0(R10)
 	ADDQ R11, R10
 	VMOVUPS Z1, K1, 0(R10)
@@ -3951,9 +4140,11 @@ v1m6:
 	VPXORD Z21, Z21, Z21
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
+segment_241:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_198
-loop_197:
+	JLT tail_238
+loop_237:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -3986,11 +4177,11 @@ loop_197:
 	ADDQ $16, AX
 	ADDQ $16, BX
 	SUBQ $4, R9
-	JGE loop_197
-tail_198:
+	JGE loop_237
+tail_238:
 	ADDQ $4, R9
-	JLE done_200
-tailloop_199:
+	JLE done_240
+tailloop_239:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -4002,8 +4193,15 @@ tailloop_199:
 	ADDQ $4, AX
 	ADDQ $4, BX
 	DECQ R9
-	JG tailloop_199
-done_200:
+	JG tailloop_239
+done_240:
+	DECQ R10
+	JLE end_242
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	JMP segment_241
+end_242:
 	VADDPS Z18, Z12, Z12
 	VADDPS Z19, Z13, Z13
 	VADDPS Z20, Z14, Z14
@@ -4026,7 +4224,7 @@ done_200:
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_201
+	JEQ noacc_243
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -4045,9 +4243,9 @@ done_200:
 	ADDQ R11, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z5, Z5
-noacc_201:
+noacc_243:
 	TESTQ $2, R13
-	JEQ nobias_202
+	JEQ nobias_244
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -4056,9 +4254,9 @@ noacc_201:
 	VADDPS Z31, Z3, Z3
 	VADDPS Z31, Z4, Z4
 	VADDPS Z31, Z5, Z5
-nobias_202:
+nobias_244:
 	TESTQ $4, R13
-	JEQ nores_203
+	JEQ nores_245
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -4078,9 +4276,9 @@ nobias_202:
 	ADDQ DI, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z5, Z5
-nores_203:
+nores_245:
 	TESTQ $8, R13
-	JEQ noclamp_204
+	JEQ noclamp_246
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -4095,7 +4293,7 @@ nores_203:
 	VMINPS Z4, Z30, Z4
 	VMAXPS Z5, Z31, Z5
 	VMINPS Z5, Z30, Z5
-noclamp_204:
+noclamp_246:
 	VMOVUPS Z0, K1, 0(R10)
 	ADDQ R11, R10
 	VMOVUPS Z1, K1, 0(R10)
@@ -4130,9 +4328,11 @@ v1m5:
 	VPXORD Z17, Z17, Z17
 	VPXORD Z18, Z18, Z18
 	VPXORD Z19, Z19, Z19
+segment_251:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_206
-loop_205:
+	JLT tail_248
+loop_247:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -4161,11 +4361,11 @@ loop_205:
 	ADDQ $16, AX
 	ADDQ $16, BX
 	SUBQ $4, R9
-	JGE loop_205
-tail_206:
+	JGE loop_247
+tail_248:
 	ADDQ $4, R9
-	JLE done_208
-tailloop_207:
+	JLE done_250
+tailloop_249:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -4176,8 +4376,15 @@ tailloop_207:
 	ADDQ $4, AX
 	ADDQ $4, BX
 	DECQ R9
-	JG tailloop_207
-done_208:
+	JG tailloop_249
+done_250:
+	DECQ R10
+	JLE end_252
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	JMP segment_251
+end_252:
 	VADDPS Z15, Z10, Z10
 	VADDPS Z16, Z11, Z11
 	VADDPS Z17, Z12, Z12
@@ -4197,7 +4404,7 @@ done_208:
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_209
+	JEQ noacc_253
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -4213,9 +4420,9 @@ done_208:
 	ADDQ R11, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z4, Z4
-noacc_209:
+noacc_253:
 	TESTQ $2, R13
-	JEQ nobias_210
+	JEQ nobias_254
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -4223,9 +4430,9 @@ noacc_209:
 	VADDPS Z31, Z2, Z2
 	VADDPS Z31, Z3, Z3
 	VADDPS Z31, Z4, Z4
-nobias_210:
+nobias_254:
 	TESTQ $4, R13
-	JEQ nores_211
+	JEQ nores_255
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -4242,9 +4449,9 @@ nobias_210:
 	ADDQ DI, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z4, Z4
-nores_211:
+nores_255:
 	TESTQ $8, R13
-	JEQ noclamp_212
+	JEQ noclamp_256
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -4257,7 +4464,7 @@ nores_211:
 	VMINPS Z3, Z30, Z3
 	VMAXPS Z4, Z31, Z4
 	VMINPS Z4, Z30, Z4
-noclamp_212:
+noclamp_256:
 	VMOVUPS Z0, K1, 0(R10)
 	ADDQ R11, R10
 	VMOVUPS Z1, K1, 0(R10)
@@ -4286,9 +4493,11 @@ v1m4:
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
+segment_261:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_214
-loop_213:
+	JLT tail_258
+loop_257:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -4313,11 +4522,11 @@ loop_213:
 	ADDQ $16, AX
 	ADDQ $16, BX
 	SUBQ $4, R9
-	JGE loop_213
-tail_214:
+	JGE loop_257
+tail_258:
 	ADDQ $4, R9
-	JLE done_216
-tailloop_215:
+	JLE done_260
+tailloop_259:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -4327,8 +4536,15 @@ tailloop_215:
 	ADDQ $4, AX
 	ADDQ $4, BX
 	DECQ R9
-	JG tailloop_215
-done_216:
+	JG tailloop_259
+done_260:
+	DECQ R10
+	JLE end_262
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	JMP segment_261
+end_262:
 	VADDPS Z12, Z8, Z8
 	VADDPS Z13, Z9, Z9
 	VADDPS Z14, Z10, Z10
@@ -4345,7 +4561,7 @@ done_216:
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_217
+	JEQ noacc_263
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -4358,18 +4574,18 @@ done_216:
 	ADDQ R11, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z3, Z3
-noacc_217:
+noacc_263:
 	TESTQ $2, R13
-	JEQ nobias_218
+	JEQ nobias_264
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
 	VADDPS Z31, Z1, Z1
 	VADDPS Z31, Z2, Z2
 	VADDPS Z31, Z3, Z3
-nobias_218:
+nobias_264:
 	TESTQ $4, R13
-	JEQ nores_219
+	JEQ nores_265
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -4383,9 +4599,9 @@ nobias_218:
 	ADDQ DI, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z3, Z3
-nores_219:
+nores_265:
 	TESTQ $8, R13
-	JEQ noclamp_220
+	JEQ noclamp_266
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -4396,7 +4612,7 @@ nores_219:
 	VMINPS Z2, Z30, Z2
 	VMAXPS Z3, Z31, Z3
 	VMINPS Z3, Z30, Z3
-noclamp_220:
+noclamp_266:
 	VMOVUPS Z0, K1, 0(R10)
 	ADDQ R11, R10
 	VMOVUPS Z1, K1, 0(R10)
@@ -4419,9 +4635,11 @@ v1m3:
 	VPXORD Z9, Z9, Z9
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
+segment_271:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_222
-loop_221:
+	JLT tail_268
+loop_267:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -4441,11 +4659,11 @@ loop_221:
 	ADDQ $256, R8
 	ADDQ $16, AX
 	SUBQ $4, R9
-	JGE loop_221
-tail_222:
+	JGE loop_267
+tail_268:
 	ADDQ $4, R9
-	JLE done_224
-tailloop_223:
+	JLE done_270
+tailloop_269:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -4453,8 +4671,14 @@ tailloop_223:
 	ADDQ $64, R8
 	ADDQ $4, AX
 	DECQ R9
-	JG tailloop_223
-done_224:
+	JG tailloop_269
+done_270:
+	DECQ R10
+	JLE end_272
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	JMP segment_271
+end_272:
 	VADDPS Z9, Z6, Z6
 	VADDPS Z10, Z7, Z7
 	VADDPS Z11, Z8, Z8
@@ -4468,7 +4692,7 @@ done_224:
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_225
+	JEQ noacc_273
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -4478,17 +4702,17 @@ done_224:
 	ADDQ R11, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z2, Z2
-noacc_225:
+noacc_273:
 	TESTQ $2, R13
-	JEQ nobias_226
+	JEQ nobias_274
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
 	VADDPS Z31, Z1, Z1
 	VADDPS Z31, Z2, Z2
-nobias_226:
+nobias_274:
 	TESTQ $4, R13
-	JEQ nores_227
+	JEQ nores_275
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -4499,9 +4723,9 @@ nobias_226:
 	ADDQ DI, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z2, Z2
-nores_227:
+nores_275:
 	TESTQ $8, R13
-	JEQ noclamp_228
+	JEQ noclamp_276
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -4510,7 +4734,7 @@ nores_227:
 	VMINPS Z1, Z30, Z1
 	VMAXPS Z2, Z31, Z2
 	VMINPS Z2, Z30, Z2
-noclamp_228:
+noclamp_276:
 	VMOVUPS Z0, K1, 0(R10)
 	ADDQ R11, R10
 	VMOVUPS Z1, K1, 0(R10)
@@ -4527,9 +4751,11 @@ v1m2:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
+segment_281:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_230
-loop_229:
+	JLT tail_278
+loop_277:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
@@ -4545,19 +4771,25 @@ loop_229:
 	ADDQ $256, R8
 	ADDQ $16, AX
 	SUBQ $4, R9
-	JGE loop_229
-tail_230:
+	JGE loop_277
+tail_278:
 	ADDQ $4, R9
-	JLE done_232
-tailloop_231:
+	JLE done_280
+tailloop_279:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VFMADD231PS.BCST 0(AX)(DI*1), Z28, Z1
 	ADDQ $64, R8
 	ADDQ $4, AX
 	DECQ R9
-	JG tailloop_231
-done_232:
+	JG tailloop_279
+done_280:
+	DECQ R10
+	JLE end_282
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	JMP segment_281
+end_282:
 	VADDPS Z6, Z4, Z4
 	VADDPS Z7, Z5, Z5
 	VADDPS Z4, Z2, Z2
@@ -4568,23 +4800,23 @@ done_232:
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_233
+	JEQ noacc_283
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
 	ADDQ R11, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z1, Z1
-noacc_233:
+noacc_283:
 	TESTQ $2, R13
-	JEQ nobias_234
+	JEQ nobias_284
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
 	VADDPS Z31, Z1, Z1
-nobias_234:
+nobias_284:
 	TESTQ $4, R13
-	JEQ nores_235
+	JEQ nores_285
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -4592,16 +4824,16 @@ nobias_234:
 	ADDQ DI, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z1, Z1
-nores_235:
+nores_285:
 	TESTQ $8, R13
-	JEQ noclamp_236
+	JEQ noclamp_286
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
 	VMINPS Z0, Z30, Z0
 	VMAXPS Z1, Z31, Z1
 	VMINPS Z1, Z30, Z1
-noclamp_236:
+noclamp_286:
 	VMOVUPS Z0, K1, 0(R10)
 	ADDQ R11, R10
 	VMOVUPS Z1, K1, 0(R10)
@@ -4612,9 +4844,11 @@ v1m1:
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
+segment_291:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_238
-loop_237:
+	JLT tail_288
+loop_287:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	VMOVUPS 64(R8), Z28
@@ -4626,18 +4860,24 @@ loop_237:
 	ADDQ $256, R8
 	ADDQ $16, AX
 	SUBQ $4, R9
-	JGE loop_237
-tail_238:
+	JGE loop_287
+tail_288:
 	ADDQ $4, R9
-	JLE done_240
-tailloop_239:
+	JLE done_290
+tailloop_289:
 	VMOVUPS 0(R8), Z28
 	VFMADD231PS.BCST 0(AX), Z28, Z0
 	ADDQ $64, R8
 	ADDQ $4, AX
 	DECQ R9
-	JG tailloop_239
-done_240:
+	JG tailloop_289
+done_290:
+	DECQ R10
+	JLE end_292
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	JMP segment_291
+end_292:
 	VADDPS Z3, Z2, Z2
 	VADDPS Z2, Z1, Z1
 	VADDPS Z1, Z0, Z0
@@ -4645,31 +4885,31 @@ done_240:
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_241
+	JEQ noacc_293
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
-noacc_241:
+noacc_293:
 	TESTQ $2, R13
-	JEQ nobias_242
+	JEQ nobias_294
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
-nobias_242:
+nobias_294:
 	TESTQ $4, R13
-	JEQ nores_243
+	JEQ nores_295
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
-nores_243:
+nores_295:
 	TESTQ $8, R13
-	JEQ noclamp_244
+	JEQ noclamp_296
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
 	VMINPS Z0, Z30, Z0
-noclamp_244:
+noclamp_296:
 	VMOVUPS Z0, K1, 0(R10)
 	VZEROUPPER
 	RET
@@ -4702,9 +4942,11 @@ v2m14:
 	VPXORD Z25, Z25, Z25
 	VPXORD Z26, Z26, Z26
 	VPXORD Z27, Z27, Z27
+segment_301:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_246
-loop_245:
+	JLT tail_298
+loop_297:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -4888,11 +5130,11 @@ loop_245:
 	ADDQ $16, DX
 	ADDQ $16, SI
 	SUBQ $4, R9
-	JGE loop_245
-tail_246:
+	JGE loop_297
+tail_298:
 	ADDQ $4, R9
-	JLE done_248
-tailloop_247:
+	JLE done_300
+tailloop_299:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -4944,13 +5186,23 @@ tailloop_247:
 	ADDQ $4, DX
 	ADDQ $4, SI
 	DECQ R9
-	JG tailloop_247
-done_248:
+	JG tailloop_299
+done_300:
+	DECQ R10
+	JLE end_302
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	ADDQ R11, CX
+	ADDQ R11, DX
+	ADDQ R11, SI
+	JMP segment_301
+end_302:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_249
+	JEQ noacc_303
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -5021,9 +5273,9 @@ done_248:
 	VADDPS Z31, Z26, Z26
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z27, Z27
-noacc_249:
+noacc_303:
 	TESTQ $2, R13
-	JEQ nobias_250
+	JEQ nobias_304
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -5055,9 +5307,9 @@ noacc_249:
 	VADDPS Z31, Z23, Z23
 	VADDPS Z31, Z25, Z25
 	VADDPS Z31, Z27, Z27
-nobias_250:
+nobias_304:
 	TESTQ $4, R13
-	JEQ nores_251
+	JEQ nores_305
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -5129,9 +5381,9 @@ nobias_250:
 	VADDPS Z31, Z26, Z26
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z27, Z27
-nores_251:
+nores_305:
 	TESTQ $8, R13
-	JEQ noclamp_252
+	JEQ noclamp_306
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -5190,7 +5442,7 @@ nores_251:
 	VMINPS Z26, Z30, Z26
 	VMAXPS Z27, Z31, Z27
 	VMINPS Z27, Z30, Z27
-noclamp_252:
+noclamp_306:
 	VMOVUPS Z0, K1, 0(R10)
 	VMOVUPS Z1, K2, 64(R10)
 	ADDQ R11, R10
@@ -5261,9 +5513,11 @@ v2m13:
 	VPXORD Z23, Z23, Z23
 	VPXORD Z24, Z24, Z24
 	VPXORD Z25, Z25, Z25
+segment_311:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_254
-loop_253:
+	JLT tail_308
+loop_307:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -5435,11 +5689,11 @@ loop_253:
 	ADDQ $16, DX
 	ADDQ $16, SI
 	SUBQ $4, R9
-	JGE loop_253
-tail_254:
+	JGE loop_307
+tail_308:
 	ADDQ $4, R9
-	JLE done_256
-tailloop_255:
+	JLE done_310
+tailloop_309:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -5488,13 +5742,23 @@ tailloop_255:
 	ADDQ $4, DX
 	ADDQ $4, SI
 	DECQ R9
-	JG tailloop_255
-done_256:
+	JG tailloop_309
+done_310:
+	DECQ R10
+	JLE end_312
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	ADDQ R11, CX
+	ADDQ R11, DX
+	ADDQ R11, SI
+	JMP segment_311
+end_312:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_257
+	JEQ noacc_313
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -5560,9 +5824,9 @@ done_256:
 	VADDPS Z31, Z24, Z24
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z25, Z25
-noacc_257:
+noacc_313:
 	TESTQ $2, R13
-	JEQ nobias_258
+	JEQ nobias_314
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -5592,9 +5856,9 @@ noacc_257:
 	VADDPS Z31, Z21, Z21
 	VADDPS Z31, Z23, Z23
 	VADDPS Z31, Z25, Z25
-nobias_258:
+nobias_314:
 	TESTQ $4, R13
-	JEQ nores_259
+	JEQ nores_315
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -5661,9 +5925,9 @@ nobias_258:
 	VADDPS Z31, Z24, Z24
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z25, Z25
-nores_259:
+nores_315:
 	TESTQ $8, R13
-	JEQ noclamp_260
+	JEQ noclamp_316
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -5718,7 +5982,7 @@ nores_259:
 	VMINPS Z24, Z30, Z24
 	VMAXPS Z25, Z31, Z25
 	VMINPS Z25, Z30, Z25
-noclamp_260:
+noclamp_316:
 	VMOVUPS Z0, K1, 0(R10)
 	VMOVUPS Z1, K2, 64(R10)
 	ADDQ R11, R10
@@ -5784,9 +6048,11 @@ v2m12:
 	VPXORD Z21, Z21, Z21
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
+segment_321:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_262
-loop_261:
+	JLT tail_318
+loop_317:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -5945,11 +6211,11 @@ loop_261:
 	ADDQ $16, CX
 	ADDQ $16, DX
 	SUBQ $4, R9
-	JGE loop_261
-tail_262:
+	JGE loop_317
+tail_318:
 	ADDQ $4, R9
-	JLE done_264
-tailloop_263:
+	JLE done_320
+tailloop_319:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -5994,13 +6260,22 @@ tailloop_263:
 	ADDQ $4, CX
 	ADDQ $4, DX
 	DECQ R9
-	JG tailloop_263
-done_264:
+	JG tailloop_319
+done_320:
+	DECQ R10
+	JLE end_322
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	ADDQ R11, CX
+	ADDQ R11, DX
+	JMP segment_321
+end_322:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_265
+	JEQ noacc_323
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -6061,9 +6336,9 @@ done_264:
 	VADDPS Z31, Z22, Z22
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z23, Z23
-noacc_265:
+noacc_323:
 	TESTQ $2, R13
-	JEQ nobias_266
+	JEQ nobias_324
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -6091,9 +6366,9 @@ noacc_265:
 	VADDPS Z31, Z19, Z19
 	VADDPS Z31, Z21, Z21
 	VADDPS Z31, Z23, Z23
-nobias_266:
+nobias_324:
 	TESTQ $4, R13
-	JEQ nores_267
+	JEQ nores_325
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -6155,9 +6430,9 @@ nobias_266:
 	VADDPS Z31, Z22, Z22
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z23, Z23
-nores_267:
+nores_325:
 	TESTQ $8, R13
-	JEQ noclamp_268
+	JEQ noclamp_326
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -6208,7 +6483,7 @@ nores_267:
 	VMINPS Z22, Z30, Z22
 	VMAXPS Z23, Z31, Z23
 	VMINPS Z23, Z30, Z23
-noclamp_268:
+noclamp_326:
 	VMOVUPS Z0, K1, 0(R10)
 	VMOVUPS Z1, K2, 64(R10)
 	ADDQ R11, R10
@@ -6269,9 +6544,11 @@ v2m11:
 	VPXORD Z19, Z19, Z19
 	VPXORD Z20, Z20, Z20
 	VPXORD Z21, Z21, Z21
+segment_331:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_270
-loop_269:
+	JLT tail_328
+loop_327:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -6418,11 +6695,11 @@ loop_269:
 	ADDQ $16, CX
 	ADDQ $16, DX
 	SUBQ $4, R9
-	JGE loop_269
-tail_270:
+	JGE loop_327
+tail_328:
 	ADDQ $4, R9
-	JLE done_272
-tailloop_271:
+	JLE done_330
+tailloop_329:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -6464,13 +6741,22 @@ tailloop_271:
 	ADDQ $4, CX
 	ADDQ $4, DX
 	DECQ R9
-	JG tailloop_271
-done_272:
+	JG tailloop_329
+done_330:
+	DECQ R10
+	JLE end_332
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	ADDQ R11, CX
+	ADDQ R11, DX
+	JMP segment_331
+end_332:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_273
+	JEQ noacc_333
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -6526,9 +6812,9 @@ done_272:
 	VADDPS Z31, Z20, Z20
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z21, Z21
-noacc_273:
+noacc_333:
 	TESTQ $2, R13
-	JEQ nobias_274
+	JEQ nobias_334
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -6554,9 +6840,9 @@ noacc_273:
 	VADDPS Z31, Z17, Z17
 	VADDPS Z31, Z19, Z19
 	VADDPS Z31, Z21, Z21
-nobias_274:
+nobias_334:
 	TESTQ $4, R13
-	JEQ nores_275
+	JEQ nores_335
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -6613,9 +6899,9 @@ nobias_274:
 	VADDPS Z31, Z20, Z20
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z21, Z21
-nores_275:
+nores_335:
 	TESTQ $8, R13
-	JEQ noclamp_276
+	JEQ noclamp_336
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -6662,7 +6948,7 @@ nores_275:
 	VMINPS Z20, Z30, Z20
 	VMAXPS Z21, Z31, Z21
 	VMINPS Z21, Z30, Z21
-noclamp_276:
+noclamp_336:
 	VMOVUPS Z0, K1, 0(R10)
 	VMOVUPS Z1, K2, 64(R10)
 	ADDQ R11, R10
@@ -6718,9 +7004,11 @@ v2m10:
 	VPXORD Z17, Z17, Z17
 	VPXORD Z18, Z18, Z18
 	VPXORD Z19, Z19, Z19
+segment_341:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_278
-loop_277:
+	JLT tail_338
+loop_337:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -6855,11 +7143,11 @@ loop_277:
 	ADDQ $16, CX
 	ADDQ $16, DX
 	SUBQ $4, R9
-	JGE loop_277
-tail_278:
+	JGE loop_337
+tail_338:
 	ADDQ $4, R9
-	JLE done_280
-tailloop_279:
+	JLE done_340
+tailloop_339:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -6898,13 +7186,22 @@ tailloop_279:
 	ADDQ $4, CX
 	ADDQ $4, DX
 	DECQ R9
-	JG tailloop_279
-done_280:
+	JG tailloop_339
+done_340:
+	DECQ R10
+	JLE end_342
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	ADDQ R11, CX
+	ADDQ R11, DX
+	JMP segment_341
+end_342:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_281
+	JEQ noacc_343
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -6955,9 +7252,9 @@ done_280:
 	VADDPS Z31, Z18, Z18
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z19, Z19
-noacc_281:
+noacc_343:
 	TESTQ $2, R13
-	JEQ nobias_282
+	JEQ nobias_344
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -6981,9 +7278,9 @@ noacc_281:
 	VADDPS Z31, Z15, Z15
 	VADDPS Z31, Z17, Z17
 	VADDPS Z31, Z19, Z19
-nobias_282:
+nobias_344:
 	TESTQ $4, R13
-	JEQ nores_283
+	JEQ nores_345
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -7035,9 +7332,9 @@ nobias_282:
 	VADDPS Z31, Z18, Z18
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z19, Z19
-nores_283:
+nores_345:
 	TESTQ $8, R13
-	JEQ noclamp_284
+	JEQ noclamp_346
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -7080,7 +7377,7 @@ nores_283:
 	VMINPS Z18, Z30, Z18
 	VMAXPS Z19, Z31, Z19
 	VMINPS Z19, Z30, Z19
-noclamp_284:
+noclamp_346:
 	VMOVUPS Z0, K1, 0(R10)
 	VMOVUPS Z1, K2, 64(R10)
 	ADDQ R11, R10
@@ -7131,9 +7428,11 @@ v2m9:
 	VPXORD Z15, Z15, Z15
 	VPXORD Z16, Z16, Z16
 	VPXORD Z17, Z17, Z17
+segment_351:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_286
-loop_285:
+	JLT tail_348
+loop_347:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -7255,11 +7554,11 @@ loop_285:
 	ADDQ $16, BX
 	ADDQ $16, CX
 	SUBQ $4, R9
-	JGE loop_285
-tail_286:
+	JGE loop_347
+tail_348:
 	ADDQ $4, R9
-	JLE done_288
-tailloop_287:
+	JLE done_350
+tailloop_349:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -7294,13 +7593,21 @@ tailloop_287:
 	ADDQ $4, BX
 	ADDQ $4, CX
 	DECQ R9
-	JG tailloop_287
-done_288:
+	JG tailloop_349
+done_350:
+	DECQ R10
+	JLE end_352
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	ADDQ R11, CX
+	JMP segment_351
+end_352:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_289
+	JEQ noacc_353
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -7346,9 +7653,9 @@ done_288:
 	VADDPS Z31, Z16, Z16
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z17, Z17
-noacc_289:
+noacc_353:
 	TESTQ $2, R13
-	JEQ nobias_290
+	JEQ nobias_354
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -7370,9 +7677,9 @@ noacc_289:
 	VADDPS Z31, Z13, Z13
 	VADDPS Z31, Z15, Z15
 	VADDPS Z31, Z17, Z17
-nobias_290:
+nobias_354:
 	TESTQ $4, R13
-	JEQ nores_291
+	JEQ nores_355
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -7419,9 +7726,9 @@ nobias_290:
 	VADDPS Z31, Z16, Z16
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z17, Z17
-nores_291:
+nores_355:
 	TESTQ $8, R13
-	JEQ noclamp_292
+	JEQ noclamp_356
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -7460,7 +7767,7 @@ nores_291:
 	VMINPS Z16, Z30, Z16
 	VMAXPS Z17, Z31, Z17
 	VMINPS Z17, Z30, Z17
-noclamp_292:
+noclamp_356:
 	VMOVUPS Z0, K1, 0(R10)
 	VMOVUPS Z1, K2, 64(R10)
 	ADDQ R11, R10
@@ -7506,9 +7813,11 @@ v2m8:
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
+segment_361:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_294
-loop_293:
+	JLT tail_358
+loop_357:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -7618,11 +7927,11 @@ loop_293:
 	ADDQ $16, BX
 	ADDQ $16, CX
 	SUBQ $4, R9
-	JGE loop_293
-tail_294:
+	JGE loop_357
+tail_358:
 	ADDQ $4, R9
-	JLE done_296
-tailloop_295:
+	JLE done_360
+tailloop_359:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -7654,13 +7963,21 @@ tailloop_295:
 	ADDQ $4, BX
 	ADDQ $4, CX
 	DECQ R9
-	JG tailloop_295
-done_296:
+	JG tailloop_359
+done_360:
+	DECQ R10
+	JLE end_362
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	ADDQ R11, CX
+	JMP segment_361
+end_362:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_297
+	JEQ noacc_363
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -7701,9 +8018,9 @@ done_296:
 	VADDPS Z31, Z14, Z14
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z15, Z15
-noacc_297:
+noacc_363:
 	TESTQ $2, R13
-	JEQ nobias_298
+	JEQ nobias_364
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -7723,9 +8040,9 @@ noacc_297:
 	VADDPS Z31, Z11, Z11
 	VADDPS Z31, Z13, Z13
 	VADDPS Z31, Z15, Z15
-nobias_298:
+nobias_364:
 	TESTQ $4, R13
-	JEQ nores_299
+	JEQ nores_365
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -7767,9 +8084,9 @@ nobias_298:
 	VADDPS Z31, Z14, Z14
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z15, Z15
-nores_299:
+nores_365:
 	TESTQ $8, R13
-	JEQ noclamp_300
+	JEQ noclamp_366
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -7804,7 +8121,7 @@ nores_299:
 	VMINPS Z14, Z30, Z14
 	VMAXPS Z15, Z31, Z15
 	VMINPS Z15, Z30, Z15
-noclamp_300:
+noclamp_366:
 	VMOVUPS Z0, K1, 0(R10)
 	VMOVUPS Z1, K2, 64(R10)
 	ADDQ R11, R10
@@ -7845,9 +8162,11 @@ v2m7:
 	VPXORD Z11, Z11, Z11
 	VPXORD Z12, Z12, Z12
 	VPXORD Z13, Z13, Z13
+segment_371:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_302
-loop_301:
+	JLT tail_368
+loop_367:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -7945,11 +8264,11 @@ loop_301:
 	ADDQ $16, BX
 	ADDQ $16, CX
 	SUBQ $4, R9
-	JGE loop_301
-tail_302:
+	JGE loop_367
+tail_368:
 	ADDQ $4, R9
-	JLE done_304
-tailloop_303:
+	JLE done_370
+tailloop_369:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -7978,13 +8297,21 @@ tailloop_303:
 	ADDQ $4, BX
 	ADDQ $4, CX
 	DECQ R9
-	JG tailloop_303
-done_304:
+	JG tailloop_369
+done_370:
+	DECQ R10
+	JLE end_372
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	ADDQ R11, CX
+	JMP segment_371
+end_372:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_305
+	JEQ noacc_373
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -8020,9 +8347,9 @@ done_304:
 	VADDPS Z31, Z12, Z12
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z13, Z13
-noacc_305:
+noacc_373:
 	TESTQ $2, R13
-	JEQ nobias_306
+	JEQ nobias_374
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -8040,9 +8367,9 @@ noacc_305:
 	VADDPS Z31, Z9, Z9
 	VADDPS Z31, Z11, Z11
 	VADDPS Z31, Z13, Z13
-nobias_306:
+nobias_374:
 	TESTQ $4, R13
-	JEQ nores_307
+	JEQ nores_375
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -8079,9 +8406,9 @@ nobias_306:
 	VADDPS Z31, Z12, Z12
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z13, Z13
-nores_307:
+nores_375:
 	TESTQ $8, R13
-	JEQ noclamp_308
+	JEQ noclamp_376
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -8112,7 +8439,7 @@ nores_307:
 	VMINPS Z12, Z30, Z12
 	VMAXPS Z13, Z31, Z13
 	VMINPS Z13, Z30, Z13
-noclamp_308:
+noclamp_376:
 	VMOVUPS Z0, K1, 0(R10)
 	VMOVUPS Z1, K2, 64(R10)
 	ADDQ R11, R10
@@ -8148,9 +8475,11 @@ v2m6:
 	VPXORD Z9, Z9, Z9
 	VPXORD Z10, Z10, Z10
 	VPXORD Z11, Z11, Z11
+segment_381:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_310
-loop_309:
+	JLT tail_378
+loop_377:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -8235,11 +8564,11 @@ loop_309:
 	ADDQ $16, AX
 	ADDQ $16, BX
 	SUBQ $4, R9
-	JGE loop_309
-tail_310:
+	JGE loop_377
+tail_378:
 	ADDQ $4, R9
-	JLE done_312
-tailloop_311:
+	JLE done_380
+tailloop_379:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -8264,13 +8593,20 @@ tailloop_311:
 	ADDQ $4, AX
 	ADDQ $4, BX
 	DECQ R9
-	JG tailloop_311
-done_312:
+	JG tailloop_379
+done_380:
+	DECQ R10
+	JLE end_382
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	JMP segment_381
+end_382:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_313
+	JEQ noacc_383
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -8301,9 +8637,9 @@ done_312:
 	VADDPS Z31, Z10, Z10
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z11, Z11
-noacc_313:
+noacc_383:
 	TESTQ $2, R13
-	JEQ nobias_314
+	JEQ nobias_384
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -8319,9 +8655,9 @@ noacc_313:
 	VADDPS Z31, Z7, Z7
 	VADDPS Z31, Z9, Z9
 	VADDPS Z31, Z11, Z11
-nobias_314:
+nobias_384:
 	TESTQ $4, R13
-	JEQ nores_315
+	JEQ nores_385
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -8353,9 +8689,9 @@ nobias_314:
 	VADDPS Z31, Z10, Z10
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z11, Z11
-nores_315:
+nores_385:
 	TESTQ $8, R13
-	JEQ noclamp_316
+	JEQ noclamp_386
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -8382,7 +8718,7 @@ nores_315:
 	VMINPS Z10, Z30, Z10
 	VMAXPS Z11, Z31, Z11
 	VMINPS Z11, Z30, Z11
-noclamp_316:
+noclamp_386:
 	VMOVUPS Z0, K1, 0(R10)
 	VMOVUPS Z1, K2, 64(R10)
 	ADDQ R11, R10
@@ -8413,9 +8749,11 @@ v2m5:
 	VPXORD Z7, Z7, Z7
 	VPXORD Z8, Z8, Z8
 	VPXORD Z9, Z9, Z9
+segment_391:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_318
-loop_317:
+	JLT tail_388
+loop_387:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -8488,11 +8826,11 @@ loop_317:
 	ADDQ $16, AX
 	ADDQ $16, BX
 	SUBQ $4, R9
-	JGE loop_317
-tail_318:
+	JGE loop_387
+tail_388:
 	ADDQ $4, R9
-	JLE done_320
-tailloop_319:
+	JLE done_390
+tailloop_389:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -8514,13 +8852,20 @@ tailloop_319:
 	ADDQ $4, AX
 	ADDQ $4, BX
 	DECQ R9
-	JG tailloop_319
-done_320:
+	JG tailloop_389
+done_390:
+	DECQ R10
+	JLE end_392
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	JMP segment_391
+end_392:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_321
+	JEQ noacc_393
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -8546,9 +8891,9 @@ done_320:
 	VADDPS Z31, Z8, Z8
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z9, Z9
-noacc_321:
+noacc_393:
 	TESTQ $2, R13
-	JEQ nobias_322
+	JEQ nobias_394
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -8562,9 +8907,9 @@ noacc_321:
 	VADDPS Z31, Z5, Z5
 	VADDPS Z31, Z7, Z7
 	VADDPS Z31, Z9, Z9
-nobias_322:
+nobias_394:
 	TESTQ $4, R13
-	JEQ nores_323
+	JEQ nores_395
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -8591,9 +8936,9 @@ nobias_322:
 	VADDPS Z31, Z8, Z8
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z9, Z9
-nores_323:
+nores_395:
 	TESTQ $8, R13
-	JEQ noclamp_324
+	JEQ noclamp_396
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -8616,7 +8961,7 @@ nores_323:
 	VMINPS Z8, Z30, Z8
 	VMAXPS Z9, Z31, Z9
 	VMINPS Z9, Z30, Z9
-noclamp_324:
+noclamp_396:
 	VMOVUPS Z0, K1, 0(R10)
 	VMOVUPS Z1, K2, 64(R10)
 	ADDQ R11, R10
@@ -8642,9 +8987,11 @@ v2m4:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
+segment_401:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_326
-loop_325:
+	JLT tail_398
+loop_397:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -8705,11 +9052,11 @@ loop_325:
 	ADDQ $16, AX
 	ADDQ $16, BX
 	SUBQ $4, R9
-	JGE loop_325
-tail_326:
+	JGE loop_397
+tail_398:
 	ADDQ $4, R9
-	JLE done_328
-tailloop_327:
+	JLE done_400
+tailloop_399:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -8728,13 +9075,20 @@ tailloop_327:
 	ADDQ $4, AX
 	ADDQ $4, BX
 	DECQ R9
-	JG tailloop_327
-done_328:
+	JG tailloop_399
+done_400:
+	DECQ R10
+	JLE end_402
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	ADDQ R11, BX
+	JMP segment_401
+end_402:
 	MOVQ flags+96(FP), R13
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_329
+	JEQ noacc_403
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -8755,9 +9109,9 @@ done_328:
 	VADDPS Z31, Z6, Z6
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z7, Z7
-noacc_329:
+noacc_403:
 	TESTQ $2, R13
-	JEQ nobias_330
+	JEQ nobias_404
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -8769,9 +9123,9 @@ noacc_329:
 	VADDPS Z31, Z3, Z3
 	VADDPS Z31, Z5, Z5
 	VADDPS Z31, Z7, Z7
-nobias_330:
+nobias_404:
 	TESTQ $4, R13
-	JEQ nores_331
+	JEQ nores_405
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -8793,9 +9147,9 @@ nobias_330:
 	VADDPS Z31, Z6, Z6
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z7, Z7
-nores_331:
+nores_405:
 	TESTQ $8, R13
-	JEQ noclamp_332
+	JEQ noclamp_406
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -8814,7 +9168,7 @@ nores_331:
 	VMINPS Z6, Z30, Z6
 	VMAXPS Z7, Z31, Z7
 	VMINPS Z7, Z30, Z7
-noclamp_332:
+noclamp_406:
 	VMOVUPS Z0, K1, 0(R10)
 	VMOVUPS Z1, K2, 64(R10)
 	ADDQ R11, R10
@@ -8853,9 +9207,11 @@ v2m3:
 	VPXORD Z21, Z21, Z21
 	VPXORD Z22, Z22, Z22
 	VPXORD Z23, Z23, Z23
+segment_411:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_334
-loop_333:
+	JLT tail_408
+loop_407:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -8903,11 +9259,11 @@ loop_333:
 	ADDQ $512, R8
 	ADDQ $16, AX
 	SUBQ $4, R9
-	JGE loop_333
-tail_334:
+	JGE loop_407
+tail_408:
 	ADDQ $4, R9
-	JLE done_336
-tailloop_335:
+	JLE done_410
+tailloop_409:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -8922,8 +9278,14 @@ tailloop_335:
 	ADDQ $128, R8
 	ADDQ $4, AX
 	DECQ R9
-	JG tailloop_335
-done_336:
+	JG tailloop_409
+done_410:
+	DECQ R10
+	JLE end_412
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	JMP segment_411
+end_412:
 	VADDPS Z18, Z12, Z12
 	VADDPS Z19, Z13, Z13
 	VADDPS Z20, Z14, Z14
@@ -8946,7 +9308,7 @@ done_336:
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_337
+	JEQ noacc_413
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -8962,9 +9324,9 @@ done_336:
 	VADDPS Z31, Z4, Z4
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z5, Z5
-noacc_337:
+noacc_413:
 	TESTQ $2, R13
-	JEQ nobias_338
+	JEQ nobias_414
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -8974,9 +9336,9 @@ noacc_337:
 	VADDPS Z31, Z1, Z1
 	VADDPS Z31, Z3, Z3
 	VADDPS Z31, Z5, Z5
-nobias_338:
+nobias_414:
 	TESTQ $4, R13
-	JEQ nores_339
+	JEQ nores_415
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -8993,9 +9355,9 @@ nobias_338:
 	VADDPS Z31, Z4, Z4
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z5, Z5
-nores_339:
+nores_415:
 	TESTQ $8, R13
-	JEQ noclamp_340
+	JEQ noclamp_416
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -9010,7 +9372,7 @@ nores_339:
 	VMINPS Z4, Z30, Z4
 	VMAXPS Z5, Z31, Z5
 	VMINPS Z5, Z30, Z5
-noclamp_340:
+noclamp_416:
 	VMOVUPS Z0, K1, 0(R10)
 	VMOVUPS Z1, K2, 64(R10)
 	ADDQ R11, R10
@@ -9038,9 +9400,11 @@ v2m2:
 	VPXORD Z13, Z13, Z13
 	VPXORD Z14, Z14, Z14
 	VPXORD Z15, Z15, Z15
+segment_421:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_342
-loop_341:
+	JLT tail_418
+loop_417:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -9076,11 +9440,11 @@ loop_341:
 	ADDQ $512, R8
 	ADDQ $16, AX
 	SUBQ $4, R9
-	JGE loop_341
-tail_342:
+	JGE loop_417
+tail_418:
 	ADDQ $4, R9
-	JLE done_344
-tailloop_343:
+	JLE done_420
+tailloop_419:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -9092,8 +9456,14 @@ tailloop_343:
 	ADDQ $128, R8
 	ADDQ $4, AX
 	DECQ R9
-	JG tailloop_343
-done_344:
+	JG tailloop_419
+done_420:
+	DECQ R10
+	JLE end_422
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	JMP segment_421
+end_422:
 	VADDPS Z12, Z8, Z8
 	VADDPS Z13, Z9, Z9
 	VADDPS Z14, Z10, Z10
@@ -9110,7 +9480,7 @@ done_344:
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_345
+	JEQ noacc_423
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -9121,9 +9491,9 @@ done_344:
 	VADDPS Z31, Z2, Z2
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z3, Z3
-noacc_345:
+noacc_423:
 	TESTQ $2, R13
-	JEQ nobias_346
+	JEQ nobias_424
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
@@ -9131,9 +9501,9 @@ noacc_345:
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z1, Z1
 	VADDPS Z31, Z3, Z3
-nobias_346:
+nobias_424:
 	TESTQ $4, R13
-	JEQ nores_347
+	JEQ nores_425
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
@@ -9145,9 +9515,9 @@ nobias_346:
 	VADDPS Z31, Z2, Z2
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z3, Z3
-nores_347:
+nores_425:
 	TESTQ $8, R13
-	JEQ noclamp_348
+	JEQ noclamp_426
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
@@ -9158,7 +9528,7 @@ nores_347:
 	VMINPS Z2, Z30, Z2
 	VMAXPS Z3, Z31, Z3
 	VMINPS Z3, Z30, Z3
-noclamp_348:
+noclamp_426:
 	VMOVUPS Z0, K1, 0(R10)
 	VMOVUPS Z1, K2, 64(R10)
 	ADDQ R11, R10
@@ -9175,9 +9545,11 @@ v2m1:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
+segment_431:
+	MOVQ k+16(FP), R9
 	SUBQ $4, R9
-	JLT tail_350
-loop_349:
+	JLT tail_428
+loop_427:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -9201,11 +9573,11 @@ loop_349:
 	ADDQ $512, R8
 	ADDQ $16, AX
 	SUBQ $4, R9
-	JGE loop_349
-tail_350:
+	JGE loop_427
+tail_428:
 	ADDQ $4, R9
-	JLE done_352
-tailloop_351:
+	JLE done_430
+tailloop_429:
 	VMOVUPS 0(R8), Z28
 	VMOVUPS 64(R8), Z29
 	VBROADCASTSS 0(AX), Z30
@@ -9214,8 +9586,14 @@ tailloop_351:
 	ADDQ $128, R8
 	ADDQ $4, AX
 	DECQ R9
-	JG tailloop_351
-done_352:
+	JG tailloop_429
+done_430:
+	DECQ R10
+	JLE end_432
+	MOVQ skip+120(FP), R11
+	ADDQ R11, AX
+	JMP segment_431
+end_432:
 	VADDPS Z6, Z4, Z4
 	VADDPS Z7, Z5, Z5
 	VADDPS Z4, Z2, Z2
@@ -9226,39 +9604,39 @@ done_352:
 	MOVQ c+48(FP), R10
 	MOVQ ldc+56(FP), R11
 	TESTQ $1, R13
-	JEQ noacc_353
+	JEQ noacc_433
 	MOVQ R10, R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z1, Z1
-noacc_353:
+noacc_433:
 	TESTQ $2, R13
-	JEQ nobias_354
+	JEQ nobias_434
 	MOVQ bias+64(FP), R12
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z1, Z1
-nobias_354:
+nobias_434:
 	TESTQ $4, R13
-	JEQ nores_355
+	JEQ nores_435
 	MOVQ res+72(FP), R12
 	MOVQ ldr+80(FP), DI
 	VMOVUPS.Z 0(R12), K1, Z31
 	VADDPS Z31, Z0, Z0
 	VMOVUPS.Z 64(R12), K2, Z31
 	VADDPS Z31, Z1, Z1
-nores_355:
+nores_435:
 	TESTQ $8, R13
-	JEQ noclamp_356
+	JEQ noclamp_436
 	VBROADCASTSS lo+88(FP), Z31
 	VBROADCASTSS hi+92(FP), Z30
 	VMAXPS Z0, Z31, Z0
 	VMINPS Z0, Z30, Z0
 	VMAXPS Z1, Z31, Z1
 	VMINPS Z1, Z30, Z1
-noclamp_356:
+noclamp_436:
 	VMOVUPS Z0, K1, 0(R10)
 	VMOVUPS Z1, K2, 64(R10)
 	VZEROUPPER

@@ -110,9 +110,35 @@ func TestGemmBlock(t *testing.T) {
 			if ep != nil {
 				epv = *ep
 			}
-			g.Block(m, n, k, a, lda, packed, got, ldc, acc, epv)
+			g.Block(m, n, Whole(k), a, lda, packed, got, ldc, acc, epv)
 			gemmRef(m, n, k, a, lda, b, want, ldc, acc, ep)
 			closeSlices(t, want, got, 2e-5, fmt.Sprintf("m %d n %d k %d acc %v ep %+v", m, n, k, acc, ep != nil))
+		}
+	})
+}
+
+func TestGemmSegments(t *testing.T) {
+	eachLevel(t, func(t *testing.T, s *Set) {
+		r := rand.New(rand.NewPCG(3, 2))
+		g := &s.Gemm
+		for range 200 {
+			m, n := 1+r.IntN(2*g.MR), 1+r.IntN(2*g.NR)
+			d := Depth{K: 1 + r.IntN(12), Segs: 1 + r.IntN(5), Stride: 0}
+			d.Stride = d.K + r.IntN(7)
+			lda := 1 + r.IntN(9)
+			a, b := randSlice(r, (m-1)*lda+d.reach()), randSlice(r, d.Total()*n)
+			flat := make([]float32, m*d.Total())
+			for i := range m {
+				for p := range d.Total() {
+					flat[i*d.Total()+p] = a[i*lda+p/d.K*d.Stride+p%d.K]
+				}
+			}
+			packed := make([]float32, g.PackedLen(d.Total(), n))
+			g.Pack(packed, b, n, 1, d.Total(), n)
+			want, got := make([]float32, m*n), make([]float32, m*n)
+			gemmRef(m, n, d.Total(), flat, d.Total(), b, want, n, false, nil)
+			g.Block(m, n, d, a, lda, packed, got, n, false, Epilogue{})
+			closeSlices(t, want, got, 2e-5, fmt.Sprintf("m %d n %d %+v", m, n, d))
 		}
 	})
 }
@@ -142,7 +168,7 @@ func peakFLOPS(b *testing.B, s *Set) float64 {
 		start := time.Now()
 		const reps = 2000
 		for range reps {
-			g.Block(g.MR, g.NR, k, a, k, p, c, g.NR, false, Epilogue{})
+			g.Block(g.MR, g.NR, Whole(k), a, k, p, c, g.NR, false, Epilogue{})
 		}
 		best = max(best, float64(reps*2*g.MR*g.NR*k)/time.Since(start).Seconds())
 	}
@@ -159,7 +185,7 @@ func BenchmarkGemm(b *testing.B) {
 				peak := peakFLOPS(b, s)
 				a, p, c := make([]float32, m*k), make([]float32, g.PackedLen(k, n)), make([]float32, m*n)
 				for b.Loop() {
-					g.Block(m, n, k, a, k, p, c, n, false, Epilogue{})
+					g.Block(m, n, Whole(k), a, k, p, c, n, false, Epilogue{})
 				}
 				f := float64(b.N) * float64(2*m*n*k) / b.Elapsed().Seconds()
 				b.ReportMetric(f/1e9, "GFLOP/s")

@@ -9,15 +9,15 @@ func genGemm(a *asm) {
 }
 
 // gemmTile writes func gemmTile<ISA>(m, nv, k int, a *float32, lda int, b *float32, c *float32, ldc int,
-// bias, res *float32, ldr int, lo, hi float32, flags int, mask uint32). Strides are in bytes.
+// bias, res *float32, ldr int, lo, hi float32, flags, mask, segs, skip int). Strides are in bytes. The product runs over segs
+// segments of depth k; skip is how far the rows of a segment begin behind the end of the one before.
 //
 // There is one loop for each number of rows and of vectors. Small tiles have too few accumulators to
 // hide the latency of an FMA, so they split k over several sets of them.
 func gemmTile(a *asm, s isa) {
-	a.text("gemmTile"+s.name, 0, 112, "func gemmTile"+s.name+"(m, nv, k int, a *float32, lda int, b, c *float32, ldc int, bias, res *float32, ldr int, lo, hi float32, flags, mask int)")
+	a.text("gemmTile"+s.name, 0, 128, "func gemmTile"+s.name+"(m, nv, k int, a *float32, lda int, b, c *float32, ldc int, bias, res *float32, ldr int, lo, hi float32, flags, mask, segs, skip int)")
 	a.p("MOVQ m+0(FP), R11")
 	a.p("MOVQ nv+8(FP), R12")
-	a.p("MOVQ k+16(FP), R9")
 	a.p("MOVQ a+24(FP), AX")
 	a.p("MOVQ lda+32(FP), DI")
 	a.p("MOVQ b+40(FP), R8")
@@ -33,6 +33,7 @@ func gemmTile(a *asm, s isa) {
 		a.p("SHRQ $16, R10")
 		a.p("KMOVW R10, K2")
 	}
+	a.p("MOVQ segs+112(FP), R10")
 	lbl := func(nv, m int) string { return fmt.Sprintf("v%dm%d", nv, m) }
 	a.p("CMPQ R12, $2")
 	a.p("JEQ two")
@@ -115,7 +116,9 @@ func gemmBody(a *asm, s isa, m, nv int, bases []string) {
 			a.p("ADDQ $%d, %s", n*4, bases[g])
 		}
 	}
-	loop, tail, tailLoop, done := a.fresh("loop"), a.fresh("tail"), a.fresh("tailloop"), a.fresh("done")
+	loop, tail, tailLoop, done, segment, end := a.fresh("loop"), a.fresh("tail"), a.fresh("tailloop"), a.fresh("done"), a.fresh("segment"), a.fresh("end")
+	a.label(segment)
+	a.p("MOVQ k+16(FP), R9")
 	a.p("SUBQ $%d, R9", unroll)
 	a.p("JLT %s", tail)
 	a.label(loop)
@@ -134,6 +137,14 @@ func gemmBody(a *asm, s isa, m, nv int, bases []string) {
 	a.p("DECQ R9")
 	a.p("JG %s", tailLoop)
 	a.label(done)
+	a.p("DECQ R10")
+	a.p("JLE %s", end)
+	a.p("MOVQ skip+120(FP), R11")
+	for g := 0; g*3 < m; g++ {
+		a.p("ADDQ R11, %s", bases[g])
+	}
+	a.p("JMP %s", segment)
+	a.label(end)
 	for set := sets - 1; set > 0; set-- {
 		for i := range m {
 			for v := range nv {

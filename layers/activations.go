@@ -213,8 +213,9 @@ func sparsePlus(c *Call, x *graph.Value) *graph.Value {
 	return c.Add(ops.Where{}, c.Add(ops.Less{}, x, c.num(x, 1)), low, x)
 }
 
-// sparsemax is the projection of the last axis onto the simplex: the numbers sorted down, the largest k
-// with 1 + k*z_k > sum_{i<=k} z_i, and the threshold that makes those sum to one.
+// sparsemax is Keras' over the last axis: the numbers z sorted down, the k of them with z_k > (s_k - 1)/k
+// for their partial sums s_k, and max(z - t, 0) with t = (sum of those s_k - 1)/k. (The projection onto the
+// simplex has s_k of the last of them in t; Keras adds them all, and its models were trained so.)
 func sparsemax(c *Call, x *graph.Value) *graph.Value {
 	n := c.dim(x, -1)
 	if n < 1 {
@@ -228,10 +229,10 @@ func sparsemax(c *Call, x *graph.Value) *graph.Value {
 		ks[i] = float64(i + 1)
 	}
 	k := c.constant(x.Type.DType, ks, n)
-	in := c.Add(ops.Greater{}, c.addN(c.mul(k, sorted), 1), cumsum)
+	in := c.Add(ops.Greater{}, c.sub(sorted, c.div(c.addN(cumsum, -1), k)), c.num(x, 0))
 	inF := c.cast(in, x.Type.DType)
 	size := c.sum(inF, true, -1)
-	total := c.sum(c.mul(sorted, inF), true, -1)
+	total := c.sum(c.mul(cumsum, inF), true, -1)
 	tau := c.div(c.addN(total, -1), size)
 	return c.Add(ops.Relu{}, c.sub(x, tau))
 }

@@ -296,7 +296,13 @@ func transposePads(kernel, strides, dilations, outputPadding []int, padding stri
 			if outputPadding != nil {
 				total = 2*(k/2) - outputPadding[i]
 			}
-			front = max(total, 0) / 2
+			// the output is n*s + rest; a forward convolution over that gives n + ceil(rest/s) places
+			rest := k - s - total
+			places := -((-rest) / s)
+			if rest > 0 {
+				places = (rest + s - 1) / s
+			}
+			front = max((places-1)*s+k-rest, 0) / 2
 		default:
 			return nil, nil, "padding \"" + padding + "\" is neither valid nor same"
 		}

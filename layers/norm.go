@@ -61,6 +61,7 @@ func (l *BatchNormalization) Call(c *Call) []*graph.Value {
 	mean := c.Variable("moving_mean", n, With(orInit(l.MovingMeanInitializer, "Zeros"), nil, nil), NotTrainable())
 	variance := c.Variable("moving_variance", n, With(orInit(l.MovingVarianceInitializer, "Ones"), nil, nil), NotTrainable())
 	if l.Renorm {
+		c.Variable("moving_stddev", n, From("Ones"), NotTrainable())
 		c.Variable("renorm_mean", n, From("Zeros"), NotTrainable())
 		c.Variable("renorm_stddev", n, From("Ones"), NotTrainable())
 	}

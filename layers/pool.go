@@ -30,7 +30,7 @@ var poolRows = []row{
 type PoolConfig struct {
 	Base
 	PoolSize   []int  // nil: 2
-	Padding    string `def:"\"valid\""` // "valid" (also ""), "same", TheanoSame
+	Padding    string `def:"\"valid\""` // "valid" (also ""), "same", TheanoSame, TorchSame
 	Strides    []int  // nil: PoolSize
 	DataFormat string `def:"\"channels_last\""`
 }
@@ -84,6 +84,11 @@ func (l *PoolConfig) call(c *Call, rank int, isMax bool) []*graph.Value {
 	case "", "valid":
 	case "same":
 		auto = ops.SameUpper
+	case TorchSame:
+		auto = ops.SameUpper
+		if p, uneven := c.unevenPads(x, l.PoolSize, l.Strides, cf); uneven {
+			auto, x = ops.Valid, c.Add(ops.Pad{Mode: "edge"}, x, c.ints(p...))
+		}
 	case TheanoSame:
 		auto, pads = ops.Explicit, make([]int, 2*rank)
 		for i, k := range l.PoolSize {
@@ -107,6 +112,27 @@ func (l *PoolConfig) call(c *Call, rank int, isMax bool) []*graph.Value {
 		y = c.cutTo(y, spatialAxis(i, cf), want, x)
 	}
 	return one(y)
+}
+
+// TorchSame is the padding "same" of a Keras 3 average pooling on the torch backend. Where TensorFlow's rule
+// pads both sides alike it is "same"; where not, the edge is repeated, and the copies count in the mean.
+const TorchSame = "torch_same"
+
+// unevenPads is the padding of "same" as ops.Pad takes it, and whether any side has more than the other.
+func (c *Call) unevenPads(x *graph.Value, size, strides []int, cf bool) (pads []int, uneven bool) {
+	r := c.rank(x)
+	pads = make([]int, 2*r)
+	for i, k := range size {
+		axis := spatialAxis(i, cf)
+		n := c.dim(x, axis)
+		if n < 0 || strides[i] < 1 {
+			return nil, false
+		}
+		total := max(((n+strides[i]-1)/strides[i]-1)*strides[i]+k-n, 0)
+		pads[axis], pads[r+axis] = total/2, total-total/2
+		uneven = uneven || total%2 != 0
+	}
+	return pads, uneven
 }
 
 // GlobalPoolConfig is the config of the global poolings.

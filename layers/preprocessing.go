@@ -1,7 +1,6 @@
 package layers
 
 import (
-	"math"
 	"sort"
 
 	"github.com/nnrt/nnrt/graph"
@@ -213,26 +212,6 @@ func (l *Resizing) Call(c *Call) []*graph.Value {
 	return one(c.resizeImage(x, h, w, l.Height, l.Width, orString(l.Interpolation, "bilinear"), l.Antialias))
 }
 
-// resizeImage interpolates axes h and w (half-pixel centres).
-func (c *Call) resizeImage(x *graph.Value, h, w, height, width int, interpolation string, antialias bool) *graph.Value {
-	op := ops.Resize{Axes: []int{h, w}, CoordinateTransformationMode: "half_pixel", Antialias: antialias}
-	switch interpolation {
-	case "nearest":
-		op.Mode, op.CoordinateTransformationMode, op.NearestMode, op.Antialias = "nearest", "asymmetric", "floor", false
-	case "bilinear":
-		op.Mode = "linear"
-	case "bicubic":
-		op.Mode, op.CubicCoeffA = "cubic", -0.75
-		if antialias {
-			op.CubicCoeffA = -0.5
-		}
-	default:
-		c.Failf("interpolation %q is not supported", interpolation)
-		return x
-	}
-	return c.Add(op, x, nil, nil, c.ints(height, width))
-}
-
 // CenterCrop takes the middle of images; smaller ones are resized up, keeping their aspect ratio.
 type CenterCrop struct {
 	Base
@@ -343,23 +322,27 @@ type STFTSpectrogram struct {
 	Mode        string `def:"\"log\""` // log (also ""), magnitude, psd, real, imag, angle, stft
 	FrameLength int    `def:"256"`
 	FrameStep   *int   // nil: half a frame
-	FftLength   *int   // nil: FrameLength
+	FftLength   *int   // nil: the power of two from FrameLength on
 	Window      any    `def:"\"hann\""`
 	Periodic    bool
-	Scaling     string `def:"\"density\""` // density (also "") or spectrum
+	Scaling     string `def:"\"density\"" null:"none"` // density (also ""), spectrum, or "none"
 	Padding     string `def:"\"valid\""`
 	DataFormat  string `def:"\"channels_last\""`
 	ExpandDims  bool
 }
 
-// Call implements Layer: real and imaginary part are convolutions with the windowed waves.
+// Call implements Layer: real and imaginary part are convolutions with the windowed waves, which are weights.
 func (l *STFTSpectrogram) Call(c *Call) []*graph.Value {
 	x := c.FloatArg(0)
 	if !c.wantRank(x, 3) {
 		return one(x)
 	}
 	n := orOne(l.FrameLength, 256)
-	fft := orInt(l.FftLength, n)
+	fft := 1
+	for fft < n {
+		fft *= 2
+	}
+	fft = orInt(l.FftLength, fft)
 	step := orInt(l.FrameStep, n/2)
 	cf := c.channelsFirst(l.DataFormat)
 	chAxis := 2
@@ -367,35 +350,22 @@ func (l *STFTSpectrogram) Call(c *Call) []*graph.Value {
 		chAxis = 1
 	}
 	ch := c.dim(x, chAxis)
-	win, err := stftWindow(l.Window, n, l.Periodic)
-	if err != "" || n < 1 || fft < n || step < 1 || ch < 1 {
-		c.Failf("frame_length %d, frame_step %d, fft_length %d, %v: %s", n, step, fft, x.Type, err)
+	if n < 1 || fft < n || step < 1 || ch < 1 {
+		c.Failf("frame_length %d, frame_step %d, fft_length %d, %v", n, step, fft, x.Type)
 		return one(x)
-	}
-	var scale float64
-	if orString(l.Scaling, "density") == "density" {
-		for _, w := range win {
-			scale += w * w
-		}
-		scale = math.Sqrt(1 / scale)
-	} else {
-		for _, w := range win {
-			scale += w
-		}
-		scale = 1 / math.Abs(scale)
 	}
 	bins := fft/2 + 1
 	mode := orString(l.Mode, "log")
-	wave := func(f func(float64) float64) *graph.Value {
-		k := make([]float64, n*bins)
-		for t := range n {
-			for b := range bins {
-				// the phase is taken about the whole turn, so that it stays exact
-				ang := 2 * math.Pi * float64(t*b%fft) / float64(fft)
-				k[t*bins+b] = f(ang) * win[t] * scale
-			}
-		}
-		return c.constant(x.Type.DType, k, n, 1, bins)
+	kernel := func(side string) *graph.Value {
+		return c.Weight(side+"_kernel", []int{n, 1, bins}, With(&Object{Class: "STFT", Config: map[string]any{
+			"side": side, "window": orAny(l.Window, "hann"), "scaling": stftScaling(l.Scaling), "periodic": l.Periodic}}, nil, nil))
+	}
+	var realKernel, imagKernel *graph.Value
+	if mode != "imag" {
+		realKernel = kernel("real")
+	}
+	if mode != "real" {
+		imagKernel = kernel("imag")
 	}
 	run := func(kernel *graph.Value) *graph.Value {
 		// each channel by itself, as the batch
@@ -411,8 +381,8 @@ func (l *STFTSpectrogram) Call(c *Call) []*graph.Value {
 		}
 		return c.reshape(y, []graph.Dim{d[0], d[1], y.Type.Dims[1], graph.D(bins)}, x, y) // batch, channel, frame, bin
 	}
-	re := func() *graph.Value { return run(wave(math.Cos)) }
-	im := func() *graph.Value { return run(wave(func(a float64) float64 { return -math.Sin(a) })) }
+	re := func() *graph.Value { return run(realKernel) }
+	im := func() *graph.Value { return run(imagKernel) }
 	var y *graph.Value
 	switch mode {
 	case "real":
@@ -428,9 +398,9 @@ func (l *STFTSpectrogram) Call(c *Call) []*graph.Value {
 		a, b := re(), im()
 		p := c.add(c.mul(a, a), c.mul(b, b))
 		if mode == "psd" {
-			y = c.add(p, c.zerosEnds(p, bins, fft))
+			y = c.add(p, c.mirrored(p, bins))
 		} else {
-			y = c.Add(ops.Sqrt{}, c.Add(ops.Max{}, p, c.num(p, 0)))
+			y = c.Add(ops.Sqrt{}, c.Add(ops.Max{}, p, c.num(p, 1e-7)))
 		}
 		if mode == "log" {
 			y = c.Add(ops.Log{}, c.Add(ops.Max{}, y, c.num(y, 1e-7)))
@@ -445,16 +415,35 @@ func (l *STFTSpectrogram) Call(c *Call) []*graph.Value {
 	return one(c.spectrogramLayout(y, ch, bins, cf, l.ExpandDims))
 }
 
-// zerosEnds is what psd adds to a one-sided power: the power of the bins that the other side mirrors.
-func (c *Call) zerosEnds(p *graph.Value, bins, fft int) *graph.Value {
+// mirrored is p with its first and last bin zero: the power of the bins that a one-sided spectrum leaves out.
+func (c *Call) mirrored(p *graph.Value, bins int) *graph.Value {
 	ks := make([]float64, bins)
-	for i := range ks {
-		if i > 0 && (i < bins-1 || fft%2 == 1) {
-			ks[i] = 1
-		}
+	for i := 1; i < bins-1; i++ {
+		ks[i] = 1
 	}
 	return c.mul(p, c.constant(p.Type.DType, ks, bins))
 }
+
+func orAny(v, def any) any {
+	if v == nil {
+		return def
+	}
+	return v
+}
+
+// stftScaling is the scaling's name, or nil where the config has null.
+func stftScaling(s string) any {
+	switch s {
+	case "":
+		return "density"
+	case noScaling:
+		return nil
+	}
+	return s
+}
+
+// noScaling is STFTSpectrogram's scaling None.
+const noScaling = "none"
 
 // spectrogramLayout orders (batch, channel, frame, bin) as the layer gives it.
 func (c *Call) spectrogramLayout(y *graph.Value, ch, bins int, cf, expand bool) *graph.Value {
@@ -468,43 +457,6 @@ func (c *Call) spectrogramLayout(y *graph.Value, ch, bins int, cf, expand bool) 
 		return c.reshape(c.transpose(y, 0, 1, 3, 2), []graph.Dim{d[0], graph.D(ch * bins), d[2]}, y)
 	}
 	return c.reshape(c.transpose(y, 0, 2, 1, 3), []graph.Dim{d[0], d[2], graph.D(ch * bins)}, y)
-}
-
-// stftWindow is a window function of scipy's, by name.
-func stftWindow(v any, n int, periodic bool) (win []float64, msg string) {
-	win = make([]float64, n)
-	name, ok := v.(string)
-	if v == nil {
-		name, ok = "hann", true
-	}
-	if !ok {
-		return nil, "only named windows are supported"
-	}
-	m := float64(n - 1)
-	if periodic {
-		m = float64(n)
-	}
-	for i := range win {
-		a := 2 * math.Pi * float64(i) / m
-		if n == 1 {
-			a = math.Pi
-		}
-		switch name {
-		case "hann":
-			win[i] = 0.5 - 0.5*math.Cos(a)
-		case "hamming":
-			win[i] = 0.54 - 0.46*math.Cos(a)
-		case "blackman":
-			win[i] = 0.42 - 0.5*math.Cos(a) + 0.08*math.Cos(2*a)
-		case "boxcar", "rectangular", "ones":
-			win[i] = 1
-		case "bartlett":
-			win[i] = 1 - math.Abs(2*float64(i)/m-1)
-		default:
-			return nil, "unknown window " + name
-		}
-	}
-	return win, ""
 }
 
 // MelSpectrogram is declared for reading its config; it is refused when called.

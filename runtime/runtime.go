@@ -85,12 +85,21 @@ func (p *Program) passContext() passes.Context {
 		Sub: p.sub}
 }
 
-// freeze turns every parameter into a constant.
+// freeze turns every parameter into a constant, but for those that runs change.
 func freeze(g *graph.Graph) {
+	updated := map[*graph.Value]bool{}
+	for _, u := range g.Updates {
+		updated[u.Param] = true
+	}
+	var kept []*graph.Value
 	for _, v := range g.Params {
+		if updated[v] {
+			kept = append(kept, v)
+			continue
+		}
 		v.Type = graph.ConstOf(v.Data)
 	}
-	g.Params = nil
+	g.Params = kept
 }
 
 // missingKernels lists the nodes, also of nested graphs, that neither the device nor a decomposition runs.

@@ -114,7 +114,7 @@ func readArchive(b []byte, opts Options) (*File, error) {
 			}
 		}
 	}
-	d := dialect{major: 3}
+	d := dialect{major: 3, torch: opts.Backend == "" || opts.Backend == "torch"}
 	if strings.HasPrefix(f.Version, "2.") { // tf.keras 2.12 and later wrote archives too
 		d = dialect{major: 2, tf: true}
 	}

@@ -15,6 +15,7 @@ type dialect struct {
 	major  int  // 1, 2 or 3
 	tf     bool // tf.keras
 	theano bool // the model ran on Theano
+	torch  bool // the model ran on Keras 3's torch backend, or (an archive) may have
 }
 
 // dialectOf finds the dialect of a version ("2.2.4", "2.11.0", "2.2.4-tf"), or, where none is recorded, of
@@ -32,6 +33,7 @@ func dialectOf(version, backend string, config any) dialect {
 		})
 	case version != "":
 		d.major = 3
+		d.torch = backend == "torch"
 	default:
 		d.major = guessMajor(config, 0)
 		if d.major == 0 {
@@ -323,6 +325,23 @@ func theanoPadding(l layers.Layer) {
 		fix(&l.Padding)
 	case *layers.MaxPooling3D:
 		fix(&l.Padding)
+	case *layers.AveragePooling1D:
+		fix(&l.Padding)
+	case *layers.AveragePooling2D:
+		fix(&l.Padding)
+	case *layers.AveragePooling3D:
+		fix(&l.Padding)
+	}
+}
+
+// torchPadding makes an average pooling pad as Keras 3 does on torch.
+func torchPadding(l layers.Layer) {
+	fix := func(p *string) {
+		if *p == "same" {
+			*p = layers.TorchSame
+		}
+	}
+	switch l := l.(type) {
 	case *layers.AveragePooling1D:
 		fix(&l.Padding)
 	case *layers.AveragePooling2D:

@@ -34,6 +34,10 @@ type Options struct {
 	ByName bool
 	// SkipMismatch leaves alone weights whose number or shape differs, instead of failing.
 	SkipMismatch bool
+	// Backend is the backend that a .keras archive ran on ("tensorflow", "jax", "torch"), which the archive
+	// doesn't say. It matters to average poolings whose "same" padding is uneven: torch, the default, counts
+	// the padding, as copies of the edge, and the others don't.
+	Backend string
 	// SkipWeights reads the architecture only.
 	SkipWeights bool
 }

@@ -126,6 +126,9 @@ func (dec *decoder) layer(v any) (layers.Layer, error) {
 	if dec.d.theano {
 		theanoPadding(l)
 	}
+	if dec.d.torch {
+		torchPadding(l)
+	}
 	return l, nil
 }
 

@@ -12,20 +12,23 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestKerasGoldens runs the recorded Keras models on the reference device. NNRT_CASES selects some of them.
+// TestKerasGoldens runs the recorded Keras models on the reference device. NNRT_CASES selects some of them, NNRT_SUITE another folder.
 func TestKerasGoldens(t *testing.T) {
 	data := os.Getenv("NNRT_DATA")
 	if data == "" {
 		data = filepath.Join("..", "..", "shared")
 	}
 	dir := filepath.Join(data, "keras-golden", "inference")
+	if s := os.Getenv("NNRT_SUITE"); s != "" {
+		dir = filepath.Join(data, s)
+	}
 	if _, err := os.Stat(dir); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
 		}
 		t.Skipf("no %s", dir)
 	}
-	opts := Options{Device: ref.New(), Suites: []Suite{KerasSuite{}}, Timeout: time.Minute}
+	opts := Options{Device: ref.New(), Suites: []Suite{KerasSuite{}, KerasModelSuite{}, ApplicationSuite{}}, Timeout: time.Minute}
 	match := os.Getenv("NNRT_CASES")
 	if match == "" && testing.Short() {
 		match = "/(act_|conv2d_|lstm|gru|model_|keras2_)"

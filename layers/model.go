@@ -433,10 +433,30 @@ func (m *Model) graphInputs(b *graph.Builder) ([]*graph.Value, error) {
 		if err != nil {
 			return nil, err
 		}
+		if len(t.Dims) > 0 && !m.stateful(0) { // a batch size that nothing depends on is open
+			t.Dims[0] = graph.Sym("batch")
+		}
 		out[i] = b.Input(l.Name, t)
 		b.Rename(out[i], l.Name)
 	}
 	return out, nil
+}
+
+// stateful reports whether a layer keeps states from run to run, which needs a fixed batch size.
+func (m *Model) stateful(depth int) bool {
+	return depth < 64 && slices.ContainsFunc(m.layers, func(l Layer) bool { return isStateful(l, depth) })
+}
+
+func isStateful(l Layer, depth int) bool {
+	switch l := l.(type) {
+	case *Model:
+		return l.stateful(depth + 1)
+	case recurrent:
+		return l.flags().stateful
+	case wrapper:
+		return l.inner() != nil && isStateful(l.inner(), depth+1)
+	}
+	return false
 }
 
 // InputLayers is the InputLayer of each of the model's inputs. One is made up for a Sequential that knows

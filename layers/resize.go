@@ -8,7 +8,7 @@ import (
 )
 
 // resizeImage interpolates axes h and w of images (half-pixel centres). What the Resize operator has no
-// equal for, or computes places for in another precision, is a product with a matrix of weights for each axis.
+// equal for is a product with a matrix of weights for each axis.
 func (c *Call) resizeImage(x *graph.Value, h, w, height, width int, interpolation string, antialias bool) *graph.Value {
 	if height < 1 || width < 1 || height > 1<<16 || width > 1<<16 {
 		c.Failf("can't resize to %d by %d", height, width)
@@ -27,11 +27,11 @@ func (c *Call) resizeImage(x *graph.Value, h, w, height, width int, interpolatio
 		}
 		k = filter{1, triangle}
 	case "bicubic":
-		a := -0.75
-		if antialias {
-			a = -0.5
+		if !antialias {
+			op.Mode, op.CubicCoeffA = "cubic", -0.75
+			return c.Add(op, x, nil, nil, c.ints(height, width))
 		}
-		k = filter{2, func(t float64) float64 { return cubic(t, a) }}
+		k = filter{2, func(t float64) float64 { return cubic(t, -0.5) }}
 	case "lanczos3":
 		k = filter{3, func(t float64) float64 { return lanczos(t, 3) }}
 	case "lanczos5":
@@ -40,14 +40,13 @@ func (c *Call) resizeImage(x *graph.Value, h, w, height, width int, interpolatio
 		c.Failf("interpolation %q is not supported", interpolation)
 		return x
 	}
-	renormalize := antialias || interpolation == "lanczos3" || interpolation == "lanczos5"
-	for _, a := range []struct{ axis, to int }{{h, height}, {w, width}} {
+	for _, a := range []struct{ axis, to int }{{w, width}, {h, height}} {
 		n := c.dim(x, a.axis)
 		if n < 1 {
 			c.Failf("interpolation %q needs known sizes, got %v", interpolation, x.Type)
 			return x
 		}
-		x = c.alongAxis(x, a.axis, n, a.to, k.matrix(n, a.to, antialias, renormalize))
+		x = c.alongAxis(x, a.axis, n, a.to, k.matrix(n, a.to, antialias))
 	}
 	return x
 }
@@ -73,10 +72,9 @@ type filter struct {
 	at     func(t float64) float64
 }
 
-// matrix is the weights of n places for each of to. With antialias the filter is widened when shrinking;
-// renormalize leaves places outside out, instead of repeating the edge. Places are computed in float32 where
-// the edge is repeated, as the interpolations that do so compute them.
-func (k filter) matrix(n, to int, antialias, renormalize bool) []float64 {
+// matrix is the weights of n places for each of to, places outside being left out. With antialias the filter
+// is widened when shrinking.
+func (k filter) matrix(n, to int, antialias bool) []float64 {
 	m := make([]float64, to*n)
 	scale := float64(n) / float64(to)
 	wide := 1.0
@@ -85,27 +83,16 @@ func (k filter) matrix(n, to int, antialias, renormalize bool) []float64 {
 	}
 	for i := range to {
 		row := m[i*n : (i+1)*n]
-		if renormalize {
-			centre := scale * (float64(i) + 0.5)
-			lo := max(int(centre-k.radius*wide+0.5), 0)
-			hi := min(int(centre+k.radius*wide+0.5), n)
-			total := 0.0
-			for j := lo; j < hi; j++ {
-				row[j] = k.at((float64(j) - centre + 0.5) / wide)
-				total += row[j]
-			}
-			for j := lo; j < hi && total != 0; j++ {
-				row[j] /= total
-			}
-			continue
+		centre := scale * (float64(i) + 0.5)
+		lo := max(int(centre-k.radius*wide+0.5), 0)
+		hi := min(int(centre+k.radius*wide+0.5), n)
+		total := 0.0
+		for j := lo; j < hi; j++ {
+			row[j] = k.at((float64(j) - centre + 0.5) / wide)
+			total += row[j]
 		}
-		s32 := float32(n) / float32(to)
-		src := s32*(float32(i)+0.5) - 0.5
-		first := float32(math.Floor(float64(src)))
-		frac := float64(src - first)
-		for d := 1 - int(k.radius); d <= int(k.radius); d++ {
-			j := min(max(int(first)+d, 0), n-1)
-			row[j] += k.at(frac - float64(d))
+		for j := lo; j < hi && total != 0; j++ {
+			row[j] /= total
 		}
 	}
 	return m

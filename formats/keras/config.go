@@ -29,7 +29,7 @@ func dialectOf(version, backend string, config any) dialect {
 		d.major = 2
 		d.tf = strings.HasSuffix(version, "-tf") || slices.ContainsFunc([]string{"2.4", "2.5", "2.6", "2.7", "2.8", "2.9", "2.1"}, func(p string) bool {
 			minor, _, _ := strings.Cut(strings.TrimPrefix(version, "2."), ".")
-			return "2."+minor == p || p == "2.1" && len(minor) == 2
+			return p != "2.1" && "2."+minor == p || p == "2.1" && len(minor) == 2
 		})
 	case version != "":
 		d.major = 3

@@ -93,10 +93,7 @@ func (dec *decoder) layer(v any) (layers.Layer, error) {
 		if err != nil {
 			return nil, fmt.Errorf("keras: custom class %q: %w", e.class, err)
 		}
-		if l.Common().Name == "" {
-			l.Common().Name = e.name
-		}
-		return l, nil
+		return l, common(l, e)
 	}
 	if slices.Contains(modelClasses, e.class) {
 		return dec.model(e)
@@ -130,6 +127,27 @@ func (dec *decoder) layer(v any) (layers.Layer, error) {
 		torchPadding(l)
 	}
 	return l, nil
+}
+
+// common fills in what a caller's layer leaves open of the config that every layer has.
+func common(l layers.Layer, e entry) error {
+	b := l.Common()
+	if b.Name == "" {
+		b.Name = e.name
+	}
+	if t, ok := e.config["trainable"].(bool); ok && !t {
+		b.Frozen = true
+	}
+	if b.DType == "" {
+		b.DType = policyOf(e.config["dtype"])
+	}
+	if list, ok := e.config["batch_input_shape"].([]any); ok && b.BatchInputShape == nil {
+		var err error
+		if b.BatchInputShape, err = shapeOf(list); err != nil {
+			return formatErrorf(formats.KerasJSON, "layer %q: batch_input_shape: %v", e.name, err)
+		}
+	}
+	return nil
 }
 
 // foreign reports whether a class of a known name is registered as someone else's.

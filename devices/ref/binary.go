@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/ops"
@@ -258,23 +257,14 @@ func complexArith(c *Call, f func(a, b complex128) complex128) (done bool) {
 
 // pairs calls f for each element i of out with the offsets of what is broadcast to it.
 func pairs(a, b, out []int, f func(i, j, k int)) {
-	n := product(out)
-	switch {
-	case slices.Equal(a, out) && slices.Equal(b, out):
-		for i := range n {
-			f(i, i, i)
+	walkRuns(out, [][]int{broadcastStrides(a, out), broadcastStrides(b, out)}, func(i, n int, off, step []int) {
+		j, k := off[0], off[1]
+		for e := range n {
+			f(i+e, j, k)
+			j += step[0]
+			k += step[1]
 		}
-	case slices.Equal(a, out) && product(b) == 1:
-		for i := range n {
-			f(i, i, 0)
-		}
-	case slices.Equal(b, out) && product(a) == 1:
-		for i := range n {
-			f(i, 0, i)
-		}
-	default:
-		walk(out, [][]int{broadcastStrides(a, out), broadcastStrides(b, out)}, func(i int, off []int) { f(i, off[0], off[1]) })
-	}
+	})
 }
 
 // setInts stores 64-bit integers in an integer tensor, wrapping to its width.

@@ -31,6 +31,11 @@ func compareKernels() []devices.Kernel {
 func compare(c *Call, ff func(a, b float64) bool, fi func(order int) bool) error {
 	a, b, out := c.In(0), c.In(1), c.Out(0)
 	z := tensor.As[bool](out)
+	if a.DType() == tensor.Float32 {
+		x, y := tensor.As[float32](a), tensor.As[float32](b)
+		pairs(a.Shape(), b.Shape(), out.Shape(), func(i, j, k int) { z[i] = ff(float64(x[j]), float64(y[k])) })
+		return nil
+	}
 	if a.DType().IsFloat() {
 		v, err := floatsOf(c, 0, 1)
 		if err != nil {
@@ -78,20 +83,49 @@ func where(_ ops.Where, c *Call) error {
 	if a.DType() != b.DType() || a.DType() != out.DType() {
 		return fmt.Errorf("sides are %v and %v", a.DType(), b.DType())
 	}
-	pick := tensor.As[bool](cond)
 	strides := [][]int{broadcastStrides(cond.Shape(), out.Shape()), broadcastStrides(a.Shape(), out.Shape()),
 		broadcastStrides(b.Shape(), out.Shape())}
-	size := out.DType().Size()
-	walk(out.Shape(), strides, func(i int, off []int) {
-		src, at := b, off[2]
-		if pick[off[0]] {
-			src, at = a, off[1]
-		}
-		if size == 0 {
-			out.Strings()[i] = src.Strings()[at]
-			return
-		}
-		copy(out.Bytes()[i*size:(i+1)*size], src.Bytes()[at*size:])
-	})
+	pick := tensor.As[bool](cond)
+	switch size := out.DType().Size(); size {
+	case 0:
+		choose(pick, a.Strings(), b.Strings(), out.Strings(), out.Shape(), strides)
+	case 4:
+		choose(pick, tensor.As[word32](a), tensor.As[word32](b), tensor.As[word32](out), out.Shape(), strides)
+	case 8:
+		choose(pick, tensor.As[word64](a), tensor.As[word64](b), tensor.As[word64](out), out.Shape(), strides)
+	case 1:
+		choose(pick, a.Bytes(), b.Bytes(), out.Bytes(), out.Shape(), strides)
+	default:
+		walk(out.Shape(), strides, func(i int, off []int) {
+			src, at := b, off[2]
+			if pick[off[0]] {
+				src, at = a, off[1]
+			}
+			copy(out.Bytes()[i*size:(i+1)*size], src.Bytes()[at*size:])
+		})
+	}
 	return nil
 }
+
+// choose sets z from x where pick holds and from y elsewhere.
+func choose[T any](pick []bool, x, y, z []T, shape []int, strides [][]int) {
+	walkRuns(shape, strides, func(i, n int, off, step []int) {
+		c, j, k := off[0], off[1], off[2]
+		for e := i; e < i+n; e++ {
+			if pick[c] {
+				z[e] = x[j]
+			} else {
+				z[e] = y[k]
+			}
+			c += step[0]
+			j += step[1]
+			k += step[2]
+		}
+	})
+}
+
+// Elements of 4 and 8 bytes, whatever their type.
+type (
+	word32 uint32
+	word64 uint64
+)

@@ -51,11 +51,18 @@ func moments(vs []float64, groups int, group func(i int) int) (mean, variance []
 	mean, variance = make([]float64, groups), make([]float64, groups)
 	n := float64(len(vs)) / float64(groups)
 	for i, v := range vs {
-		mean[group(i)] += v / n
+		mean[group(i)] += v
+	}
+	for g := range mean {
+		mean[g] /= n
 	}
 	for i, v := range vs {
-		d := v - mean[group(i)]
-		variance[group(i)] += d * d / n
+		g := group(i)
+		d := v - mean[g]
+		variance[g] += d * d
+	}
+	for g := range variance {
+		variance[g] /= n
 	}
 	return mean, variance
 }
@@ -68,16 +75,61 @@ func inverseDeviation(variance []float64, eps float64) []float64 {
 	return inv
 }
 
+// eachChannel calls f for runs of n elements of one channel, or, where the channels are the last dimension
+// (step 1), for runs over all of them from channel 0 on.
+func eachChannel(shape []int, last bool, f func(at, n, channel, step int)) {
+	channels, inner := channelOf(shape, last)
+	total := product(shape)
+	if inner == 1 {
+		for at := 0; at < total; at += channels {
+			f(at, channels, 0, 1)
+		}
+		return
+	}
+	for at, ch := 0, 0; at < total; at += inner {
+		f(at, inner, ch, 0)
+		if ch++; ch == channels {
+			ch = 0
+		}
+	}
+}
+
+// channelMoments is the mean and variance of each channel.
+func channelMoments(vs []float64, shape []int, last bool) (mean, variance []float64) {
+	channels, _ := channelOf(shape, last)
+	mean, variance = make([]float64, channels), make([]float64, channels)
+	n := float64(len(vs)) / float64(channels)
+	eachChannel(shape, last, func(at, n, ch, step int) {
+		for _, v := range vs[at : at+n] {
+			mean[ch] += v
+			ch += step
+		}
+	})
+	for c := range mean {
+		mean[c] /= n
+	}
+	eachChannel(shape, last, func(at, n, ch, step int) {
+		for _, v := range vs[at : at+n] {
+			d := v - mean[ch]
+			variance[ch] += d * d
+			ch += step
+		}
+	})
+	for c := range variance {
+		variance[c] /= n
+	}
+	return mean, variance
+}
+
 func batchNorm(op ops.BatchNormalization, c *Call) error {
 	v, err := floatsOf(c, 0, 1, 2, 3, 4)
 	if err != nil {
 		return err
 	}
 	x, scale, bias, mean, variance := v[0], v[1], v[2], v[3], v[4]
-	channels, inner := channelOf(c.In(0).Shape(), op.Format == ops.NHWC)
-	group := func(i int) int { return i / inner % channels }
+	shape, last := c.In(0).Shape(), op.Format == ops.NHWC
 	if op.TrainingMode {
-		bm, bv := moments(x, channels, group)
+		bm, bv := channelMoments(x, shape, last)
 		run := func(old, now []float64) []float64 {
 			for i := range old {
 				old[i] = old[i]*op.Momentum + now[i]*(1-op.Momentum)
@@ -92,10 +144,12 @@ func batchNorm(op ops.BatchNormalization, c *Call) error {
 		mean, variance = bm, bv
 	}
 	inv := inverseDeviation(variance, op.Epsilon)
-	for i := range x {
-		g := group(i)
-		x[i] = (x[i]-mean[g])*inv[g]*scale[g] + bias[g]
-	}
+	eachChannel(shape, last, func(at, n, ch, step int) {
+		for i := at; i < at+n; i++ {
+			x[i] = (x[i]-mean[ch])*inv[ch]*scale[ch] + bias[ch]
+			ch += step
+		}
+	})
 	return c.Out(0).SetFloat64s(x)
 }
 
@@ -105,20 +159,24 @@ func batchNormGrad(op ops.BatchNormalizationGrad, c *Call) error {
 		return err
 	}
 	dy, x, scale, mean, inv := v[0], v[1], v[2], v[3], v[4]
-	channels, inner := channelOf(c.In(1).Shape(), op.Format == ops.NHWC)
-	group := func(i int) int { return i / inner % channels }
+	shape, last := c.In(1).Shape(), op.Format == ops.NHWC
+	channels, _ := channelOf(shape, last)
 	db, ds := make([]float64, channels), make([]float64, channels)
-	for i := range x {
-		g := group(i)
-		x[i] = (x[i] - mean[g]) * inv[g]
-		db[g] += dy[i]
-		ds[g] += dy[i] * x[i]
-	}
-	n := float64(len(x)) / float64(channels)
-	for i := range x {
-		g := group(i)
-		dy[i] = scale[g] * inv[g] * (dy[i] - db[g]/n - x[i]*ds[g]/n)
-	}
+	eachChannel(shape, last, func(at, n, ch, step int) {
+		for i := at; i < at+n; i++ {
+			x[i] = (x[i] - mean[ch]) * inv[ch]
+			db[ch] += dy[i]
+			ds[ch] += dy[i] * x[i]
+			ch += step
+		}
+	})
+	share := float64(channels) / float64(len(x))
+	eachChannel(shape, last, func(at, n, ch, step int) {
+		for i := at; i < at+n; i++ {
+			dy[i] = scale[ch] * inv[ch] * (dy[i] - db[ch]*share - x[i]*ds[ch]*share)
+			ch += step
+		}
+	})
 	for i, vs := range [][]float64{dy, ds, db} {
 		if err := c.Out(i).SetFloat64s(vs); err != nil {
 			return err

@@ -100,7 +100,9 @@ func reduce(c *Call, r reduction, red reducer) error {
 	for i := range acc {
 		acc[i] = red.init
 	}
-	walk(c.In(0).Shape(), [][]int{strides}, func(i int, off []int) { acc[off[0]] = red.f(acc[off[0]], vs[i]) })
+	walkRuns(c.In(0).Shape(), [][]int{strides}, func(i, n int, off, step []int) {
+		foldRun(acc[off[0]:], vs[i:i+n], step[0], red.f)
+	})
 	if red.last != nil {
 		n := len(vs) / max(1, len(acc))
 		for i := range acc {
@@ -108,6 +110,21 @@ func reduce(c *Call, r reduction, red reducer) error {
 		}
 	}
 	return out.SetFloat64s(acc)
+}
+
+// foldRun folds a run of elements into results that are step apart: one result where step is 0.
+func foldRun[T float64 | int64](acc, vs []T, step int, f func(acc, x T) T) {
+	if step == 0 {
+		a := acc[0]
+		for _, v := range vs {
+			a = f(a, v)
+		}
+		acc[0] = a
+		return
+	}
+	for i, v := range vs {
+		acc[i*step] = f(acc[i*step], v)
+	}
 }
 
 // reduceNumbers is reduce for floats, and folds integers exactly.
@@ -131,7 +148,9 @@ func reduceInts(c *Call, out *tensor.Tensor, strides []int, fi func(a, b int64) 
 	for i := range acc {
 		acc[i] = init
 	}
-	walk(c.In(0).Shape(), [][]int{strides}, func(i int, off []int) { acc[off[0]] = fi(acc[off[0]], vs[i]) })
+	walkRuns(c.In(0).Shape(), [][]int{strides}, func(i, n int, off, step []int) {
+		foldRun(acc[off[0]:], vs[i:i+n], step[0], fi)
+	})
 	return setInts(out, acc)
 }
 

@@ -97,7 +97,7 @@ func sumTo(op ops.SumTo, c *Call) error {
 			return err
 		}
 		ys := make([]int64, out.Len())
-		walk(x.Shape(), strides, func(i int, off []int) { ys[off[0]] += xs[i] })
+		walkRuns(x.Shape(), strides, func(i, n int, off, step []int) { addRun(ys[off[0]:], xs[i:i+n], step[0]) })
 		return setInts(out, ys)
 	}
 	xs, err := x.Float64s()
@@ -105,8 +105,23 @@ func sumTo(op ops.SumTo, c *Call) error {
 		return err
 	}
 	ys := make([]float64, out.Len())
-	walk(x.Shape(), strides, func(i int, off []int) { ys[off[0]] += xs[i] })
+	walkRuns(x.Shape(), strides, func(i, n int, off, step []int) { addRun(ys[off[0]:], xs[i:i+n], step[0]) })
 	return out.SetFloat64s(ys)
+}
+
+// addRun adds a run of elements to sums that are step apart: to one sum where step is 0.
+func addRun[T float64 | int64](sums, vs []T, step int) {
+	if step == 0 {
+		s := sums[0]
+		for _, v := range vs {
+			s += v
+		}
+		sums[0] = s
+		return
+	}
+	for i, v := range vs {
+		sums[i*step] += v
+	}
 }
 
 func tile(op ops.Tile, c *Call) error {

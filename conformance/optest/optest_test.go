@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -189,50 +191,83 @@ func TestGradients(t *testing.T) {
 		_, own := s.Op.(graph.Differentiable)
 		_, parts := s.Op.(graph.Decomposer)
 		if own || parts {
-			checkGradient(t, s, seed, Static)
-			if !needsBatch[s.Op.Name()] {
-				checkGradient(t, s, seed, Batch)
-			}
+			checkGradient(t, s, seed)
 		}
 	})
 }
 
-func checkGradient(t *testing.T, s ops.Sample, seed uint64, open Open) {
+// checkGradient compares, with and without symbolic dimensions, against differences.
+func checkGradient(t *testing.T, s ops.Sample, seed uint64) {
 	vals, eps, tol := wide(t, s, seed)
-	a := applyOpen(vals, Shapes, open)
-	loss := weightedSum(a, s)
-	if loss == nil {
-		return
-	}
-	var wrt []*graph.Value
-	var data []*tensor.Tensor
-	for i, v := range a.in {
-		if x, ok := vals[i].(*tensor.Tensor); ok && x.DType().IsFloat() && !s.In[i].NoGrad && v.Def == nil && !v.IsConst() {
-			wrt, data = append(wrt, v), append(data, x)
+	want := differences(t, s, vals, eps)
+	for _, open := range []Open{Static, Batch} {
+		if want == nil || open == Batch && needsBatch[s.Op.Name()] {
+			continue
+		}
+		a := applyOpen(vals, Shapes, open)
+		loss := weightedSum(a, s)
+		var wrt []*graph.Value
+		at := slices.Sorted(maps.Keys(want))
+		for _, i := range at {
+			wrt = append(wrt, a.in[i])
+		}
+		grads, err := autodiff.Grad(a.b, []*graph.Value{loss}, nil, wrt)
+		var missing *autodiff.ErrNoGradient
+		if _, own := s.Op.(graph.Differentiable); errors.As(err, &missing) && !own {
+			t.Skipf("no gradient through the decomposition: %v", err)
+		}
+		require.NoError(t, err, "open %v", open)
+		got := evaluate(t, a, grads)
+		for k, i := range at {
+			x := vals[i].(*tensor.Tensor)
+			g := make([]float64, x.Len())
+			if got[k] != nil {
+				require.Equal(t, x.Shape(), got[k].Shape(), "shape of the gradient of input %d, open %v", i, open)
+				g, err = got[k].Float64s()
+				require.NoError(t, err)
+			}
+			for j, w := range want[i] {
+				if !(math.Abs(g[j]-w) <= tol.Abs+tol.Rel*math.Abs(w)) {
+					t.Fatalf("open %v: gradient of input %d%v[%d]: got %v, differences give %v", open, i, x.Shape(), j, g[j], w)
+				}
+			}
 		}
 	}
-	if len(wrt) == 0 {
-		return
-	}
-	grads, err := autodiff.Grad(a.b, []*graph.Value{loss}, nil, wrt)
-	var missing *autodiff.ErrNoGradient
-	if _, own := s.Op.(graph.Differentiable); errors.As(err, &missing) && !own {
-		t.Skipf("no gradient through the decomposition: %v", err)
-	}
-	require.NoError(t, err)
-	outs := []*graph.Value{loss}
-	for _, g := range grads {
-		if g != nil {
-			outs = append(outs, g)
+}
+
+// evaluate runs a's graph for values of which some may be nil.
+func evaluate(t *testing.T, a *application, vs []*graph.Value) []*tensor.Tensor {
+	var outs []*graph.Value
+	for _, v := range vs {
+		if v != nil {
+			outs = append(outs, v)
 		}
+	}
+	got := make([]*tensor.Tensor, len(vs))
+	if outs == nil {
+		return got
 	}
 	sess, err := a.compile(ref.New(), outs...)
 	require.NoError(t, err)
 	res, err := sess.RunValues(context.Background(), a.feed)
 	require.NoError(t, err)
+	for i, v := range vs {
+		if v != nil {
+			got[i], res = res[0].(*tensor.Tensor), res[1:]
+		}
+	}
+	return got
+}
 
+// differences is the central differences of the weighted sum by each element of the inputs that are
+// differentiable, by input; nil where the sum has no terms.
+func differences(t *testing.T, s ops.Sample, vals []tensor.Value, eps float64) map[int][]float64 {
 	f := apply(vals, Shapes)
-	fwd, err := f.compile(ref.New(), weightedSum(f, s))
+	loss := weightedSum(f, s)
+	if loss == nil {
+		return nil
+	}
+	fwd, err := f.compile(ref.New(), loss)
 	require.NoError(t, err)
 	at := func() float64 {
 		out, err := fwd.RunValues(context.Background(), f.feed)
@@ -241,35 +276,27 @@ func checkGradient(t *testing.T, s ops.Sample, seed uint64, open Open) {
 		require.NoError(t, err)
 		return v[0]
 	}
-	k := 0
-	for i, x := range data {
-		want := make([]float64, x.Len())
+	all := map[int][]float64{}
+	for i, v := range vals {
+		x, ok := v.(*tensor.Tensor)
+		if !ok || !x.DType().IsFloat() || s.In[i].NoGrad {
+			continue
+		}
 		vs, err := x.Float64s()
 		require.NoError(t, err)
+		all[i] = make([]float64, len(vs))
 		for j, v := range vs {
 			vs[j] = v + eps
 			require.NoError(t, x.SetFloat64s(vs))
 			up := at()
 			vs[j] = v - eps
 			require.NoError(t, x.SetFloat64s(vs))
-			want[j] = (up - at()) / (2 * eps)
+			all[i][j] = (up - at()) / (2 * eps)
 			vs[j] = v
 		}
 		require.NoError(t, x.SetFloat64s(vs))
-		got := make([]float64, x.Len())
-		if grads[i] != nil {
-			k++
-			g := res[k].(*tensor.Tensor)
-			require.Equal(t, x.Shape(), g.Shape(), "shape of the gradient of %s, open %v", wrt[i].Name, open)
-			got, err = g.Float64s()
-			require.NoError(t, err)
-		}
-		for j := range want {
-			if !(math.Abs(got[j]-want[j]) <= tol.Abs+tol.Rel*math.Abs(want[j])) {
-				t.Fatalf("open %v: gradient of %s%v[%d]: got %v, differences give %v", open, wrt[i].Name, x.Shape(), j, got[j], want[j])
-			}
-		}
 	}
+	return all
 }
 
 // weightedSum applies the sample's operator and joins its float outputs to one number, each element with a

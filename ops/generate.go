@@ -70,6 +70,11 @@ func (p Pad) Infer(in []graph.Type) ([]graph.Type, error) {
 	if len(pads) != 2*len(axes) {
 		return nil, fmt.Errorf("%d pads for %d axes of %v", len(pads), len(axes), x)
 	}
+	for _, p := range pads {
+		if n, ok := p.Const(); ok && (n > 1<<48 || n < -1<<48) {
+			return nil, fmt.Errorf("pads %v", pads)
+		}
+	}
 	dims := append([]graph.Dim{}, x.Dims...)
 	for i, a := range axes {
 		a, err := normAxis(a, x.Rank())

@@ -334,7 +334,9 @@ func (m Col2Im) Infer(in []graph.Type) ([]graph.Type, error) {
 			if k < 1 || k > 1<<20 {
 				return nil, fmt.Errorf("kernel %v", kernel)
 			}
-			taps *= k
+			if taps *= k; taps > maxTaps {
+				return nil, fmt.Errorf("kernel %v", kernel)
+			}
 		}
 		rows := x.Dims[1]
 		if m.Format == NHWC {

@@ -130,6 +130,9 @@ func (m MaxRoiPoolGrad) Infer(in []graph.Type) ([]graph.Type, error) {
 	if err := arity(in, 3, 3); err != nil {
 		return nil, err
 	}
+	if _, err := MaxRoiPool(m).Infer(in[1:]); err != nil {
+		return nil, err
+	}
 	return []graph.Type{in[1].WithoutValue()}, nil
 }
 

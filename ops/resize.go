@@ -245,6 +245,9 @@ func (r Resize) Plan(x []int, roi, scales, sizes *tensor.Tensor) ([]ResizeAxis, 
 		if !ok {
 			return nil, fmt.Errorf("the size of axis %d is not known", a)
 		}
+		if x[a] == 0 && n > 0 {
+			return nil, fmt.Errorf("axis %d of %v is empty and can't be resized to %d", a, x, n)
+		}
 		plan[i] = ResizeAxis{Axis: a, In: x[a], Out: n, Scale: float64(n) / float64(max(1, x[a])), End: 1}
 		if r.KeepAspectRatioPolicy == "not_larger" || r.KeepAspectRatioPolicy == "not_smaller" {
 			plan[i].Scale = float64(n) / float64(max(1, x[a]))

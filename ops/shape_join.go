@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/tensor"
@@ -85,6 +86,11 @@ func (Tile) Infer(in []graph.Type) ([]graph.Type, error) {
 	for i, r := range reps {
 		if n, ok := r.Const(); ok && n < 0 {
 			return nil, fmt.Errorf("negative repeats %v", reps)
+		}
+		n, ok1 := r.Const()
+		d, ok2 := in[0].Dims[i].Const()
+		if ok1 && ok2 && d > 0 && n > math.MaxInt/d {
+			return nil, fmt.Errorf("repeats %v of %v overflow", reps, in[0])
 		}
 		dims[i] = in[0].Dims[i].Mul(r)
 	}

@@ -25,6 +25,10 @@ type window struct {
 	ceil                             bool
 }
 
+// maxTaps is the largest number of elements that a window may have: far beyond any image, and small enough
+// that a list of them is no burden.
+const maxTaps = 1 << 24
+
 func at(vs []int, i, def int) int {
 	if i < len(vs) {
 		return vs[i]
@@ -49,7 +53,11 @@ func (w window) check(n int) error {
 			return fmt.Errorf("%d %s for %d spatial dimensions", len(p.vs), p.name, n)
 		}
 	}
+	taps := 1
 	for i := range n {
+		if taps *= max(1, min(w.kernel[i], maxTaps+1)); taps > maxTaps {
+			return fmt.Errorf("kernel %v has more than %d elements", w.kernel, maxTaps)
+		}
 		if at(w.strides, i, 1) < 1 || at(w.dilations, i, 1) < 1 || w.kernel[i] < 1 {
 			return fmt.Errorf("kernel %v, strides %v, dilations %v: not all are positive", w.kernel, w.strides, w.dilations)
 		}

@@ -54,12 +54,12 @@ func padSource(mode string, shape, pads, axes []int) ([][]int, error) {
 		if size < 0 {
 			return nil, fmt.Errorf("pads %v leave nothing of %v", pads, shape)
 		}
-		if n == 0 && size > 0 && mode != "" && mode != "constant" {
+		// Cropping comes first: reflection and wrapping see only what it leaves.
+		first, last := max(0, -begin[a]), n-max(0, -end[a])
+		if last <= first && size > 0 && mode != "" && mode != "constant" {
 			return nil, fmt.Errorf("mode %s of an empty axis %d", mode, a)
 		}
 		src[a] = make([]int, size)
-		// Cropping comes first: reflection and wrapping see only what it leaves.
-		first, last := max(0, -begin[a]), n-max(0, -end[a])
 		for i := range src[a] {
 			src[a][i] = padIndex(mode, i-begin[a], first, last)
 		}

@@ -324,6 +324,9 @@ func roiAlign(op ops.RoiAlign, c *Call) error {
 		return fmt.Errorf("%d batch indices for %d rois", len(batch), len(rs)/4)
 	}
 	ch, plane, bins := x.Dim(1), x.Dim(2)*x.Dim(3), op.OutputHeight*op.OutputWidth
+	if plane == 0 && len(batch) > 0 {
+		return fmt.Errorf("regions of empty data %v", x.Shape())
+	}
 	ys := make([]float64, len(batch)*ch*bins)
 	roiBins(op, x.Shape(), rs, func(r, bin int, samples []roiSample) {
 		for k := range ch {
@@ -376,6 +379,9 @@ func roiAlignGrad(op ops.RoiAlignGrad, c *Call) error {
 		return err
 	}
 	ch, plane, bins := x.Dim(1), x.Dim(2)*x.Dim(3), op.OutputHeight*op.OutputWidth
+	if plane == 0 && len(batch) > 0 {
+		return fmt.Errorf("regions of empty data %v", x.Shape())
+	}
 	dx := make([]float64, len(xs))
 	roiBins(ops.RoiAlign(op), x.Shape(), rs, func(r, bin int, samples []roiSample) {
 		for k := range ch {

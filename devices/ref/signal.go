@@ -230,6 +230,9 @@ func melWeightMatrix(op ops.MelWeightMatrix, c *Call) error {
 		if err != nil {
 			return err
 		}
+		if len(vs) != 1 {
+			return fmt.Errorf("input %d has %d elements, not 1", 3+i, len(vs))
+		}
 		edges[i] = 2595 * math.Log10(1+vs[0]/700)
 	}
 	bands, length, rate := sizes[0], sizes[1], sizes[2]

@@ -83,4 +83,3 @@ func Export(path string, g *graph.Graph, opts onnx.WriteOptions) error {
 	}
 	return onnx.WriteFile(path, g, opts)
 }
-

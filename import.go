@@ -2,6 +2,7 @@ package nnrt
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -9,18 +10,52 @@ import (
 	"strings"
 
 	"github.com/nnrt/nnrt/formats"
+	"github.com/nnrt/nnrt/formats/keras"
 	"github.com/nnrt/nnrt/formats/onnx"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/mmap"
+	"github.com/nnrt/nnrt/layers"
 )
 
 // ImportOptions steers reading. The zero value is right for files that one doesn't trust, too.
 type ImportOptions struct {
 	// ONNX holds limits, and operators of the caller's own.
 	ONNX onnx.Options
+	// Keras holds limits, Go implementations of custom classes, and how weights are bound.
+	Keras keras.Options
+	// Weights is a file of weights for a Keras architecture (.json), or to replace a Keras model's own.
+	Weights string
+}
+
+// Source is an imported model.
+type Source struct {
+	Format formats.Format
+	// Graph is what runs; of a Keras model it is made of its layers, for inference.
+	Graph *graph.Graph
+	// Keras is the record of layers, compile config and optimizer state; nil for ONNX.
+	Keras *keras.File
+}
+
+// Layers is the model as Keras layers, nil where it came from ONNX.
+func (s *Source) Layers() *layers.Model {
+	if s.Keras == nil {
+		return nil
+	}
+	return s.Keras.Model
 }
 
 // Import reads the model in a file into a graph, recognising its format by content.
 func Import(path string, opts ImportOptions) (*graph.Graph, error) {
+	s, err := ImportSource(path, opts)
+	if err != nil {
+		return nil, err
+	}
+	return s.Graph, nil
+}
+
+// ImportSource is Import that also keeps what a Keras file says beyond the graph. The file is mapped, not
+// copied, and must not change while the model is in use.
+func ImportSource(path string, opts ImportOptions) (*Source, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -30,14 +65,62 @@ func Import(path string, opts ImportOptions) (*graph.Graph, error) {
 	if err != nil {
 		return nil, err
 	}
+	if st.IsDir() {
+		return nil, &formats.FormatError{Offset: -1, Msg: fmt.Sprintf("%s is a folder, not a model file", path)}
+	}
 	kind, err := formats.Detect(f, st.Size())
 	if err != nil {
 		return nil, err
 	}
 	if kind == formats.ONNX {
-		return onnx.ReadFile(path, opts.ONNX)
+		g, err := onnx.ReadFile(path, opts.ONNX)
+		if err != nil {
+			return nil, err
+		}
+		return &Source{Format: kind, Graph: g}, nil
 	}
-	return nil, notRead(path, kind)
+	if !isKeras(kind) {
+		return nil, notRead(path, kind)
+	}
+	m, err := mmap.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	s, err := importKeras(m.Bytes(), kind, opts)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+func isKeras(kind formats.Format) bool {
+	return kind == formats.HDF5 || kind == formats.KerasZip || kind == formats.KerasJSON
+}
+
+// importKeras reads a Keras model, and the weights beside it where those are named.
+func importKeras(b []byte, kind formats.Format, opts ImportOptions) (*Source, error) {
+	ko := opts.Keras
+	ko.SkipWeights = ko.SkipWeights || opts.Weights != ""
+	f, err := keras.ReadBytes(b, ko)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Weights != "" {
+		w, err := mmap.Open(opts.Weights)
+		if err != nil {
+			return nil, err
+		}
+		loaded, err := keras.LoadWeights(f.Model, w.Bytes(), opts.Keras)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", opts.Weights, err)
+		}
+		f.Report = loaded.Report
+	}
+	g, err := f.Model.Graph(layers.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return &Source{Format: kind, Graph: g, Keras: f}, nil
 }
 
 // ImportFS is Import for a file system.
@@ -53,33 +136,78 @@ func ImportFS(fsys fs.FS, name string, opts ImportOptions) (*graph.Graph, error)
 	if kind == formats.ONNX {
 		return onnx.ReadFS(fsys, name, opts.ONNX)
 	}
-	return nil, notRead(name, kind)
+	s, err := importBytes(b, kind, opts)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return s.Graph, nil
 }
 
-// ImportBytes is Import for a file in memory.
+// ImportBytes is Import for a file in memory, which must not change while the model is in use.
 func ImportBytes(data []byte, opts ImportOptions) (*graph.Graph, error) {
+	s, err := ImportBytesSource(data, opts)
+	if err != nil {
+		return nil, err
+	}
+	return s.Graph, nil
+}
+
+// ImportBytesSource is ImportSource for a file in memory.
+func ImportBytesSource(data []byte, opts ImportOptions) (*Source, error) {
 	kind, err := formats.Detect(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		return nil, err
 	}
+	return importBytes(data, kind, opts)
+}
+
+func importBytes(data []byte, kind formats.Format, opts ImportOptions) (*Source, error) {
 	if kind == formats.ONNX {
-		return onnx.ReadBytes(data, opts.ONNX)
+		g, err := onnx.ReadBytes(data, opts.ONNX)
+		if err != nil {
+			return nil, err
+		}
+		return &Source{Format: kind, Graph: g}, nil
 	}
-	return nil, notRead("the data", kind)
+	if !isKeras(kind) {
+		return nil, notRead("the data", kind)
+	}
+	return importKeras(data, kind, opts)
 }
 
 func notRead(name string, kind formats.Format) error {
-	return &formats.FormatError{Format: kind, Offset: -1, Msg: fmt.Sprintf("%s is not in a format that is read here", name)}
+	return &formats.FormatError{Format: kind, Offset: -1, Msg: fmt.Sprintf("%s is no model file: neither ONNX, nor Keras (.h5, .keras, .json)", name)}
 }
 
-// Save writes the model to a file in the format that its ending names: .onnx. An existing file is replaced
-// only once the new one is complete.
-func (m *Model) Save(path string) error { return Export(path, m.g, onnx.WriteOptions{}) }
+// ErrEnding is matched by errors about a file name whose ending names no format to write.
+var ErrEnding = errors.New("no format goes with the ending")
 
-// Export writes a graph as ONNX. Weights of more than 2 GB, or where opts say so, go to a file beside it.
-func Export(path string, g *graph.Graph, opts onnx.WriteOptions) error {
-	if ext := strings.ToLower(filepath.Ext(path)); ext != ".onnx" {
-		return fmt.Errorf("nnrt: %s: no format goes with the ending %q", path, ext)
+// Save writes the model to a file in the format that its ending names: .onnx, .h5, .keras, .weights.h5. An
+// existing file is replaced only once the new one is complete.
+func (m *Model) Save(path string) error {
+	if m.src != nil {
+		return m.src.Export(path, onnx.WriteOptions{})
 	}
-	return onnx.WriteFile(path, g, opts)
+	return Export(path, m.g, onnx.WriteOptions{})
+}
+
+// Export writes the model in the format that path's ending names; opts are for .onnx.
+func (s *Source) Export(path string, opts onnx.WriteOptions) error {
+	if strings.ToLower(filepath.Ext(path)) == ".onnx" || s.Keras == nil {
+		return Export(path, s.Graph, opts)
+	}
+	return exportKeras(path, s.Keras)
+}
+
+// Export writes a graph as ONNX, or, lifted to layers where its structure allows, as Keras. Weights of
+// more than 2 GB, or where opts say so, go to a file beside an .onnx.
+func Export(path string, g *graph.Graph, opts onnx.WriteOptions) error {
+	switch ext := strings.ToLower(filepath.Ext(path)); ext {
+	case ".onnx":
+		return onnx.WriteFile(path, g, opts)
+	case ".h5", ".hdf5", ".keras":
+		return exportLifted(path, g)
+	default:
+		return fmt.Errorf("nnrt: %s: %w %q: use .onnx, .h5, .keras or .weights.h5", path, ErrEnding, ext)
+	}
 }

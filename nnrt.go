@@ -40,6 +40,7 @@ type Options struct {
 // Model is a compiled model. It is safe for concurrent use: each run takes a session from a pool.
 type Model struct {
 	g       *graph.Graph
+	src     *Source // nil where the model was made of a graph
 	program *runtime.Program
 	device  devices.Device
 	own     bool // the device is the model's own
@@ -56,12 +57,25 @@ type Value struct {
 // Open reads and compiles the model in a file, recognising its format by content. The error says what is
 // malformed, or lists everything that is not supported.
 func Open(path string, opts Options) (*Model, error) {
-	g, err := Import(path, opts.Import)
+	src, err := ImportSource(path, opts.Import)
 	if err != nil {
 		return nil, err
 	}
-	return New(g, opts)
+	return fromSource(src, opts)
 }
+
+// fromSource compiles an imported model, and keeps what it was imported from for Save and Source.
+func fromSource(src *Source, opts Options) (*Model, error) {
+	m, err := New(src.Graph, opts)
+	if err != nil {
+		return nil, err
+	}
+	m.src = src
+	return m, nil
+}
+
+// Source is what the model was imported from; nil where it was made of a graph.
+func (m *Model) Source() *Source { return m.src }
 
 // OpenFS is Open for a file system, such as an embed.FS.
 func OpenFS(fsys fs.FS, name string, opts Options) (*Model, error) {
@@ -74,11 +88,11 @@ func OpenFS(fsys fs.FS, name string, opts Options) (*Model, error) {
 
 // Load is Open for a model in memory, which must not change as long as the Model is in use.
 func Load(data []byte, opts Options) (*Model, error) {
-	g, err := ImportBytes(data, opts.Import)
+	src, err := ImportBytesSource(data, opts.Import)
 	if err != nil {
 		return nil, err
 	}
-	return New(g, opts)
+	return fromSource(src, opts)
 }
 
 // New compiles a graph.

@@ -89,7 +89,7 @@ type Options struct {
 
 // Suites is every layout of cases that is recognised.
 func Suites() []Suite {
-	return []Suite{BackendSuite{}, LightSuite{}, ModelSuite{}, KerasSuite{}, KerasModelSuite{}, ApplicationSuite{}, HDF5Suite{}}
+	return []Suite{BackendSuite{}, LightSuite{}, ModelSuite{}, KerasSuite{}, KerasModelSuite{}, ApplicationSuite{}, HDF5Suite{}, KerasTrainingSuite{}, KerasGradientSuite{}}
 }
 
 // Run runs the cases below paths, which are folders or .tar.gz archives.

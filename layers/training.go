@@ -96,12 +96,18 @@ func activityRegularizer(l Layer) *Object {
 	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
 		return nil
 	}
-	f := v.Elem().FieldByName("ActivityRegularizer")
-	if !f.IsValid() {
+	if f := v.Elem().FieldByName("ActivityRegularizer"); f.IsValid() {
+		o, _ := f.Interface().(*Object)
+		return o
+	}
+	// Keras takes one for every layer; those without a field of that name keep it among the other entries.
+	kept, _ := l.Common().Extra["activity_regularizer"].(map[string]any)
+	class, _ := kept["class_name"].(string)
+	if class == "" {
 		return nil
 	}
-	o, _ := f.Interface().(*Object)
-	return o
+	cfg, _ := kept["config"].(map[string]any)
+	return &Object{Class: class, Config: cfg}
 }
 
 // frozenPath reports whether the layer of a path, or one around it, is frozen.

@@ -105,6 +105,19 @@ func Prepare(g *graph.Graph, s Spec) (*Step, error) {
 	return p.step, nil
 }
 
+// TrainingForm is the graph as it computes in training (normalization by the batch, dropout), with the updates
+// of running statistics and without loss or optimizer. random says that RandomInput is among its inputs.
+func TrainingForm(g *graph.Graph, s Spec) (out *graph.Graph, random bool, err error) {
+	p := &preparation{spec: s, step: &Step{}}
+	p.g, p.m = g.CloneMap()
+	p.e = expr.E{B: graph.NewBuilder(p.g)}
+	p.classify(s.Weights)
+	if err := p.trainingForm(); err != nil {
+		return nil, false, err
+	}
+	return p.g, p.step.Random, nil
+}
+
 type preparation struct {
 	spec    Spec
 	step    *Step

@@ -60,6 +60,8 @@ func (d *Device) kernels() []devices.Kernel {
 		d.rowKernels(),
 		d.moveKernels(),
 		d.recurrentKernels(),
+		d.convGradKernels(),
+		d.gradKernels(),
 	)
 }
 

@@ -1,0 +1,365 @@
+package cpu
+
+import (
+	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/ops"
+	"github.com/nnrt/nnrt/tensor"
+)
+
+// gradKernels is what gradients use beside what inference has.
+func (d *Device) gradKernels() []devices.Kernel {
+	lvl := d.Level()
+	return []devices.Kernel{
+		devices.For("maxpoolgrad/nhwc_f32", func(op ops.MaxPoolGrad, r devices.Request) int {
+			return matchPoolGrad(r, r.In[0], op.Format, op.Window)
+		}, func(op ops.MaxPoolGrad, r devices.Request) (devices.Step, error) {
+			return d.preparePoolGrad(r, r.In[0], op.Window, nil, true)
+		}),
+		devices.For("averagepoolgrad/nhwc_f32_"+lvl, func(op ops.AveragePoolGrad, r devices.Request) int {
+			return matchPoolGrad(r, r.Out[0], op.Format, op.Forward().Window)
+		}, func(op ops.AveragePoolGrad, r devices.Request) (devices.Step, error) {
+			divisor := averageDivisor(op.Forward())
+			if op.Sum {
+				divisor = func(ops.Window, int, int, int) int { return 1 }
+			}
+			return d.preparePoolGrad(r, r.Out[0], op.Forward().Window, divisor, false)
+		}),
+		devices.For("sumto/f32_"+lvl, func(_ ops.SumTo, r devices.Request) int {
+			if !isF32(r.In[0], r.Out[0]) || prod(dims(r.In[0])) == 0 {
+				return 0
+			}
+			return 10
+		}, func(_ ops.SumTo, r devices.Request) (devices.Step, error) {
+			return d.newSumStep(dims(r.In[0]), dims(r.Out[0])), nil
+		}),
+		compareKernel[ops.Greater](d, "greater", func(x, y float32) bool { return x > y }),
+		compareKernel[ops.GreaterOrEqual](d, "greaterorequal", func(x, y float32) bool { return x >= y }),
+		compareKernel[ops.Less](d, "less", func(x, y float32) bool { return x < y }),
+		compareKernel[ops.LessOrEqual](d, "lessorequal", func(x, y float32) bool { return x <= y }),
+		compareKernel[ops.Equal](d, "equal", func(x, y float32) bool { return x == y }),
+		devices.For("where/b4", func(_ ops.Where, r devices.Request) int {
+			if matchMoveOf(r, r.In[1:]) == 0 || r.In[0].DType != tensor.Bool || !fullOrOne(r.Out[0], r.In...) {
+				return 0
+			}
+			return 10
+		}, func(_ ops.Where, r devices.Request) (devices.Step, error) { return &whereStep{d: d}, nil }),
+	}
+}
+
+func matchPoolGrad(r devices.Request, x graph.Type, f ops.Format, window func([]int) (ops.Window, error)) int {
+	if f != ops.NHWC || !isF32(r.In[0], x, r.Out[0]) {
+		return 0
+	}
+	s := dims(x)
+	win, err := window(s)
+	if err != nil {
+		return 0
+	}
+	if _, ok := newGeometry(win, s[0], s[len(s)-1], s[len(s)-1], 1); !ok {
+		return 0
+	}
+	return 10
+}
+
+func (d *Device) preparePoolGrad(r devices.Request, xt graph.Type, window func([]int) (ops.Window, error), divisor func(w ops.Window, oh, ow, valid int) int, largest bool) (devices.Step, error) {
+	x := dims(xt)
+	win, err := window(x)
+	if err != nil {
+		return nil, err
+	}
+	c := x[len(x)-1]
+	g, _ := newGeometry(win, x[0], c, c, 1)
+	s := &poolGradStep{d: d, g: g, max: largest}
+	for oh := range g.oh {
+		s.rows = append(s.rows, validTaps(oh, g.kh, g.sh, g.pt, g.dh, g.h))
+	}
+	for ow := range g.ow {
+		s.cols = append(s.cols, validTaps(ow, g.kw, g.sw, g.pl, g.dw, g.w))
+	}
+	if divisor == nil {
+		return s, nil
+	}
+	for oh, rows := range s.rows {
+		for ow, cols := range s.cols {
+			s.scales = append(s.scales, 1/float32(divisor(win, oh, ow, (rows.hi-rows.lo)*(cols.hi-cols.lo))))
+		}
+	}
+	return s, nil
+}
+
+// poolGradStep is the gradient of a pool over channels-last data.
+type poolGradStep struct {
+	d          *Device
+	g          geometry
+	max        bool
+	rows, cols []tapRange // of each row and column of output pixels
+	scales     []float32  // of a mean, for each output pixel
+	tasks      freelist[poolGradTask]
+}
+
+func (s *poolGradStep) Scratch() int { return 0 }
+
+func (s *poolGradStep) Run(a *devices.Args) error {
+	t := s.tasks.get()
+	defer s.tasks.put(t)
+	t.s, t.dx = s, f32Out(a, 0)
+	if s.max {
+		t.x, t.dy = f32(a, 0), f32(a, 1)
+	} else {
+		t.dy = f32(a, 0)
+	}
+	s.d.pool.Run(t, s.g.n)
+	return nil
+}
+
+type poolGradTask struct {
+	s         *poolGradStep
+	x, dy, dx []float32
+}
+
+// Tile implements par.Task: one picture.
+func (t *poolGradTask) Tile(n, _ int) {
+	s, g := t.s, &t.s.g
+	size := g.h * g.w * g.c
+	dx := t.dx[n*size:][:size]
+	clear(dx)
+	for oh, rows := range s.rows {
+		for ow, cols := range s.cols {
+			at := oh*g.ow + ow
+			dy := t.dy[(n*g.pixels()+at)*g.c:][:g.c]
+			first := ((oh*g.sh-g.pt+rows.lo*g.dh)*g.w + ow*g.sw - g.pl + cols.lo*g.dw) * g.c
+			if s.max {
+				t.largest(t.x[n*size:][:size], dx, dy, first, rows.hi-rows.lo, cols.hi-cols.lo)
+				continue
+			}
+			for i := range rows.hi - rows.lo {
+				for j := range cols.hi - cols.lo {
+					s.d.k.Vec.Axpy(dx[first+(i*g.dh*g.w+j*g.dw)*g.c:][:g.c], dy, s.scales[at])
+				}
+			}
+		}
+	}
+}
+
+// largest gives dy to the first largest element of each channel's window, where NaN counts as the largest.
+func (t *poolGradTask) largest(x, dx, dy []float32, first, rows, cols int) {
+	g := &t.s.g
+	if rows <= 0 || cols <= 0 {
+		return
+	}
+	for c, v := range dy {
+		row := first + c
+		best := row
+		top := x[row]
+		for range rows {
+			at := row
+			for range cols {
+				if e := x[at]; e > top || e != e && top == top {
+					best, top = at, e
+				}
+				at += g.dw * g.c
+			}
+			row += g.dh * g.w * g.c
+		}
+		dx[best] += v
+	}
+}
+
+// sumStep sums over what broadcasting had stretched.
+type sumStep struct {
+	d      *Device
+	shape  []int // of the data; neighbours that are both kept or both summed are one
+	keep   []int // stride in the result, 0 where summed
+	inner  int
+	kept   bool // the innermost dimension is kept
+	rows   int  // all but the innermost
+	out    int
+	slices int // sums of their own, added up at the end
+	tasks  freelist[sumTask]
+}
+
+// sumSlices bounds the slices of a sum, and their memory in elements.
+const (
+	sumSlices = 32
+	sumMemory = 1 << 20
+)
+
+func (d *Device) newSumStep(x, y []int) *sumStep {
+	s := &sumStep{d: d, out: prod(y)}
+	strides := broadcastStrides(y, x)
+	for i, n := range x {
+		if n == 1 {
+			continue
+		}
+		if k := len(s.shape) - 1; k >= 0 && s.keep[k] == strides[i]*n {
+			s.shape[k], s.keep[k] = s.shape[k]*n, strides[i]
+			continue
+		}
+		s.shape, s.keep = append(s.shape, n), append(s.keep, strides[i])
+	}
+	s.inner, s.kept = 1, true
+	if k := len(s.shape) - 1; k >= 0 {
+		s.inner, s.kept = s.shape[k], s.keep[k] != 0
+		s.shape, s.keep = s.shape[:k], s.keep[:k]
+	}
+	if !s.kept && s.inner > pointwiseTile && len(s.shape) == 0 { // one long sum: cut it
+		for _, cut := range []int{64, 32, 16, 8, 4, 2} {
+			if s.inner%cut == 0 {
+				s.shape, s.keep, s.inner = []int{cut}, []int{0}, s.inner/cut
+				break
+			}
+		}
+	}
+	s.rows = prod(s.shape)
+	s.slices = max(1, min(s.rows, sumSlices, sumMemory/max(1, s.out), s.rows*s.inner/2048))
+	return s
+}
+
+func (s *sumStep) Scratch() int { return s.slices * pad64(s.out) * 4 }
+
+func (s *sumStep) Run(a *devices.Args) error {
+	t := s.tasks.get()
+	defer s.tasks.put(t)
+	t.s, t.x, t.parts = s, f32(a, 0), floats(a.Scratch)
+	y := f32Out(a, 0)
+	s.d.pool.Run(t, s.slices)
+	copy(y, t.parts)
+	for k := 1; k < s.slices; k++ {
+		s.d.k.Vec.Add(y, y, t.parts[k*pad64(s.out):][:s.out])
+	}
+	return nil
+}
+
+type sumTask struct {
+	s        *sumStep
+	x, parts []float32
+}
+
+// Tile implements par.Task.
+func (t *sumTask) Tile(i, _ int) {
+	s := t.s
+	part := t.parts[i*pad64(s.out):][:s.out]
+	clear(part)
+	for r := i * s.rows / s.slices; r < (i+1)*s.rows/s.slices; r++ {
+		rest, at := r, 0
+		for k := len(s.shape) - 1; k >= 0; k-- {
+			at += rest % s.shape[k] * s.keep[k]
+			rest /= s.shape[k]
+		}
+		row := t.x[r*s.inner:][:s.inner]
+		if s.kept {
+			dst := part[at:][:s.inner]
+			s.d.k.Vec.Add(dst, dst, row)
+		} else {
+			part[at] += s.d.k.Vec.Sum(row)
+		}
+	}
+}
+
+// fullOrOne reports whether all types have as many elements as y, or one.
+func fullOrOne(y graph.Type, in ...graph.Type) bool {
+	if !y.Static() {
+		return false
+	}
+	n := prod(dims(y))
+	for _, t := range in {
+		if t.Kind != graph.TensorKind || !t.Static() {
+			return false
+		}
+		if m := prod(dims(t)); m != n && m != 1 {
+			return false
+		}
+	}
+	return true
+}
+
+// matchMoveOf is matchMove of some of the inputs.
+func matchMoveOf(r devices.Request, in []graph.Type) int {
+	r.In = in
+	return matchMove(r, len(in))
+}
+
+func compareKernel[O graph.Op](d *Device, name string, f func(x, y float32) bool) devices.Kernel {
+	return devices.For(name+"/f32", func(_ O, r devices.Request) int {
+		if len(r.In) != 2 || !isF32(r.In...) || !fullOrOne(r.Out[0], r.In...) {
+			return 0
+		}
+		return 10
+	}, func(_ O, r devices.Request) (devices.Step, error) { return &compareStep{d: d, f: f}, nil })
+}
+
+// compareStep compares two tensors of one size, or one with a number.
+type compareStep struct {
+	d     *Device
+	f     func(x, y float32) bool
+	tasks freelist[compareTask]
+}
+
+func (s *compareStep) Scratch() int { return 0 }
+
+func (s *compareStep) Run(a *devices.Args) error {
+	t := s.tasks.get()
+	defer s.tasks.put(t)
+	t.f, t.x, t.y, t.z = s.f, f32(a, 0), f32(a, 1), tensor.As[bool](a.OutTensor(0))
+	s.d.pool.Run(t, ceilDiv(len(t.z), pointwiseTile))
+	return nil
+}
+
+type compareTask struct {
+	f    func(x, y float32) bool
+	x, y []float32
+	z    []bool
+}
+
+// Tile implements par.Task.
+func (t *compareTask) Tile(i, _ int) {
+	lo, hi := i*pointwiseTile, min((i+1)*pointwiseTile, len(t.z))
+	sx, sy := step(len(t.x), len(t.z)), step(len(t.y), len(t.z))
+	for k := lo; k < hi; k++ {
+		t.z[k] = t.f(t.x[k*sx], t.y[k*sy])
+	}
+}
+
+// step is the stride along n elements of an operand that has n or one.
+func step(have, n int) int {
+	if have == n {
+		return 1
+	}
+	return 0
+}
+
+// whereStep chooses between four-byte elements; each operand has all elements, or one.
+type whereStep struct {
+	d     *Device
+	tasks freelist[whereTask]
+}
+
+func (s *whereStep) Scratch() int { return 0 }
+
+func (s *whereStep) Run(a *devices.Args) error {
+	t := s.tasks.get()
+	defer s.tasks.put(t)
+	t.c, t.x, t.y, t.z = tensor.As[bool](a.Tensor(0)), words(a.In[1]), words(a.In[2]), words(a.Out[0])
+	s.d.pool.Run(t, ceilDiv(len(t.z), pointwiseTile))
+	return nil
+}
+
+type whereTask struct {
+	c       []bool
+	x, y, z []float32
+}
+
+// Tile implements par.Task.
+func (t *whereTask) Tile(i, _ int) {
+	lo, hi := i*pointwiseTile, min((i+1)*pointwiseTile, len(t.z))
+	n := len(t.z)
+	sc, sx, sy := step(len(t.c), n), step(len(t.x), n), step(len(t.y), n)
+	for k := lo; k < hi; k++ {
+		v := t.y[k*sy]
+		if t.c[k*sc] {
+			v = t.x[k*sx]
+		}
+		t.z[k] = v
+	}
+}

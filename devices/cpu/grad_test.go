@@ -1,0 +1,85 @@
+package cpu
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/devices/ref"
+	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/ops"
+	"github.com/nnrt/nnrt/tensor"
+)
+
+// TestGradientsAgainstRef runs the kernels of gradients on both devices.
+func TestGradientsAgainstRef(t *testing.T) {
+	eachDevice(t, func(t *testing.T, d *Device) {
+		r := rand.New(rand.NewPCG(6, 1))
+		type gradCase struct {
+			op graph.Op
+			in []*tensor.Tensor
+		}
+		var cases []gradCase
+		conv := func(op ops.Conv, x, w []int) {
+			win, err := op.Window(x, w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, m := ops.KernelDims(op.Format, w)
+			y := append(append([]int{x[0]}, win.Out...), m)
+			if op.Format == ops.NCHW {
+				y = append([]int{x[0], m}, win.Out...)
+			}
+			dy := randTensor(r, y...)
+			cases = append(cases, gradCase{ops.ConvGradInput(op), []*tensor.Tensor{dy, randTensor(r, w...), shapeOf(x)}},
+				gradCase{ops.ConvGradWeight(op), []*tensor.Tensor{randTensor(r, x...), dy, shapeOf(w)}})
+		}
+		conv(ops.Conv{Format: ops.NHWC}, []int{3, 9, 11, 1}, []int{3, 3, 1, 16})
+		conv(ops.Conv{Format: ops.NHWC}, []int{9, 9, 11, 17}, []int{3, 3, 17, 35})
+		conv(ops.Conv{Format: ops.NHWC, AutoPad: ops.SameUpper, Strides: []int{2, 2}}, []int{2, 9, 12, 5}, []int{3, 3, 5, 7})
+		conv(ops.Conv{Format: ops.NHWC, Pads: []int{1, 2, 0, 3}, Strides: []int{3, 2}, Dilations: []int{2, 3}}, []int{2, 19, 22, 20}, []int{3, 2, 20, 7})
+		conv(ops.Conv{Format: ops.NHWC, Strides: []int{2, 2}}, []int{2, 8, 8, 20}, []int{1, 1, 20, 7})
+		conv(ops.Conv{Format: ops.NHWC}, []int{2, 5, 7, 33}, []int{1, 1, 33, 40})
+		conv(ops.Conv{Format: ops.NHWC, Pads: []int{2, 0}}, []int{2, 15, 6}, []int{3, 6, 9})
+		conv(ops.Conv{Format: ops.NHWC, Group: 21, AutoPad: ops.SameUpper, Strides: []int{2, 2}}, []int{3, 9, 12, 21}, []int{3, 3, 1, 21})
+		conv(ops.Conv{Pads: []int{1, 1, 1, 1}, Strides: []int{2, 1}}, []int{3, 18, 9, 12}, []int{21, 18, 3, 3})
+		conv(ops.Conv{Pads: []int{0, -1, 1, -2}}, []int{3, 3, 9, 12}, []int{5, 3, 3, 3})
+		conv(ops.Conv{Format: ops.NHWC, Group: 2}, []int{2, 6, 6, 8}, []int{3, 3, 4, 6})
+		pool := ops.MaxPoolGrad{KernelShape: []int{3, 3}, Strides: []int{2, 2}, Pads: []int{1, 1, 0, 1}, Format: ops.NHWC}
+		cases = append(cases, gradCase{pool, []*tensor.Tensor{randTensor(r, 2, 10, 12, 21), randTensor(r, 2, 5, 6, 21)}})
+		mean := ops.AveragePoolGrad{KernelShape: []int{3, 2}, Strides: []int{2, 2}, Pads: []int{1, 1, 1, 1}, CeilMode: true, Format: ops.NHWC}
+		for _, pad := range []bool{false, true} {
+			mean.CountIncludePad = pad
+			cases = append(cases, gradCase{mean, []*tensor.Tensor{randTensor(r, 2, 5, 7, 21), shapeOf([]int{2, 9, 12, 21})}})
+		}
+		for _, to := range [][]int{{5}, {}, {7, 1}, {1, 1, 5}, {3, 1, 5}, {3, 7, 1}, {3, 7, 5}, {1, 7, 1}, {1, 7, 5}} {
+			cases = append(cases, gradCase{ops.SumTo{}, []*tensor.Tensor{randTensor(r, 3, 7, 5), shapeOf(to)}})
+		}
+		cases = append(cases, gradCase{ops.SumTo{}, []*tensor.Tensor{randTensor(r, 300, 70), shapeOf([]int{70})}},
+			gradCase{ops.SumTo{}, []*tensor.Tensor{randTensor(r, 300, 70), shapeOf([]int{300, 1})}},
+			gradCase{ops.SumTo{}, []*tensor.Tensor{randTensor(r, 300, 70), shapeOf(nil)}})
+		for _, c := range cases {
+			what := fmt.Sprintf("%T%+v of %v", c.op, c.op, c.in[0].Shape())
+			consts := make([]bool, len(c.in))
+			consts[len(consts)-1] = c.in[len(c.in)-1].DType() == tensor.Int64
+			own := true
+			if op, ok := c.op.(ops.ConvGradInput); ok && op.Group == 2 {
+				own = false
+			}
+			if op, ok := c.op.(ops.ConvGradWeight); ok && op.Group == 2 {
+				own = false
+			}
+			want := applyAll(t, devices.NewTable(ref.Kernels()), c.op, false, consts, c.in...)[0]
+			requireClose(t, want, apply(t, d, c.op, own, consts, c.in...), 3e-5, what)
+		}
+	})
+}
+
+func shapeOf(s []int) *tensor.Tensor {
+	t := tensor.New(tensor.Int64, len(s))
+	for i, n := range s {
+		tensor.As[int64](t)[i] = int64(n)
+	}
+	return t
+}

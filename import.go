@@ -86,6 +86,7 @@ func ImportSource(path string, opts ImportOptions) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	opts.Keras.Keep = m
 	s, err := importKeras(m.Bytes(), kind, opts)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -110,7 +111,9 @@ func importKeras(b []byte, kind formats.Format, opts ImportOptions) (*Source, er
 		if err != nil {
 			return nil, err
 		}
-		loaded, err := keras.LoadWeights(f.Model, w.Bytes(), opts.Keras)
+		wo := opts.Keras
+		wo.Keep = w
+		loaded, err := keras.LoadWeights(f.Model, w.Bytes(), wo)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", opts.Weights, err)
 		}

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/devices/ref"
+	"github.com/nnrt/nnrt/formats/onnx"
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/ops"
 )
@@ -25,7 +27,7 @@ type CoverageRow struct {
 // Coverage lists every operator of the registry with its gradient and its kernels on dev.
 func Coverage(dev devices.Device) []CoverageRow {
 	reference := devices.NewTable(ref.Kernels())
-	imports := map[string]string{}
+	imports := onnxVersions()
 	var rows []CoverageRow
 	for _, in := range ops.Registry() {
 		r := CoverageRow{Op: in.Op.Name(), Doc: in.Doc, Gradient: "-", Ref: reference.Has(in.Op), ONNX: imports[in.Op.Name()]}
@@ -68,4 +70,25 @@ func mark(ok bool) string {
 		return "yes"
 	}
 	return "-"
+}
+
+// onnxVersions lists, for each operator, the ONNX operators that are read as it, with their versions.
+func onnxVersions() map[string]string {
+	out := map[string]string{}
+	for _, v := range onnx.Versions() {
+		name := v.Name
+		if v.Domain != "" {
+			name = v.Domain + "." + name
+		}
+		since := make([]string, len(v.Since))
+		for i, n := range v.Since {
+			since[i] = strconv.Itoa(n)
+		}
+		s := name + " " + strings.Join(since, ",")
+		if out[v.Op] != "" {
+			s = out[v.Op] + "; " + s
+		}
+		out[v.Op] = s
+	}
+	return out
 }

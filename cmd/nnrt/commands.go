@@ -5,11 +5,15 @@ import "github.com/spf13/cobra"
 // commands is every subcommand.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
+		a.importCmd(),
 		a.infoCmd(),
 		a.runCmd(),
 		a.benchCmd(),
 		newConformanceCmd(a.device),
+		a.compareCmd(),
 		a.opsCmd(),
+		a.h5Cmd(),
+		a.cpuCmd(),
 		a.versionCmd(),
 	}
 }

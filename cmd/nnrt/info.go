@@ -15,19 +15,21 @@ func (a *app) infoCmd() *cobra.Command {
 		Short: "Describe a model: inputs, outputs, layers, operators, parameters, cost",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			src, err := nnrt.Import(args[0], nnrt.ImportOptions{})
+			src, err := nnrt.ImportSource(args[0], nnrt.ImportOptions{})
 			if err != nil {
 				return errFile{args[0], err}
 			}
 			switch {
 			case asJSON:
-				return a.printJSON(inspect.Graph(src))
+				in := inspect.Graph(src.Graph)
+				in.Format = src.Format.String()
+				return a.printJSON(in)
 			case showGraph:
-				return src.Print(a.stdout, graph.PrintOptions{})
+				return src.Graph.Print(a.stdout, graph.PrintOptions{})
 			case weights:
-				return inspect.Weights(a.stdout, src)
+				return inspect.Weights(a.stdout, src.Graph)
 			}
-			return inspect.Graph(src).Write(a.stdout)
+			return a.describe(src)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one line of JSON")

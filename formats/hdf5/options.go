@@ -5,6 +5,10 @@ import "runtime"
 // Options bounds what reading a file may cost. The zero value selects the
 // defaults.
 type Options struct {
+	// Keep is held for as long as the file or a dataset of it is in use: the
+	// owner of the memory given to OpenBytes, such as a file mapping.
+	Keep any
+
 	// MaxValueBytes limits one dataset's or attribute's decoded value, in
 	// bytes, before any of it is allocated.
 	// Default: the smaller of 4 GiB and twice the file size plus 64 MiB.

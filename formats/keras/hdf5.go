@@ -13,7 +13,7 @@ import (
 )
 
 func openHDF5(b []byte, opts Options) (*hdf5.File, error) {
-	return hdf5.OpenBytes(b, hdf5.Options{MaxValueBytes: opts.MaxAlloc, MaxTotalBytes: opts.MaxAlloc, MaxAttrBytes: min(opts.MaxAlloc, 256<<20)})
+	return hdf5.OpenBytes(b, hdf5.Options{Keep: opts.Keep, MaxValueBytes: opts.MaxAlloc, MaxTotalBytes: opts.MaxAlloc, MaxAttrBytes: min(opts.MaxAlloc, 256<<20)})
 }
 
 // readHDF5 reads a whole-model file.
@@ -196,7 +196,7 @@ func readTensor(d *hdf5.Dataset) (*tensor.Tensor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keras: dataset %q: %w", d.Path(), err)
 	}
-	return tensor.FromBytes(dt, shape, raw, nil)
+	return tensor.FromBytes(dt, shape, raw, d)
 }
 
 // typeOf is the element type that a little-endian HDF5 type is as it stands.

@@ -40,6 +40,8 @@ type Options struct {
 	Backend string
 	// SkipWeights reads the architecture only.
 	SkipWeights bool
+	// Keep is held for as long as the weights are in use: the owner of the bytes read, such as a mapping.
+	Keep any
 }
 
 // Variable is a named array of an optimizer's state.

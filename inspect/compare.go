@@ -1,0 +1,169 @@
+package inspect
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/nnrt/nnrt"
+	"github.com/nnrt/nnrt/bench"
+	"github.com/nnrt/nnrt/tensor"
+)
+
+// CompareOptions steers Compare. An element agrees where |a-b| <= AbsTol + RelTol*|a|.
+type CompareOptions struct {
+	RelTol, AbsTol float64        // both 0: 1e-4 and 1e-5
+	Dims           map[string]int // free dimensions by name; 1 where absent
+	Batch          int            // rows, where the first dimension is free
+}
+
+// Comparison is how far two models agree on one random input.
+type Comparison struct {
+	Outputs []OutputDiff `json:"outputs"`
+	Equal   bool         `json:"equal"` // within the tolerance
+}
+
+// OutputDiff is one output's largest differences.
+type OutputDiff struct {
+	Name   string  `json:"name"`
+	Shape  []int   `json:"shape"`
+	MaxAbs float64 `json:"max_abs"`
+	MaxRel float64 `json:"max_rel"`
+	Bad    int     `json:"bad"` // elements out of tolerance
+	Reason string  `json:"reason,omitempty"`
+}
+
+// Compare runs two models on the same random input, fed by position, and compares their outputs by position.
+func Compare(ctx context.Context, a, b *nnrt.Model, opts CompareOptions) (Comparison, error) {
+	if opts.RelTol == 0 && opts.AbsTol == 0 {
+		opts.RelTol, opts.AbsTol = 1e-4, 1e-5
+	}
+	var in, x []tensor.Value
+	for i, size := range []int{1, 32, 96} { // pictures of free size have a least one that fits
+		dims := freeDims(a, opts.Dims, size)
+		made, _, err := bench.Inputs(a, bench.Options{Dims: dims, Batch: opts.Batch})
+		if err != nil {
+			return Comparison{}, err
+		}
+		if x, err = a.RunValues(ctx, made); err == nil {
+			in = made
+			break
+		}
+		if i == 2 {
+			return Comparison{}, err
+		}
+	}
+	y, err := b.RunValues(ctx, in)
+	if err != nil {
+		return Comparison{}, err
+	}
+	if len(x) != len(y) {
+		return Comparison{}, fmt.Errorf("the models have %d and %d outputs", len(x), len(y))
+	}
+	c := Comparison{Equal: true}
+	for i, v := range a.Outputs() {
+		d := diff(x[i], y[i], opts)
+		d.Name = v.Name
+		c.Outputs = append(c.Outputs, d)
+		c.Equal = c.Equal && d.Bad == 0 && d.Reason == ""
+	}
+	return c, nil
+}
+
+// freeDims gives every free dimension of a model's inputs, other than the first, a size where it has none.
+func freeDims(m *nnrt.Model, given map[string]int, size int) map[string]int {
+	dims := map[string]int{}
+	for _, v := range m.Inputs() {
+		set := map[string]bool{}
+		for i, d := range v.Type.Dims {
+			if i > 0 {
+				d.Symbols(set)
+			}
+		}
+		for s := range set {
+			dims[s] = size
+		}
+	}
+	for s, n := range given {
+		dims[s] = n
+	}
+	return dims
+}
+
+func diff(a, b tensor.Value, opts CompareOptions) OutputDiff {
+	x, ok1 := a.(*tensor.Tensor)
+	y, ok2 := b.(*tensor.Tensor)
+	if !ok1 || !ok2 {
+		if fmt.Sprint(a) == fmt.Sprint(b) {
+			return OutputDiff{}
+		}
+		return diffSequences(a, b, opts)
+	}
+	d := OutputDiff{Shape: x.Shape()}
+	if !tensor.SameShape(x, y) || x.DType() != y.DType() {
+		d.Reason = fmt.Sprintf("%v%v and %v%v", x.DType(), x.Shape(), y.DType(), y.Shape())
+		return d
+	}
+	if x.DType() == tensor.String {
+		for i, s := range x.Strings() {
+			if s != y.Strings()[i] {
+				d.Bad++
+			}
+		}
+		return d
+	}
+	p, err1 := x.Float64s()
+	q, err2 := y.Float64s()
+	if err1 != nil || err2 != nil {
+		d.Reason = fmt.Sprintf("%v can't be compared", x.DType())
+		return d
+	}
+	for i, v := range p {
+		w := q[i]
+		if v == w || math.IsNaN(v) && math.IsNaN(w) {
+			continue
+		}
+		abs := math.Abs(v - w)
+		d.MaxAbs = math.Max(d.MaxAbs, abs)
+		d.MaxRel = math.Max(d.MaxRel, abs/math.Max(math.Abs(v), 1e-30))
+		if !(abs <= opts.AbsTol+opts.RelTol*math.Abs(v)) {
+			d.Bad++
+		}
+	}
+	return d
+}
+
+// diffSequences compares sequences element by element, and maps by their values.
+func diffSequences(a, b tensor.Value, opts CompareOptions) OutputDiff {
+	switch x := a.(type) {
+	case *tensor.Sequence:
+		y, ok := b.(*tensor.Sequence)
+		if !ok || len(x.Elems) != len(y.Elems) {
+			return OutputDiff{Reason: "sequences of different lengths"}
+		}
+		d := OutputDiff{}
+		for i := range x.Elems {
+			e := diff(x.Elems[i], y.Elems[i], opts)
+			d.MaxAbs, d.MaxRel = math.Max(d.MaxAbs, e.MaxAbs), math.Max(d.MaxRel, e.MaxRel)
+			d.Bad += e.Bad
+			if d.Reason == "" {
+				d.Reason = e.Reason
+			}
+		}
+		return d
+	case *tensor.Map:
+		y, ok := b.(*tensor.Map)
+		if !ok {
+			return OutputDiff{Reason: "a map and something else"}
+		}
+		if k := diff(x.Keys, y.Keys, opts); k.Bad > 0 || k.Reason != "" {
+			return OutputDiff{Reason: "maps with different keys"}
+		}
+		return diff(x.Values, y.Values, opts)
+	case *tensor.Optional:
+		if y, ok := b.(*tensor.Optional); ok && x.Elem != nil && y.Elem != nil {
+			return diff(x.Elem, y.Elem, opts)
+		}
+	}
+	return OutputDiff{Reason: fmt.Sprintf("%T and %T", a, b)}
+}

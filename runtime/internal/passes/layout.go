@@ -202,6 +202,12 @@ func sinkPointwise(r *rewrite.Rewriter, n *graph.Node) bool {
 	if views == 0 {
 		return false
 	}
+	// Of rank 3, the way there is the way back: what is added for one input would be sunk from it again.
+	if rank <= 3 && slices.ContainsFunc(n.In, func(v *graph.Value) bool {
+		return v != nil && v.Type.Rank() == rank && lastOf(v) == nil && !v.IsConst()
+	}) {
+		return false
+	}
 	in := make([]*graph.Value, len(n.In))
 	for i, v := range n.In {
 		switch {

@@ -100,7 +100,7 @@ var activationTable = map[string]func(c *Call, x *graph.Value) *graph.Value{
 	},
 	"hard_silu":   func(c *Call, x *graph.Value) *graph.Value { return c.Add(ops.HardSwish{}, x) },
 	"hard_swish":  func(c *Call, x *graph.Value) *graph.Value { return c.Add(ops.HardSwish{}, x) },
-	"hard_tanh":   func(c *Call, x *graph.Value) *graph.Value { return c.clip(x, -1, 1) },
+	"hard_tanh":   func(c *Call, x *graph.Value) *graph.Value { return c.within(x, -1, 1) },
 	"hard_shrink": func(c *Call, x *graph.Value) *graph.Value { return c.Add(ops.Shrink{Lambd: 0.5}, x) },
 	"soft_shrink": func(c *Call, x *graph.Value) *graph.Value { return c.Add(ops.Shrink{Lambd: 0.5, Bias: 0.5}, x) },
 	"tanh_shrink": func(c *Call, x *graph.Value) *graph.Value { return c.sub(x, c.Add(ops.Tanh{}, x)) },
@@ -110,7 +110,7 @@ var activationTable = map[string]func(c *Call, x *graph.Value) *graph.Value{
 	},
 	"squareplus":     func(c *Call, x *graph.Value) *graph.Value { return squareplus(c, x, 4) },
 	"sparse_plus":    sparsePlus,
-	"sparse_sigmoid": func(c *Call, x *graph.Value) *graph.Value { return c.clip(c.mulN(c.addN(x, 1), 0.5), 0, 1) },
+	"sparse_sigmoid": func(c *Call, x *graph.Value) *graph.Value { return c.within(c.mulN(c.addN(x, 1), 0.5), 0, 1) },
 	"sparsemax":      sparsemax,
 	"glu":            glu,
 	// Keras 1 and 2: clip(0.2x + 0.5, 0, 1). formats/keras writes this name where a file of theirs says hard_sigmoid.
@@ -246,4 +246,11 @@ func glu(c *Call, x *graph.Value) *graph.Value {
 	}
 	h := c.split(x, -1, n/2, n/2)
 	return c.mul(h[0], c.Add(ops.Sigmoid{}, h[1]))
+}
+
+// within is clip without a gradient at the bounds themselves, as Keras has it for activations.
+func (c *Call) within(x *graph.Value, lo, hi float64) *graph.Value {
+	low, high := c.num(x, lo), c.num(x, hi)
+	x = c.Add(ops.Where{}, c.Add(ops.LessOrEqual{}, x, low), low, x)
+	return c.Add(ops.Where{}, c.Add(ops.GreaterOrEqual{}, x, high), high, x)
 }

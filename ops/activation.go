@@ -237,7 +237,7 @@ func (HardSwish) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []
 	x := n.In[0]
 	mid := b.Add(Mul{}, dy[0], addC(b, mulC(b, x, 1.0/3), 0.5))
 	upper := b.Add(Where{}, b.Add(Less{}, x, constLike(b, x, 3)), mid, dy[0])
-	return one(keepWhere(b, b.Add(Greater{}, x, constLike(b, x, -3)), upper))
+	return one(keepWhere(b, b.Add(GreaterOrEqual{}, x, constLike(b, x, -3)), upper))
 }
 
 // Mish is x * tanh(softplus(x)).

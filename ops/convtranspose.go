@@ -152,39 +152,43 @@ func (c ConvTranspose) outDim(i, n, k int, d graph.Dim) graph.Dim {
 	return full.Sub(graph.D(at(c.Pads, i, 0) + at(c.Pads, n+i, 0)))
 }
 
+// Backward is the convolution that goes the other way, for data and a kernel of those shapes. It ends where
+// the data did, whatever the output has beyond.
+func (c ConvTranspose) Backward(x, w []int) (Conv, error) {
+	back := Conv{Strides: c.Strides, Dilations: c.Dilations, Group: c.Group, Format: c.Format}
+	win, err := c.Window(x, w)
+	for i := range win.End {
+		reach := (win.Out[i]-1)*win.Strides[i] + win.Span(i)
+		win.End[i] = reach - win.Begin[i] - win.In[i]
+	}
+	back.Pads = append(append([]int{}, win.Begin...), win.End...)
+	return back, err
+}
+
 // VJP is the convolution that goes the other way.
 func (c ConvTranspose) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	dx := make([]*graph.Value, len(n.In))
-	batchOne := graph.TensorOf(n.In[0].Type.DType, n.In[0].Type.Dims...)
-	if len(batchOne.Dims) > 0 { // the padding does not depend on the batch, which may be a symbol
-		batchOne.Dims = append([]graph.Dim{graph.D(1)}, batchOne.Dims[1:]...)
+	ws, ok := n.In[1].Type.Shape()
+	if !ok || n.In[0].Type.Rank() < 0 {
+		b.Fail(fmt.Errorf("gradient of ConvTranspose: the shapes of %v and %v are not known", n.In[0].Type, n.In[1].Type))
+		return dx
 	}
-	xs, ok1 := batchOne.Shape()
-	ws, ok2 := n.In[1].Type.Shape()
-	spatial := SpatialDims(c.Format, n.In[0].Type.Dims)
-	back := Conv{Strides: c.Strides, Dilations: c.Dilations, Group: c.Group, Format: c.Format}
-	switch {
-	case ok2 && (ok1 || c.AutoPad == Explicit && len(c.OutputShape) == 0):
-		if !ok1 {
-			xs = make([]int, len(n.In[0].Type.Dims))
-			for i := range xs {
-				xs[i] = 1 << 16 // the padding does not depend on it
-			}
+	xs := make([]int, n.In[0].Type.Rank())
+	lo, hi := c.Format.Spatial(len(xs))
+	for i, d := range n.In[0].Type.Dims {
+		known := false
+		if xs[i], known = d.Const(); known {
+			continue
 		}
-		w, err := c.Window(xs, ws)
-		if err != nil {
-			b.Fail(err)
+		if len(c.OutputShape) > 0 && i >= lo && i < hi {
+			b.Fail(fmt.Errorf("gradient of ConvTranspose: the padding follows from the shape of %v, which is not known", n.In[0].Type))
 			return dx
 		}
-		// The convolution has to end where the data did, whatever the output had beyond.
-		for i := range spatial {
-			reach := (w.Out[i]-1)*w.Strides[i] + w.Span(i)
-			w.End[i] = reach - w.Begin[i] - w.In[i]
-		}
-		back.Pads = append(append([]int{}, w.Begin...), w.End...)
-	case c.AutoPad == Valid && len(c.OutputShape) == 0 && len(c.OutputPadding) == 0:
-	default:
-		b.Fail(fmt.Errorf("gradient of ConvTranspose: the padding follows from the shape of %v, which is not known", n.In[0].Type))
+		xs[i] = 1 << 16 // the padding does not depend on it
+	}
+	back, err := c.Backward(xs, ws)
+	if err != nil {
+		b.Fail(err)
 		return dx
 	}
 	if need[0] {

@@ -10,7 +10,8 @@ import (
 // regionOps is the part of the pool family whose windows are not a plain grid.
 var regionOps = []Info{
 	{MaxUnpool{}, "puts elements back where MaxPool took them", []Sample{
-		Case(MaxUnpool{KernelShape: []int{2, 2}, Strides: []int{2, 2}}, F(1, 1, 2, 2), TV(tensor.Of([]int64{5, 7, 13, 15}, 1, 1, 2, 2)))}},
+		Case(MaxUnpool{KernelShape: []int{2, 2}, Strides: []int{2, 2}}, F(1, 1, 2, 2), TV(tensor.Of([]int64{5, 7, 13, 15}, 1, 1, 2, 2))),
+		Case(MaxUnpool{KernelShape: []int{2, 2}, Strides: []int{2, 2}}, F(1, 1, 2, 2), TV(tensor.Of([]int64{5, 7, 13, 15}, 1, 1, 2, 2)), IV(1, 1, 5, 6))}},
 	{MaxRoiPool{PooledShape: []int{1, 1}, SpatialScale: 1}, "the largest element of each bin of regions", []Sample{
 		Case(MaxRoiPool{PooledShape: []int{2, 2}, SpatialScale: 1}, F(1, 2, 6, 6),
 			SampleIn{DType: tensor.Float32, Data: tensor.Of([]float32{0, 1, 1, 4, 5}, 1, 5), NoGrad: true})}},
@@ -89,7 +90,20 @@ func (m MaxUnpool) Dims(x []graph.Dim) []graph.Dim {
 // VJP reads dy at the indices. They count in the data that was pooled, which the output shape may exceed.
 func (m MaxUnpool) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	dx := make([]*graph.Value, len(n.In))
-	dx[0] = b.Add(Gather{}, b.Add(Reshape{}, dy[0], b.Ints(-1)), n.In[1])
+	g := dy[0]
+	if len(n.In) > 2 && n.In[2] != nil && n.In[0].Type.Rank() >= 3 {
+		var ends, axes []int64
+		for i, d := range m.Dims(n.In[0].Type.Dims)[2:] {
+			v, ok := d.Const()
+			if !ok {
+				b.Fail(fmt.Errorf("gradient of MaxUnpool: the shape of %v is not known", n.In[0].Type))
+				return dx
+			}
+			ends, axes = append(ends, int64(v)), append(axes, int64(2+i))
+		}
+		g = b.Add(Slice{}, g, b.Ints(make([]int64, len(ends))...), b.Ints(ends...), b.Ints(axes...))
+	}
+	dx[0] = b.Add(Gather{}, b.Add(Reshape{}, g, b.Ints(-1)), n.In[1])
 	return dx
 }
 

@@ -301,11 +301,18 @@ func (c CenterCropPad) Pads(x, size []int) (begin, end []int, err error) {
 
 // VJP crops what was padded and pads what was cropped.
 func (c CenterCropPad) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
-	x, ok1 := n.In[0].Type.Shape()
-	size, ok2 := knownInts([]graph.Type{n.In[1].Type}, 0)
-	if !ok1 || !ok2 {
+	axes, err := Resize{Axes: c.Axes}.axes(n.In[0].Type.Rank())
+	size, ok := knownInts([]graph.Type{n.In[1].Type}, 0)
+	if err != nil || !ok || len(size) != len(axes) {
 		b.Fail(fmt.Errorf("gradient of CenterCropPad: the sizes of %v are not known", n.In[0].Type))
 		return []*graph.Value{nil, nil}
+	}
+	x := make([]int, n.In[0].Type.Rank()) // of axes that stay as they are the size does not matter
+	for _, a := range axes {
+		if x[a], ok = n.In[0].Type.Dims[a].Const(); !ok {
+			b.Fail(fmt.Errorf("gradient of CenterCropPad: the sizes of %v are not known", n.In[0].Type))
+			return []*graph.Value{nil, nil}
+		}
 	}
 	begin, end, err := c.Pads(x, size)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -18,6 +19,7 @@ type Check struct {
 	// MaxAbs and MaxRel are the largest differences seen so far.
 	MaxAbs, MaxRel float64
 	compared       int
+	readONNX       func(path string) (*graph.Graph, error)
 }
 
 // Compare judges a value of any kind: type, shape and every element. NaN equals NaN, infinities are equal

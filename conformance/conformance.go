@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/graph"
 )
 
 // Status is how a case ended.
@@ -79,6 +80,8 @@ type Options struct {
 	// Expected is the failures that are known, by "suite/case", with the reason of each. Such a case is
 	// to fail: passing is its failure. Nil takes the list that goes with the device.
 	Expected map[string]string
+	// ReadONNX makes a graph of an ONNX file; nil means onnx.ReadFile. Tests of the writer go a longer way.
+	ReadONNX func(path string) (*graph.Graph, error)
 	// Timeout bounds one case; 0 means 5 minutes.
 	Timeout time.Duration
 	// Workers is how many cases run at once; 0 means GOMAXPROCS.
@@ -207,7 +210,7 @@ func runAll(ctx context.Context, cases []Case, opts Options) []Result {
 func runCase(ctx context.Context, c Case, opts Options) Result {
 	ctx, cancel := context.WithTimeout(ctx, opts.Timeout)
 	defer cancel()
-	check := &Check{Device: opts.Device}
+	check := &Check{Device: opts.Device, readONNX: opts.ReadONNX}
 	start := time.Now()
 	err := guarded(ctx, c, check)
 	r := Result{Suite: c.Suite, Case: c.Name, Status: Passed, MaxAbs: check.MaxAbs, MaxRel: check.MaxRel,

@@ -190,7 +190,6 @@ func stringRows() []row {
 	}
 }
 
-
 // recurrentRows is recurrent networks. Up to version 6 an attribute said whether the sequence is an
 // output, which the number of outputs says too.
 func recurrentRows() []row {

@@ -77,8 +77,8 @@ func castRows() []row {
 	return []row{
 		auto("BitCast", 26, ops.BitCast{}),
 		{name: "Cast", since: 1, imp: importCast1},
-		auto("Cast", 6, ops.Cast{Saturate: true, RoundMode: "up"}),
-		auto("CastLike", 15, ops.CastLike{Saturate: true, RoundMode: "up"}),
+		auto("Cast", 6, ops.Cast{Saturate: true, RoundMode: "up"}).exports(exportCast),
+		auto("CastLike", 15, ops.CastLike{Saturate: true, RoundMode: "up"}).exports(exportCast),
 	}
 }
 

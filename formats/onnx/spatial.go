@@ -40,7 +40,7 @@ func poolRows() []row {
 		auto("MaxRoiPool", 1, ops.MaxRoiPool{SpatialScale: 1}),
 		auto("MaxUnpool", 9, ops.MaxUnpool{}),
 		autoWith("RoiAlign", 10, ops.RoiAlign{Mode: "avg", OutputHeight: 1, OutputWidth: 1, SpatialScale: 1},
-			func(n *Node, op *ops.RoiAlign) { op.CoordinateTransformationMode = "output_half_pixel" }),
+			func(n *Node, op *ops.RoiAlign) { op.CoordinateTransformationMode = "output_half_pixel" }).exports(exportRoiAlign10),
 		auto("RoiAlign", 16, ops.RoiAlign{Mode: "avg", OutputHeight: 1, OutputWidth: 1, SpatialScale: 1,
 			CoordinateTransformationMode: "half_pixel"}),
 	}
@@ -65,7 +65,7 @@ func resizeRows() []row {
 		auto("AffineGrid", 20, ops.AffineGrid{}),
 		auto("CenterCropPad", 18, ops.CenterCropPad{}),
 		auto("DepthToSpace", 1, ops.DepthToSpace{Mode: "DCR"}),
-		{name: "GridSample", since: 16, imp: func(n *Node) []*graph.Value {
+		{name: "GridSample", since: 16, op: ops.GridSample{PaddingMode: "zeros"}, exp: exportGridSample16, imp: func(n *Node) []*graph.Value {
 			op := ops.GridSample{Mode: "linear", PaddingMode: n.String("padding_mode", "zeros"), AlignCorners: n.Bool("align_corners", false)}
 			switch mode := n.String("mode", "bilinear"); mode {
 			case "bilinear":
@@ -135,7 +135,7 @@ func isEmpty(v *graph.Value) bool {
 // signalRows is transforms, windows and pictures.
 func signalRows() []row {
 	return slices.Concat([]row{
-		{name: "DFT", since: 17, imp: func(n *Node) []*graph.Value {
+		{name: "DFT", since: 17, op: ops.DFT{}, exp: exportDFT17, imp: func(n *Node) []*graph.Value {
 			axis := n.Const("axis", tensor.Scalar(int64(n.Int("axis", 1))))
 			return one(n.Add(fill(n, ops.DFT{}), n.Input(0), n.Input(1), axis))
 		}},

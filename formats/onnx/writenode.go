@@ -62,7 +62,11 @@ func (x *graphWriter) node(n *graph.Node) error {
 
 // emit appends a node with n's operands.
 func (x *graphWriter) emit(r row, n *graph.Node, in []*graph.Value, attrs []*pb.AttributeProto) error {
-	p := &pb.NodeProto{OpType: r.name, Domain: r.domain, Name: x.nodeName(n.Origin), Attribute: attrs}
+	name := n.Origin
+	if name == "" {
+		name = r.name + "_" + x.name(n.Out[0])
+	}
+	p := &pb.NodeProto{OpType: r.name, Domain: r.domain, Name: x.nodeName(name), Attribute: attrs}
 	if _, ok := x.domains[r.domain]; !ok {
 		x.domains[r.domain] = x.versionOf(r.domain)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"runtime"
 	"slices"
 	"unsafe"
 )
@@ -122,7 +123,12 @@ func FromBytes(dt DType, shape []int, data []byte, keep any) (*Tensor, error) {
 	return t, nil
 }
 
+// elemAlign is the alignment that reading elements needs. The processors named here read numbers at any address, so tensors
+// in a mapped model, which no format aligns, needn't be copied.
 func elemAlign(dt DType) int {
+	if runtime.GOARCH == "amd64" || runtime.GOARCH == "arm64" {
+		return 1
+	}
 	if dt == Complex128 {
 		return 8
 	}

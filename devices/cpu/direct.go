@@ -31,7 +31,10 @@ func (d *Device) newDirect(p *convPlan, r devices.Request) *direct {
 		return s
 	}
 	key := devices.PackKey{T: r.Const[1], Kind: fmt.Sprintf("cpu/conv/%s/%s/%d", d.Level(), p.key, p.groups)}
-	s.b = r.Packs.Get(key, func() any { return packKernel(d, p, blockDepth(k), k, nil) }).([]*packedB)
+	s.b = r.Packs.Get(key, func() any {
+		defer evict(r.Const[1])
+		return packKernel(d, p, blockDepth(k), k, nil)
+	}).([]*packedB)
 	return s
 }
 
@@ -170,12 +173,7 @@ func (t *convTask) Tile(i, worker int) {
 		}
 		g.Block(m, n, kern.Whole(kc), a, lda, b.block(q, kc, j0), c, p.oc, q > 0, last)
 	}
-	if f := p.act; f.f != nil {
-		for r := range m {
-			row := c[r*p.oc:][:n]
-			f.f(row, row, f.a, f.b)
-		}
-	}
+	p.act.rows(c, p.oc, m, n)
 }
 
 // gatherRows writes columns [q, q+kc) of the windows of output pixels [i0, i0+m): columns run over (tap, channel)

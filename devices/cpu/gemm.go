@@ -76,6 +76,21 @@ type activation struct {
 	a, b float32
 }
 
+// rows applies the function to n elements of each of m rows.
+func (a *activation) rows(c []float32, ldc, m, n int) {
+	if a.f == nil {
+		return
+	}
+	if n == ldc {
+		a.f(c[:m*n], c[:m*n], a.a, a.b)
+		return
+	}
+	for r := range m {
+		row := c[r*ldc:][:n]
+		a.f(row, row, a.a, a.b)
+	}
+}
+
 // rows are a product's left-hand side.
 type rows interface {
 	// block returns rows [i, i+m) of the matrix, columns [p, p+kc), as a slice and its row stride; buf is scratch
@@ -182,12 +197,7 @@ func (t *gemmTask) Tile(i, worker int) {
 		}
 		g.Block(m, n, kern.Whole(kc), a, lda, t.b.block(p, kc, j0), c, t.ldc, p > 0, last)
 	}
-	if t.act.f != nil {
-		for r := range m {
-			row := c[r*t.ldc:][:n]
-			t.act.f(row, row, t.act.a, t.act.b)
-		}
-	}
+	t.act.rows(c, t.ldc, m, n)
 }
 
 func (t *gemmTask) run(pool *par.Pool) { pool.Run(t, t.til.tm*t.til.tn) }

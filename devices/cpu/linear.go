@@ -32,6 +32,9 @@ func (d *Device) prepareFusedMatMul(op ops.FusedMatMul, r devices.Request) (devi
 	default:
 		act = activationOf(d.k, op.Epilogue)
 	}
+	if m := prod(dims(r.In[0])) / k; m == 1 && op.TransB && k*n >= 1<<20 {
+		return d.newVectorStep(r, k, n, ep, act), nil
+	}
 	s := d.linearStep(r, prod(dims(r.In[0]))/k, k, n, rs, cs, act, ep)
 	if has(r, 2) {
 		s.bias = 2

@@ -204,9 +204,15 @@ func (t *lstmTask) Tile(_, worker int) {
 	s := t.s
 	blocks := s.hidden / s.unit * len(s.dirs)
 	start := worker * blocks / s.d.pool.Workers()
+	mine := max(1, (worker+1)*blocks/s.d.pool.Workers()-start)
 	for step := range s.steps {
 		for i := range blocks {
-			j := (start + i) % blocks
+			// Back and forth, so that what the second-level cache holds of the weights serves again.
+			j := i
+			if step%2 == 1 && i < mine {
+				j = mine - 1 - i
+			}
+			j = (start + j) % blocks
 			if t.claims[j].Load() == int32(step) && t.claims[j].CompareAndSwap(int32(step), int32(step+1)) {
 				t.block(step, j)
 				t.done.Add(1)

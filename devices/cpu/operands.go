@@ -72,3 +72,10 @@ func ceilDiv(n, d int) int { return (n + d - 1) / d }
 
 // pad64 rounds a count of float32 up to a cache line.
 func pad64(n int) int { return roundUp(n, 16) }
+
+// evict lets the system drop a constant that has been packed from memory, if it is part of a mapped file.
+func evict(t *tensor.Tensor) {
+	if f, ok := t.Keep().(interface{ Evict([]byte) }); ok {
+		f.Evict(t.Bytes())
+	}
+}

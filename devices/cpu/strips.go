@@ -39,7 +39,10 @@ func (d *Device) newStrips(p *convPlan, r devices.Request) *strips {
 		kc, period = blockDepth(run), run
 	}
 	key := devices.PackKey{T: r.Const[1], Kind: fmt.Sprintf("cpu/conv/%s/%s/%d/%d/%d", d.Level(), p.key, p.groups, kc, period)}
-	s.b = r.Packs.Get(key, func() any { return packKernel(d, p, kc, period, nil) }).([]*packedB)[0]
+	s.b = r.Packs.Get(key, func() any {
+		defer evict(r.Const[1])
+		return packKernel(d, p, kc, period, nil)
+	}).([]*packedB)[0]
 	work := 2 * p.ow * p.oc * k
 	s.rows, s.nb = max(1, min(p.oh, tileFlops/work)), p.oc
 	for s.rows == 1 && s.nb > 4*d.k.Gemm.NR && 2*p.ow*s.nb*k > 2*tileFlops {
@@ -107,14 +110,8 @@ func (t *stripTask) Tile(i, _ int) {
 			g.Block(p.ow, n, depth, a, p.sw*p.c, s.b.block(q, kc, j0), t.y[at+j0:], p.oc, q > 0, ep)
 		}
 	}
-	if p.act.f == nil {
-		return
-	}
 	for oh := r0; oh < min(r0+s.rows, p.oh); oh++ {
-		for ow := range p.ow {
-			row := t.y[((img*p.oh+oh)*p.ow+ow)*p.oc+j0:][:n]
-			p.act.f(row, row, p.act.a, p.act.b)
-		}
+		p.act.rows(t.y[(img*p.oh+oh)*p.ow*p.oc+j0:], p.oc, p.ow, n)
 	}
 }
 

@@ -40,7 +40,7 @@ func (d *Device) winogradCost(p *convPlan, o int) float64 {
 	const perElement = 22 // operations that a core does in the time of transforming one element
 	transform := perElement * n2 * float64(tiles) * float64(p.c+p.oc)
 	weights := 4 * n2 * float64(p.c) * float64(p.oc)
-	const perByte = 5 // and of reading one byte of weights from memory
+	const perByte = 10 // and of reading one byte of weights from memory
 	if weights < 1<<20 {
 		weights = 0
 	}
@@ -90,7 +90,10 @@ func (d *Device) newWinograd(p *convPlan, r devices.Request, o int) *winograd {
 	s.vLen, s.mLen = pad64(n2*s.block*p.c), pad64(n2*s.block*p.oc)
 	s.patch = pad64(n2*max(p.c, p.oc) + kern.WinoTmp)
 	key := devices.PackKey{T: r.Const[1], Kind: fmt.Sprintf("cpu/winograd%d/%s/%s", o, d.Level(), p.key)}
-	s.u = r.Packs.Get(key, func() any { return s.transformWeights() }).(*winogradWeights)
+	s.u = r.Packs.Get(key, func() any {
+		defer evict(r.Const[1])
+		return s.transformWeights()
+	}).(*winogradWeights)
 	return s
 }
 

@@ -41,3 +41,18 @@ func TestOpenEmptyAndOdd(t *testing.T) {
 	_, err = Open(filepath.Join(dir, "none"))
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
+
+func TestEvict(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "f")
+	want := bytes.Repeat([]byte("nnrt"), 50000)
+	require.NoError(t, os.WriteFile(name, want, 0o600))
+	m, err := Open(name)
+	require.NoError(t, err)
+	m.Evict(m.Bytes())
+	m.Evict(m.Bytes()[5000:100000])
+	m.Evict(m.Bytes()[:3])
+	m.Evict(nil)
+	m.Evict([]byte("elsewhere"))
+	require.Equal(t, want, m.Bytes())
+	require.NoError(t, m.Close())
+}

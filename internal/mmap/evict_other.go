@@ -1,0 +1,6 @@
+//go:build !linux
+
+package mmap
+
+// Evict tells the system that b, a part of the file, is not needed for now. Here the system finds out by itself.
+func (m *File) Evict([]byte) {}

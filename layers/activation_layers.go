@@ -31,7 +31,7 @@ func (l *ActivationLayer) Call(c *Call) []*graph.Value {
 	return one(c.activate(x, l.Activation))
 }
 
-// ReLU is x from Threshold on, up to MaxValue, and NegativeSlope * (x - Threshold) below.
+// ReLU is x above Threshold, up to MaxValue, and NegativeSlope * (x - Threshold) below.
 type ReLU struct {
 	Base
 	MaxValue      *float64
@@ -59,13 +59,20 @@ func (c *Call) relu(x *graph.Value, maxValue *float64, slope, threshold float64)
 	if threshold == 0 && math.IsInf(top, 1) {
 		return c.Add(ops.LeakyRelu{Alpha: slope}, x)
 	}
-	y := x
-	if !math.IsInf(top, 1) {
-		y = c.clip(y, math.Inf(-1), top)
+	var y *graph.Value
+	if threshold != 0 {
+		y = c.threshold(x, threshold, 0)
+	} else {
+		y = c.Add(ops.Relu{}, x)
 	}
-	low := c.mulN(c.addN(x, -threshold), slope)
-	over := c.Add(ops.GreaterOrEqual{}, x, c.num(x, threshold))
-	return c.Add(ops.Where{}, over, y, low)
+	if !math.IsInf(top, 1) {
+		y = c.clip(y, 0, top)
+	}
+	if slope == 0 {
+		return y
+	}
+	below := c.Add(ops.Relu{}, c.sub(c.num(x, threshold), x))
+	return c.sub(y, c.mulN(below, slope))
 }
 
 // LeakyReLU is x above zero and NegativeSlope * x below.

@@ -26,6 +26,29 @@ func ActivationOf(l Layer) (Activation, error) {
 	return Activation(p), err
 }
 
+// hardSigmoidModel is Keras 2's hard_sigmoid as Keras 3 can read it, which has no function for it: an
+// activation may be any callable, and so a model, here of clip(0.2x + 0.5, 0, 1).
+const hardSigmoidModel = `{"module": "keras", "class_name": "Sequential", "config": {"name": "keras2_hard_sigmoid", "trainable": false,
+"dtype": {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}, "registered_name": null}, "layers": [
+{"module": "keras.layers", "class_name": "Rescaling", "config": {"name": "keras2_hard_sigmoid_scale", "trainable": true, "dtype": {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}, "registered_name": null}, "scale": 0.2, "offset": 0.5}, "registered_name": null},
+{"module": "keras.layers", "class_name": "ReLU", "config": {"name": "keras2_hard_sigmoid_clip", "trainable": true, "dtype": {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}, "registered_name": null}, "max_value": 1.0, "negative_slope": 0.0, "threshold": 0.0}, "registered_name": null}]},
+"registered_name": null}`
+
+// isHardSigmoidModel recognises hardSigmoidModel by its name and its two layers.
+func isHardSigmoidModel(cfg map[string]any) bool {
+	list, _ := cfg["layers"].([]any)
+	if cfg["name"] != Keras2HardSigmoid || len(list) != 2 {
+		return false
+	}
+	inner := func(i int) map[string]any {
+		m, _ := list[i].(map[string]any)
+		c, _ := m["config"].(map[string]any)
+		return c
+	}
+	num := func(v any, want float64) bool { f, err := asNumber(v); return err == nil && f == want }
+	return num(inner(0)["scale"], 0.2) && num(inner(0)["offset"], 0.5) && num(inner(1)["max_value"], 1)
+}
+
 // decodeActivation reads an activation: null, a name, a serialized function, or a serialized layer.
 func decodeActivation(v any) (Activation, error) {
 	switch v := v.(type) {
@@ -45,6 +68,9 @@ func decodeActivation(v any) (Activation, error) {
 			if class == "function" {
 				break
 			}
+			if class == "Sequential" && isHardSigmoidModel(cfg) {
+				return Keras2HardSigmoid, nil
+			}
 			p, err := json.Marshal(map[string]any{"class_name": class, "config": cfg})
 			return Activation(p), err
 		case nil:
@@ -57,8 +83,11 @@ func decodeActivation(v any) (Activation, error) {
 }
 
 func encodeActivation(a Activation) (any, error) {
-	if a == "" {
+	switch a {
+	case "":
 		return "linear", nil
+	case Keras2HardSigmoid:
+		return ParseJSON([]byte(hardSigmoidModel))
 	}
 	if strings.HasPrefix(string(a), "{") {
 		v, err := ParseJSON([]byte(a))

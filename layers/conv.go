@@ -144,6 +144,10 @@ func (c *Call) conv(x, kernel, bias *graph.Value, s convSpec) *graph.Value {
 			op.Pads[i] = s.dilations[i] * (sizes[i] - 1)
 		}
 	case TheanoSame:
+		if theanoIsSame(x, sizes, s) {
+			op.AutoPad = ops.SameUpper
+			break
+		}
 		op.Pads = make([]int, 2*rank)
 		for i := range rank {
 			half := ((sizes[i]-1)*s.dilations[i] + 1) / 2
@@ -159,6 +163,22 @@ func (c *Call) conv(x, kernel, bias *graph.Value, s convSpec) *graph.Value {
 		y = c.cutTo(y, spatialAxis(i, s.channelsFirst), want, x)
 	}
 	return y
+}
+
+// theanoIsSame reports whether TheanoSame and "same" come to the same thing.
+func theanoIsSame(x *graph.Value, sizes []int, s convSpec) bool {
+	for i := range sizes {
+		n, ok := spatialDim(x, i, s.channelsFirst).Const()
+		if !ok {
+			return false
+		}
+		k := (sizes[i]-1)*s.dilations[i] + 1
+		total := max(((n+s.strides[i]-1)/s.strides[i]-1)*s.strides[i]+k-n, 0)
+		if k/2 != total/2 {
+			return false
+		}
+	}
+	return true
 }
 
 func spatialAxis(i int, channelsFirst bool) int {

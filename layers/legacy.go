@@ -158,7 +158,7 @@ type LayerScale struct {
 // Call implements Layer.
 func (l *LayerScale) Call(c *Call) []*graph.Value {
 	init := &Object{Class: "Constant", Config: map[string]any{"value": l.InitValues}}
-	return one(c.mul(c.FloatArg(0), c.Weight("gamma", []int{l.ProjectionDim}, With(init, nil, nil))))
+	return one(c.mul(c.FloatArg(0), c.Weight("variable", []int{l.ProjectionDim}, With(init, nil, nil))))
 }
 
 // CustomScaleLayer is keras.applications.inception_resnet_v2's: first input + second * Scale.

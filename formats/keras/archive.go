@@ -98,6 +98,7 @@ func readArchive(b []byte, opts Options) (*File, error) {
 		if v, err := layers.ParseJSON(a.metadata); err == nil {
 			m, _ := v.(map[string]any)
 			f.Version, _ = m["keras_version"].(string)
+			f.Backend, _ = m["backend"].(string)
 		}
 	}
 	if err := checkDepth(a.config, opts); err != nil {
@@ -114,7 +115,10 @@ func readArchive(b []byte, opts Options) (*File, error) {
 			}
 		}
 	}
-	d := dialect{major: 3, torch: opts.Backend == "" || opts.Backend == "torch"}
+	if f.Backend == "" {
+		f.Backend = opts.Backend
+	}
+	d := dialect{major: 3, torch: f.Backend == "" || f.Backend == "torch"}
 	if strings.HasPrefix(f.Version, "2.") { // tf.keras 2.12 and later wrote archives too
 		d = dialect{major: 2, tf: true}
 	}

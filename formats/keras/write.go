@@ -1,0 +1,503 @@
+package keras
+
+import (
+	"archive/zip"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nnrt/nnrt/formats"
+	"github.com/nnrt/nnrt/formats/hdf5"
+	"github.com/nnrt/nnrt/layers"
+	"github.com/nnrt/nnrt/tensor"
+)
+
+// Layout is a kind of Keras file to write.
+type Layout uint8
+
+// The layouts.
+const (
+	Archive   Layout = iota // .keras: a zip of config.json, metadata.json and model.weights.h5
+	LegacyH5                // .h5: whole model in HDF5, as Keras 3 writes it
+	WeightsH5               // .weights.h5: weights only, by attribute paths
+)
+
+// kerasVersion is the version whose layout is written, where the model came from no Keras 3 file.
+const kerasVersion = "3.15.1"
+
+// WriteOptions steers writing.
+type WriteOptions struct {
+	// Time is date_saved of an archive; zero is now.
+	Time time.Time
+}
+
+// LayoutOf is the layout that a file's name asks for.
+func LayoutOf(path string) (Layout, error) {
+	switch {
+	case strings.HasSuffix(path, ".weights.h5"):
+		return WeightsH5, nil
+	case strings.HasSuffix(path, ".keras"):
+		return Archive, nil
+	case strings.HasSuffix(path, ".h5"), strings.HasSuffix(path, ".hdf5"):
+		return LegacyH5, nil
+	}
+	return 0, fmt.Errorf("keras: %s: the name tells no Keras format; use .keras, .h5 or .weights.h5", path)
+}
+
+// WriteFile writes f under a name, in the layout that the name asks for. What was there is replaced only
+// when all is written.
+func WriteFile(path string, f *File, opts WriteOptions) error {
+	layout, err := LayoutOf(path)
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	err = Write(tmp, f, layout, opts)
+	if err == nil {
+		err = tmp.Chmod(0o644)
+	}
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// Write writes a model with its weights, compile config and optimizer state (Training and Optimizer of f)
+// so that Keras 3 opens it. Weights without a value are initialized. Layers that Keras 3 has no equal for
+// are refused, all of them in one error.
+func Write(w io.Writer, f *File, layout Layout, opts WriteOptions) error {
+	if err := f.Model.Initialize(0); err != nil {
+		return err
+	}
+	switch layout {
+	case Archive:
+		return f.writeArchive(w, opts)
+	case LegacyH5:
+		return f.writeLegacy(w)
+	case WeightsH5:
+		return f.writeVars(w)
+	}
+	return fmt.Errorf("keras: unknown layout %d", layout)
+}
+
+// version is the Keras version that a written file claims.
+func (f *File) version() string {
+	if strings.HasPrefix(f.Version, "3.") {
+		return f.Version
+	}
+	return kerasVersion
+}
+
+func (f *File) writeArchive(w io.Writer, opts WriteOptions) error {
+	cfg, err := encodeModel(f.Model, false)
+	if err != nil {
+		return err
+	}
+	if c, err := f.compileConfig(); err != nil {
+		return err
+	} else if c != nil {
+		for i := range cfg {
+			if cfg[i].Key == "compile_config" {
+				cfg[i].Value = c
+			}
+		}
+	}
+	config, err := layers.AppendJSON(nil, cfg)
+	if err != nil {
+		return err
+	}
+	when := opts.Time
+	if when.IsZero() {
+		when = time.Now()
+	}
+	metadata := layers.Config{{Key: "keras_version", Value: f.version()}, {Key: "date_saved", Value: when.Format("2006-01-02@15:04:05")}}
+	if layers.HasPlainSamePadding(f.Model) { // an archive says nothing of it; Keras ignores other keys
+		metadata = append(metadata, layers.Entry{Key: "backend", Value: f.backendAttr()})
+	}
+	meta, err := layers.AppendJSON(nil, metadata)
+	if err != nil {
+		return err
+	}
+	var weights bytes.Buffer
+	if err := f.writeVars(&weights); err != nil {
+		return err
+	}
+	z := zip.NewWriter(w)
+	for _, m := range []struct {
+		name string
+		data []byte
+	}{{"metadata.json", meta}, {"config.json", config}, {"model.weights.h5", weights.Bytes()}} {
+		mw, err := z.CreateHeader(&zip.FileHeader{Name: m.name, Method: zip.Store})
+		if err != nil {
+			return err
+		}
+		if _, err := mw.Write(m.data); err != nil {
+			return err
+		}
+	}
+	return z.Close()
+}
+
+// compileConfig is Training in the form of archives: legacy files keep the optimizer as optimizer_config.
+func (f *File) compileConfig() (any, error) {
+	if len(f.Training) == 0 {
+		return nil, nil
+	}
+	v, err := layers.ParseJSON(f.Training)
+	if err != nil {
+		return nil, fmt.Errorf("keras: the training config: %w", err)
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("keras: the training config is %T", v)
+	}
+	if o, ok := m["optimizer_config"].(map[string]any); ok {
+		opt := layers.Config{{Key: "module", Value: "keras.optimizers"}, {Key: "class_name", Value: o["class_name"]}, {Key: "config", Value: o["config"]}, {Key: "registered_name", Value: nil}}
+		out := layers.Config{{Key: "optimizer", Value: opt}}
+		for _, k := range trainingKeys {
+			if x, ok := m[k]; ok {
+				out = append(out, layers.Entry{Key: k, Value: x})
+			}
+		}
+		return out, nil
+	}
+	return ordered(m, append([]string{"optimizer"}, trainingKeys...)), nil
+}
+
+// trainingKeys is the keys of a compile config in Keras' order.
+var trainingKeys = []string{"loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution", "jit_compile"}
+
+// ordered is m as a config, the given keys first.
+func ordered(m map[string]any, first []string) layers.Config {
+	var out layers.Config
+	for _, k := range first {
+		if v, ok := m[k]; ok {
+			out = append(out, layers.Entry{Key: k, Value: v})
+		}
+	}
+	for _, k := range sortedKeys(m) {
+		if !slices.Contains(first, k) {
+			out = append(out, layers.Entry{Key: k, Value: m[k]})
+		}
+	}
+	return out
+}
+
+// trainingConfig is Training in the form of legacy files.
+func (f *File) trainingConfig() (any, error) {
+	v, err := f.compileConfig()
+	c, ok := v.(layers.Config)
+	if err != nil || !ok {
+		return nil, err
+	}
+	var out layers.Config
+	var opt any
+	for _, e := range c {
+		if e.Key != "optimizer" {
+			out = append(out, e)
+			continue
+		}
+		switch o := e.Value.(type) {
+		case map[string]any:
+			opt = layers.Config{{Key: "class_name", Value: o["class_name"]}, {Key: "config", Value: o["config"]}}
+		case layers.Config:
+			class, _ := o.Get("class_name")
+			cfg, _ := o.Get("config")
+			opt = layers.Config{{Key: "class_name", Value: class}, {Key: "config", Value: cfg}}
+		default:
+			opt = o
+		}
+	}
+	return append(out, layers.Entry{Key: "optimizer_config", Value: opt}), nil
+}
+
+// writeVars writes a .weights.h5.
+func (f *File) writeVars(w io.Writer) error {
+	h := hdf5.NewWriter()
+	if err := writeGroup(h.Root(), f.Model.Groups()); err != nil {
+		return err
+	}
+	if len(f.Optimizer) > 0 {
+		g, err := h.Root().Group("optimizer/vars")
+		if err != nil {
+			return err
+		}
+		if err := g.SetAttr("name", hdf5.String(f.optimizerName(), hdf5.UTF8)); err != nil {
+			return err
+		}
+		for i, v := range f.Optimizer {
+			if err := writeTensor(g, strconv.Itoa(i), v.Data); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := h.WriteTo(w)
+	return err
+}
+
+// optimizerName is the optimizer's name in the compile config.
+func (f *File) optimizerName() string {
+	v, err := f.compileConfig()
+	if err != nil || v == nil {
+		return "optimizer"
+	}
+	c, _ := v.(layers.Config)
+	o, _ := c.Get("optimizer")
+	var cfg any
+	switch o := o.(type) {
+	case map[string]any:
+		cfg = o["config"]
+	case layers.Config:
+		cfg, _ = o.Get("config")
+	case string:
+		return o
+	}
+	m, _ := cfg.(map[string]any)
+	if s, ok := m["name"].(string); ok && s != "" {
+		return s
+	}
+	return "optimizer"
+}
+
+func writeGroup(g *hdf5.GroupWriter, t *layers.Group) error {
+	for i, inner := range t.Inner {
+		if !saved(t, inner) {
+			continue
+		}
+		ig, err := g.Group(innerPath(t, i))
+		if err != nil {
+			return err
+		}
+		if err := writeGroup(ig, inner); err != nil {
+			return err
+		}
+	}
+	vars, err := g.Group("vars")
+	if err != nil {
+		return err
+	}
+	if err := vars.SetAttr("name", hdf5.String(t.Layer.Common().Name, hdf5.UTF8)); err != nil {
+		return err
+	}
+	for i, w := range t.Weights {
+		if err := writeTensor(vars, strconv.Itoa(i), w.Data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hdf5Types is the HDF5 type of each element type that a weight may have.
+func hdf5Type(dt tensor.DType) *hdf5.Datatype {
+	switch {
+	case dt == tensor.BFloat16:
+		return hdf5.NewBFloat16()
+	case dt == tensor.Bool:
+		return hdf5.NewBool()
+	case dt == tensor.Float16 || dt == tensor.Float32 || dt == tensor.Float64:
+		return hdf5.NewFloat(dt.Size())
+	case dt.IsInt() && dt.Bits() == 8*dt.Size():
+		return hdf5.NewInteger(dt.Size(), dt.IsSigned())
+	}
+	return nil
+}
+
+func writeTensor(g *hdf5.GroupWriter, name string, t *tensor.Tensor) error {
+	if t == nil {
+		return fmt.Errorf("keras: dataset %s/%s has no value", g.Path(), name)
+	}
+	typ := hdf5Type(t.DType())
+	if typ == nil {
+		return &formats.UnsupportedError{Format: formats.HDF5, Items: []formats.Unsupported{{What: "weights of " + t.DType().String(), Node: g.Path() + "/" + name}}}
+	}
+	var dims []uint64
+	for _, d := range t.Shape() {
+		dims = append(dims, uint64(d))
+	}
+	_, err := g.Dataset(name, hdf5.Data{Type: typ, Dims: dims, Bytes: t.Bytes()}, hdf5.Storage{})
+	return err
+}
+
+// attrLimit is what Keras puts into one attribute before it cuts the list.
+const attrLimit = 64512
+
+// setList writes a list of strings as Keras does: empty as float64, long ones cut into name0, name1, ...
+func setList(g *hdf5.GroupWriter, name string, list []string) error {
+	if len(list) == 0 {
+		return g.SetAttr(name, hdf5.Data{Type: hdf5.NewFloat(8), Dims: []uint64{0}, Bytes: []byte{}})
+	}
+	longest := 16
+	for _, s := range list {
+		longest = max(longest, len(s))
+	}
+	chunks := 1
+	for (len(list)+chunks-1)/chunks*longest > attrLimit {
+		chunks++
+	}
+	if chunks == 1 {
+		return g.SetAttr(name, hdf5.Strings(list, hdf5.ASCII))
+	}
+	// as numpy's array_split: the first parts are one longer
+	at := 0
+	for i := range chunks {
+		n := len(list) / chunks
+		if i < len(list)%chunks {
+			n++
+		}
+		if err := g.SetAttr(name+strconv.Itoa(i), hdf5.Strings(list[at:at+n], hdf5.ASCII)); err != nil {
+			return err
+		}
+		at += n
+	}
+	return nil
+}
+
+// backendAttr is the backend that a written legacy file claims: torch where a layer pads as only torch does.
+func (f *File) backendAttr() string {
+	if strings.HasPrefix(f.Version, "3.") && f.Backend != "" {
+		return f.Backend
+	}
+	if layers.HasTorchPadding(f.Model) {
+		return "torch"
+	}
+	return "tensorflow"
+}
+
+// writeLegacy writes a whole-model HDF5 file in the layout of Keras 3.
+func (f *File) writeLegacy(w io.Writer) error {
+	cfg, err := encodeModel(f.Model, true)
+	if err != nil {
+		return err
+	}
+	config, err := layers.AppendJSON(nil, cfg)
+	if err != nil {
+		return err
+	}
+	h := hdf5.NewWriter()
+	root := h.Root()
+	backend := f.backendAttr()
+	attrs := []struct{ name, value string }{{"keras_version", f.version()}, {"backend", backend}}
+	for _, a := range attrs {
+		if err := root.SetAttr(a.name, hdf5.String(a.value, hdf5.UTF8)); err != nil {
+			return err
+		}
+	}
+	if err := root.SetAttr("model_config", hdf5.String(string(config), hdf5.ASCII)); err != nil {
+		return err
+	}
+	if c, err := f.trainingConfig(); err != nil {
+		return err
+	} else if c != nil {
+		b, err := layers.AppendJSON(nil, c)
+		if err != nil {
+			return err
+		}
+		if err := root.SetAttr("training_config", hdf5.String(string(b), hdf5.ASCII)); err != nil {
+			return err
+		}
+	}
+	g, err := root.Group("model_weights")
+	if err != nil {
+		return err
+	}
+	for _, a := range attrs {
+		if err := g.SetAttr(a.name, hdf5.String(a.value, hdf5.ASCII)); err != nil {
+			return err
+		}
+	}
+	if err := f.writeLayers(g); err != nil {
+		return err
+	}
+	if err := f.writeOptimizer(root); err != nil {
+		return err
+	}
+	_, err = h.WriteTo(w)
+	return err
+}
+
+// legacyLayers is the layers that have a group in a legacy file: a Sequential's InputLayer has none.
+func legacyLayers(m *layers.Model) []layers.Layer {
+	var out []layers.Layer
+	for _, l := range m.Layers() {
+		if _, isInput := l.(*layers.InputLayer); isInput && m.IsSequential {
+			continue
+		}
+		if _, op := l.(*layers.Operation); op {
+			continue
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+func (f *File) writeLayers(g *hdf5.GroupWriter) error {
+	var names []string
+	for _, l := range legacyLayers(f.Model) {
+		name := l.Common().Name
+		names = append(names, name)
+		lg, err := g.Group(name)
+		if err != nil {
+			return err
+		}
+		var weights []string
+		for _, w := range legacyWeights(f.Model, l) {
+			n := kerasPath(f.Model, w)
+			for base, i := n, 1; slices.Contains(weights, n); i++ {
+				n = base + "_" + strconv.Itoa(i)
+			}
+			weights = append(weights, n)
+			if err := writeTensor(lg, n, w.Data); err != nil {
+				return err
+			}
+		}
+		if err := setList(lg, "weight_names", weights); err != nil {
+			return err
+		}
+	}
+	if err := setList(g, "layer_names", names); err != nil {
+		return err
+	}
+	top, err := g.Group("top_level_model_weights")
+	if err != nil {
+		return err
+	}
+	return setList(top, "weight_names", nil)
+}
+
+func (f *File) writeOptimizer(root *hdf5.GroupWriter) error {
+	if len(f.Optimizer) == 0 {
+		return nil
+	}
+	g, err := root.Group("optimizer_weights")
+	if err != nil {
+		return err
+	}
+	var names []string
+	for i, v := range f.Optimizer {
+		n := v.Name
+		if _, err := strconv.Atoi(n); err == nil || n == "" {
+			n = fmt.Sprintf("%s/variable_%d", f.optimizerName(), i)
+		}
+		names = append(names, n)
+		if err := writeTensor(g, n, v.Data); err != nil {
+			return err
+		}
+	}
+	return setList(g, "weight_names", names)
+}

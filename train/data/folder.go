@@ -1,0 +1,208 @@
+package data
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	_ "image/gif" // the decoders register themselves with package image
+	_ "image/jpeg"
+	_ "image/png"
+	"iter"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	_ "golang.org/x/image/bmp"
+	"golang.org/x/image/draw"
+	_ "golang.org/x/image/tiff"
+	_ "golang.org/x/image/webp"
+
+	"github.com/nnrt/nnrt/tensor"
+)
+
+// FolderOptions steers Folder.
+type FolderOptions struct {
+	Height, Width, Channels int     // of the tensors; Channels 0 means 3
+	Scale, Offset           float32 // bytes x become x*Scale + Offset; a zero Scale means 1
+	ChannelsFirst           bool
+	// OneHot makes targets one-hot rows; otherwise they are class numbers [N,1].
+	OneHot bool
+}
+
+// Pictures is a dataset of pictures in folders, a folder a class, decoded as they are needed by as many
+// goroutines as GOMAXPROCS.
+type Pictures struct {
+	Classes []string // the folders' names, in order
+	Files   []string
+	Labels  []int
+	opts    FolderOptions
+}
+
+// Folder lists the pictures below root, one folder a class, as Keras' image_dataset_from_directory.
+func Folder(root string, o FolderOptions) (*Pictures, error) {
+	if o.Height <= 0 || o.Width <= 0 || o.Height*o.Width > 1<<26 {
+		return nil, fmt.Errorf("data: pictures of %d x %d", o.Width, o.Height)
+	}
+	if o.Channels == 0 {
+		o.Channels = 3
+	}
+	if o.Channels != 1 && o.Channels != 3 {
+		return nil, fmt.Errorf("data: pictures of %d channels: 1 or 3", o.Channels)
+	}
+	dirs, err := os.ReadDir(root)
+	if err != nil {
+		return nil, err
+	}
+	p := &Pictures{opts: o}
+	for _, d := range dirs {
+		if !d.IsDir() || strings.HasPrefix(d.Name(), ".") {
+			continue
+		}
+		files, err := os.ReadDir(filepath.Join(root, d.Name()))
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range files {
+			if isPicture(f.Name()) {
+				p.Files = append(p.Files, filepath.Join(root, d.Name(), f.Name()))
+				p.Labels = append(p.Labels, len(p.Classes))
+			}
+		}
+		p.Classes = append(p.Classes, d.Name())
+	}
+	if len(p.Files) == 0 {
+		return nil, fmt.Errorf("data: no pictures in folders below %s: %w", root, ErrEmpty)
+	}
+	return p, nil
+}
+
+func isPicture(name string) bool {
+	return slices.Contains([]string{".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp"}, strings.ToLower(filepath.Ext(name)))
+}
+
+// Len implements Dataset.
+func (p *Pictures) Len() int { return len(p.Files) }
+
+// Split divides the pictures in two at random, the second having part of them.
+func (p *Pictures) Split(part float64, seed uint64) (a, b *Pictures) {
+	perm := Order{Shuffle: true, Seed: seed}.Perm(len(p.Files))
+	n := len(perm) - int(part*float64(len(perm)))
+	pick := func(idx []int) *Pictures {
+		q := &Pictures{Classes: p.Classes, opts: p.opts}
+		for _, i := range idx {
+			q.Files, q.Labels = append(q.Files, p.Files[i]), append(q.Labels, p.Labels[i])
+		}
+		return q
+	}
+	return pick(perm[:n]), pick(perm[n:])
+}
+
+// Batches implements Dataset.
+func (p *Pictures) Batches(o Order) iter.Seq2[Batch, error] {
+	return func(yield func(Batch, error) bool) {
+		perm := o.Perm(len(p.Files))
+		for at, k := 0, 0; at < len(perm); at, k = at+o.size(), k+1 {
+			idx := perm[at:min(at+o.size(), len(perm))]
+			if k < o.Skip || o.DropLast && len(idx) < o.size() {
+				continue
+			}
+			b, err := p.load(idx)
+			if !yield(b, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// load decodes pictures side by side.
+func (p *Pictures) load(idx []int) (Batch, error) {
+	o := p.opts
+	shape := []int{len(idx), o.Height, o.Width, o.Channels}
+	if o.ChannelsFirst {
+		shape = []int{len(idx), o.Channels, o.Height, o.Width}
+	}
+	x := tensor.New(tensor.Float32, shape...)
+	y := p.targets(idx)
+	errs := make([]error, len(idx))
+	var wg sync.WaitGroup
+	limit := make(chan struct{}, runtime.GOMAXPROCS(0))
+	size := o.Height * o.Width * o.Channels
+	for k, i := range idx {
+		wg.Add(1)
+		limit <- struct{}{}
+		go func() {
+			defer wg.Done()
+			errs[k] = decodePicture(p.Files[i], tensor.As[float32](x)[k*size:][:size], o)
+			<-limit
+		}()
+	}
+	wg.Wait()
+	return Batch{X: []*tensor.Tensor{x}, Y: []*tensor.Tensor{y}}, errors.Join(errs...)
+}
+
+func (p *Pictures) targets(idx []int) *tensor.Tensor {
+	if !p.opts.OneHot {
+		y := tensor.New(tensor.Float32, len(idx), 1)
+		for k, i := range idx {
+			tensor.As[float32](y)[k] = float32(p.Labels[i])
+		}
+		return y
+	}
+	y := tensor.New(tensor.Float32, len(idx), len(p.Classes))
+	for k, i := range idx {
+		tensor.As[float32](y)[k*len(p.Classes)+p.Labels[i]] = 1
+	}
+	return y
+}
+
+// decodePicture reads one file into dst, scaled to the size asked for.
+func decodePicture(path string, dst []float32, o FolderOptions) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	cfg, _, err := image.DecodeConfig(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if cfg.Width > 1<<16 || cfg.Height > 1<<16 || cfg.Width*cfg.Height > 1<<28 {
+		return fmt.Errorf("%s: a picture of %d x %d pixels is too large", path, cfg.Width, cfg.Height)
+	}
+	if _, err := f.Seek(0, 0); err != nil {
+		return err
+	}
+	img, _, err := image.Decode(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	rgba := image.NewNRGBA(image.Rect(0, 0, o.Width, o.Height))
+	if img.Bounds().Dx() == o.Width && img.Bounds().Dy() == o.Height {
+		draw.Draw(rgba, rgba.Bounds(), img, img.Bounds().Min, draw.Src)
+	} else {
+		draw.BiLinear.Scale(rgba, rgba.Bounds(), img, img.Bounds(), draw.Src, nil)
+	}
+	scale := o.Scale
+	if scale == 0 {
+		scale = 1
+	}
+	n := o.Height * o.Width
+	for q := range n {
+		px := rgba.Pix[q*4:][:4]
+		for c := range o.Channels {
+			v := float32(px[c])
+			if o.Channels == 1 {
+				v = float32((299*int(px[0]) + 587*int(px[1]) + 114*int(px[2])) / 1000)
+			}
+			at := q*o.Channels + c
+			if o.ChannelsFirst {
+				at = c*n + q
+			}
+			dst[at] = v*scale + o.Offset
+		}
+	}
+	return nil
+}

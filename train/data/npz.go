@@ -1,0 +1,62 @@
+package data
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/nnrt/nnrt/tensor"
+)
+
+// ReadNpz reads a dataset of an .npz: inputs are the arrays x, x_train, or x_0, x_1, ...; targets y, y_train,
+// or y_0, ...; sample_weight weights. part picks "train" or "test" arrays (x_test) where there are such.
+func ReadNpz(path, part string) (Arrays, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Arrays{}, err
+	}
+	list, err := tensor.DecodeNpz(b, nil, tensor.NpyOptions{})
+	if err != nil {
+		return Arrays{}, fmt.Errorf("%s: %w", path, err)
+	}
+	slices.SortFunc(list, func(a, b tensor.Named) int { return strings.Compare(a.Name, b.Name) })
+	var a Arrays
+	a.X, a.Y = series(list, "x", part), series(list, "y", part)
+	if w := series(list, "sample_weight", part); len(w) > 0 {
+		a.W = w
+	}
+	if len(a.X) == 0 {
+		names := make([]string, len(list))
+		for i, n := range list {
+			names[i] = n.Name
+		}
+		return a, fmt.Errorf("%s: no array x, x_train or x_0 among %s: %w", path, strings.Join(names, ", "), ErrEmpty)
+	}
+	return a, nil
+}
+
+// series is the arrays name_part, name, or name_0, name_1, ...
+func series(list []tensor.Named, name, part string) []*tensor.Tensor {
+	find := func(n string) *tensor.Tensor {
+		for _, e := range list {
+			if e.Name == n {
+				return e.Tensor
+			}
+		}
+		return nil
+	}
+	for _, n := range []string{name + "_" + part, name} {
+		if t := find(n); t != nil {
+			return []*tensor.Tensor{t}
+		}
+	}
+	var out []*tensor.Tensor
+	for i := 0; ; i++ {
+		t := find(fmt.Sprintf("%s_%d", name, i))
+		if t == nil {
+			return out
+		}
+		out = append(out, t)
+	}
+}

@@ -58,6 +58,8 @@ func (d *Device) kernels() []devices.Kernel {
 		d.convKernels(),
 		d.poolKernels(),
 		d.rowKernels(),
+		d.reduceKernels(),
+		d.normKernels(),
 		d.moveKernels(),
 		d.recurrentKernels(),
 		d.convGradKernels(),

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/devices/cpu/internal/kern"
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
@@ -176,7 +177,26 @@ type sumStep struct {
 	rows   int  // all but the innermost
 	out    int
 	slices int // sums of their own, added up at the end
+	f      folder
 	tasks  freelist[sumTask]
+}
+
+// folder is what is done with the elements that fall together.
+type folder struct {
+	init   float32
+	into   func(dst, row []float32)                 // dst[i] = fold(dst[i], row[i])
+	of     func(acc float32, row []float32) float32 // fold of all of row
+	join   kern.Binary                              // of partial results
+	finish func(y []float32)                        // nil: nothing is left to do
+}
+
+func (d *Device) summing() folder {
+	v := &d.k.Vec
+	return folder{
+		into: func(dst, row []float32) { v.Add(dst, dst, row) },
+		of:   func(acc float32, row []float32) float32 { return acc + v.Sum(row) },
+		join: v.Add,
+	}
 }
 
 // sumSlices bounds the slices of a sum, and their memory in elements.
@@ -186,7 +206,7 @@ const (
 )
 
 func (d *Device) newSumStep(x, y []int) *sumStep {
-	s := &sumStep{d: d, out: prod(y)}
+	s := &sumStep{d: d, out: prod(y), f: d.summing()}
 	strides := broadcastStrides(y, x)
 	for i, n := range x {
 		if n == 1 {
@@ -226,7 +246,10 @@ func (s *sumStep) Run(a *devices.Args) error {
 	s.d.pool.Run(t, s.slices)
 	copy(y, t.parts)
 	for k := 1; k < s.slices; k++ {
-		s.d.k.Vec.Add(y, y, t.parts[k*pad64(s.out):][:s.out])
+		s.f.join(y, y, t.parts[k*pad64(s.out):][:s.out])
+	}
+	if s.f.finish != nil {
+		s.f.finish(y)
 	}
 	return nil
 }
@@ -240,7 +263,9 @@ type sumTask struct {
 func (t *sumTask) Tile(i, _ int) {
 	s := t.s
 	part := t.parts[i*pad64(s.out):][:s.out]
-	clear(part)
+	for k := range part {
+		part[k] = s.f.init
+	}
 	for r := i * s.rows / s.slices; r < (i+1)*s.rows/s.slices; r++ {
 		rest, at := r, 0
 		for k := len(s.shape) - 1; k >= 0; k-- {
@@ -249,10 +274,9 @@ func (t *sumTask) Tile(i, _ int) {
 		}
 		row := t.x[r*s.inner:][:s.inner]
 		if s.kept {
-			dst := part[at:][:s.inner]
-			s.d.k.Vec.Add(dst, dst, row)
+			s.f.into(part[at:][:s.inner], row)
 		} else {
-			part[at] += s.d.k.Vec.Sum(row)
+			part[at] = s.f.of(part[at], row)
 		}
 	}
 }

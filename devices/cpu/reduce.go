@@ -1,0 +1,98 @@
+package cpu
+
+import (
+	"math"
+
+	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/ops"
+)
+
+func (d *Device) reduceKernels() []devices.Kernel {
+	v := &d.k.Vec
+	squares := folder{
+		into: func(dst, row []float32) { v.MulAdd(dst, row, row, dst) },
+		of:   func(acc float32, row []float32) float32 { return acc + v.SumSq(row) },
+		join: v.Add,
+	}
+	root := squares
+	root.finish = func(y []float32) { v.Sqrt(y, y, 0, 0) }
+	inf := float32(math.Inf(1))
+	largest := folder{init: -inf, join: v.Max, into: func(dst, row []float32) { v.Max(dst, dst, row) },
+		of: func(acc float32, row []float32) float32 {
+			for _, x := range row {
+				acc = max(acc, x) // NaN if either is
+			}
+			return acc
+		}}
+	smallest := folder{init: inf, join: v.Min, into: func(dst, row []float32) { v.Min(dst, dst, row) },
+		of: func(acc float32, row []float32) float32 {
+			for _, x := range row {
+				acc = min(acc, x)
+			}
+			return acc
+		}}
+	sum := func(int) folder { return d.summing() }
+	mean := func(n int) folder {
+		f := d.summing()
+		share := 1 / float32(n)
+		f.finish = func(y []float32) { v.MulS(y, y, share, 0) }
+		return f
+	}
+	fixed := func(f folder) func(int) folder { return func(int) folder { return f } }
+	return []devices.Kernel{
+		reduceKernel[ops.ReduceSum](d, "reducesum", sum),
+		reduceKernel[ops.ReduceMean](d, "reducemean", mean),
+		reduceKernel[ops.ReduceMax](d, "reducemax", fixed(largest)),
+		reduceKernel[ops.ReduceMin](d, "reducemin", fixed(smallest)),
+		reduceKernel[ops.ReduceSumSquare](d, "reducesumsquare", fixed(squares)),
+		reduceKernel[ops.ReduceL2](d, "reducel2", fixed(root)),
+	}
+}
+
+// reduceKernel reduces float32 tensors over axes that are known; f is given how many elements fall together.
+func reduceKernel[O interface {
+	graph.Op
+	ops.ReduceSum | ops.ReduceMean | ops.ReduceMax | ops.ReduceMin | ops.ReduceSumSquare | ops.ReduceL2
+}](d *Device, name string, f func(n int) folder) devices.Kernel {
+	return devices.For(name+"/f32_"+d.Level(), func(op O, r devices.Request) int {
+		if !isF32(r.In[0], r.Out[0]) || prod(dims(r.In[0])) == 0 || keptShape(ops.ReduceSum(op), r) == nil {
+			return 0
+		}
+		return 10
+	}, func(op O, r devices.Request) (devices.Step, error) {
+		x, kept := dims(r.In[0]), keptShape(ops.ReduceSum(op), r)
+		s := d.newSumStep(x, kept)
+		s.f = f(prod(x) / prod(kept))
+		return s, nil
+	})
+}
+
+// keptShape is the shape of the result with the reduced dimensions as 1; nil where the axes aren't known.
+func keptShape(op ops.ReduceSum, r devices.Request) []int {
+	var axes []int
+	if has(r, 1) {
+		if r.Const[1] == nil {
+			return nil
+		}
+		vs, err := r.Const[1].Int64s()
+		if err != nil {
+			return nil
+		}
+		for _, v := range vs {
+			axes = append(axes, int(v))
+		}
+	}
+	shape := dims(r.In[0])
+	drop, err := ops.ReducedAxes(axes, len(shape), op.NoopWithEmptyAxes)
+	if err != nil {
+		return nil
+	}
+	kept := append([]int{}, shape...)
+	for i := range kept {
+		if drop[i] {
+			kept[i] = 1
+		}
+	}
+	return kept
+}

@@ -1,29 +1,39 @@
-// Command xor trains a small network on the parity of three inputs.
+// Command xor trains a small network on the parity of three bits, from ten seeds.
 package main
 
 import (
 	"context"
 	"flag"
-	"fmt"
-	"log"
-	"os"
 
-	"github.com/nnrt/nnrt/devices/cpu"
+	"github.com/nnrt/nnrt/examples/internal/kit"
 	"github.com/nnrt/nnrt/internal/philox"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/tensor"
 	"github.com/nnrt/nnrt/train"
 	"github.com/nnrt/nnrt/train/data"
-	"github.com/nnrt/nnrt/train/optim"
 )
 
 func main() {
-	seed := flag.Uint64("seed", 1, "of data, weights and order")
-	epochs := flag.Int("epochs", 60, "")
-	flag.Parse()
-	if _, err := run(*seed, *epochs, 1); err != nil {
-		log.Fatal(err)
-	}
+	e := kit.Flags(60, 32)
+	seeds := flag.Int("seeds", 10, "how many runs, of seeds from -seed on")
+	points := flag.Int("n", 10000, "points")
+	e.Main(func(ctx context.Context, e *kit.Env) error {
+		good := 0
+		first := e.Seed
+		for i := range *seeds {
+			e.Seed = first + uint64(i)
+			epochs, acc, err := run(ctx, e, *points)
+			if err != nil {
+				return err
+			}
+			if acc > 0.95 {
+				good++
+			}
+			e.Printf("seed %d: validation accuracy %.4f after %d epochs\n", e.Seed, acc, epochs)
+		}
+		e.Printf("%d of %d runs over 0.95\n", good, *seeds)
+		return nil
+	})
 }
 
 // points is n random triples of bits and, one-hot, their parity.
@@ -42,40 +52,28 @@ func points(seed uint64, n int) data.Arrays {
 	return data.New(x, y)
 }
 
-// run trains from one seed and returns the best validation accuracy of any epoch.
-func run(seed uint64, epochs, verbose int) (float64, error) {
-	dev, err := cpu.New(cpu.Options{})
-	if err != nil {
-		return 0, err
-	}
-	defer dev.Close()
-	net := layers.NewSequential("xor",
-		&layers.Dense{Base: layers.Base{BatchInputShape: []int{-1, 3}}, Units: 4, Activation: "tanh"},
+// run trains from one seed until the validation accuracy is over 0.95, or the epochs are over.
+func run(ctx context.Context, e *kit.Env, n int) (epochs int, acc float64, err error) {
+	net := layers.NewSequential("xor", kit.Input("bits", 3),
+		&layers.Dense{Units: 4, Activation: "tanh"},
 		&layers.Dense{Units: 3, Activation: "tanh"},
 		&layers.Dense{Units: 2, Activation: "softmax"})
-	m, err := train.FromLayers(net, dev, seed)
+	adam, err := kit.Optimizer("adam", 0)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	adam, err := optim.New("adam")
+	o := e.Fit()
+	o.ValidationSplit = 0.1
+	o.Callbacks = []train.Callback{&train.Lambda{EpochEnd: func(f *train.Fit, epoch int, logs train.Logs) error {
+		if v, _ := logs.Get("val_accuracy"); v > 0.95 {
+			f.Stop("the validation accuracy is over 0.95")
+		}
+		return nil
+	}}}
+	_, h, err := e.Train(ctx, net, points(e.Seed, n), train.CompileOptions{
+		Optimizer: adam, Loss: "categorical_crossentropy", Metrics: [][]any{{"accuracy"}}}, o)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	if err := m.Compile(train.CompileOptions{Optimizer: adam, Loss: "categorical_crossentropy",
-		Metrics: [][]any{{"accuracy"}}, Seed: seed}); err != nil {
-		return 0, err
-	}
-	h, err := m.Fit(context.Background(), points(seed, 10000), train.FitOptions{Epochs: epochs, BatchSize: 32,
-		ValidationSplit: 0.1, Shuffle: true, Verbose: verbose, Output: os.Stdout})
-	if err != nil {
-		return 0, err
-	}
-	best := 0.0
-	for _, v := range h.Values["val_accuracy"] {
-		best = max(best, v)
-	}
-	if verbose > 0 {
-		fmt.Printf("best validation accuracy %.4f\n", best)
-	}
-	return best, nil
+	return len(h.Epoch), h.Last("val_accuracy"), e.Keep(h)
 }

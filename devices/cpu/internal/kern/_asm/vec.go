@@ -166,15 +166,36 @@ func (v vm) exp(x, t int) {
 	}
 }
 
-// sigmoid: register x = 1/(1+e^-x), clobbering t..t+4.
+// expNormal: register x = e^x, clobbering t, t+1, t+2, for results that are normal numbers: beyond, the nearest of those.
+// Adding 1.5·2^23 rounds to an integer, which then sits in the low bits: shifted, it adds to the exponent.
+func (v vm) expNormal(x, t int) {
+	n, q := t, t+1
+	const magic = 12582912
+	v.set(f(88.3), n)
+	v.minx(x, n, x)
+	v.set(f(-87.3), n)
+	v.maxx(x, n, x)
+	v.set(f(magic), t+2)
+	v.set(f(math.Log2E), n)
+	v.fma(t+2, x, n) // n = log2e·x + magic
+	v.sub(t+2, n, t+2)
+	v.fnma(f(0.693359375), t+2, x)
+	v.fnma(f(math.Ln2-0.693359375), t+2, x)
+	v.poly(expCoefs, x, q)
+	v.mul(x, x, t+2)
+	v.fma(x, t+2, q)
+	v.add(f(1), q, x)
+	v.p("VPSLLD $23, %s, %s", v.r(n), v.r(n))
+	v.p("VPADDD %s, %s, %s", v.r(n), v.r(x), v.r(x))
+}
+
+// sigmoid: register x = 1/(1+e^-x), clobbering t..t+3.
 func (v vm) sigmoid(x, t int) {
-	v.mov(x, t+3)
-	v.or(u(0x80000000), x, x)
-	v.exp(x, t)
-	v.add(f(1), x, t)
-	v.set(f(1), t+1)
-	v.pickNeg(t+3, x, t+1, x)
-	v.div(t, x, x)
+	v.xor(u(0x80000000), x, x)
+	v.expNormal(x, t)
+	v.add(f(1), x, x)
+	v.set(f(1), t)
+	v.div(x, t, x)
 }
 
 // tanh: register x = tanh x, clobbering t..t+6.
@@ -186,7 +207,7 @@ func (v vm) tanh(x, t int) {
 	v.fma(x, x, t+5) // small: x + x·x²·P
 	v.and(u(0x7fffffff), x, x)
 	v.add(x, x, x)
-	v.exp(x, t)
+	v.expNormal(x, t)
 	v.add(f(1), x, x)
 	v.set(f(-2), t)
 	v.div(x, t, x)
@@ -203,7 +224,7 @@ func (v vm) lnErfcExp(x, t int) {
 	v.set(f(4), t)
 	v.minx(x, t, t+4)
 	v.poly(lnErfcCoefs, t+4, t+5)
-	v.exp(t+5, t)
+	v.expNormal(t+5, t)
 }
 
 // erf: register x = erf x, clobbering t..t+6.
@@ -295,7 +316,13 @@ var unary = []struct {
 	{"Exp", func(v vm, x, a, b int) { v.exp(x, 1) }},
 	{"Log", func(v vm, x, a, b int) { v.log(x, 1) }},
 	{"Sigmoid", func(v vm, x, a, b int) { v.sigmoid(x, 1) }},
-	{"Silu", func(v vm, x, a, b int) { v.mov(x, 6); v.sigmoid(x, 1); v.mul(6, x, x) }},
+	{"Silu", func(v vm, x, a, b int) {
+		v.mov(x, 6)
+		v.xor(u(0x80000000), x, x)
+		v.expNormal(x, 1)
+		v.add(f(1), x, x)
+		v.div(x, 6, x)
+	}},
 	{"Tanh", func(v vm, x, a, b int) { v.tanh(x, 1) }},
 	{"Erf", func(v vm, x, a, b int) { v.erf(x, 1) }},
 	{"Gelu", func(v vm, x, a, b int) {

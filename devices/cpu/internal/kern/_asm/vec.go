@@ -319,7 +319,12 @@ var unary = []struct {
 	{"Silu", func(v vm, x, a, b int) {
 		v.mov(x, 6)
 		v.xor(u(0x80000000), x, x)
+		// What lies above the range of expNormal is lost in the sum, but for infinity.
+		v.set(f(88.3), 7)
+		v.maxx(x, 7, 7)
+		v.sub(f(88.3), 7, 7)
 		v.expNormal(x, 1)
+		v.add(7, x, x)
 		v.add(f(1), x, x)
 		v.div(x, 6, x)
 	}},

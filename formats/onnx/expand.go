@@ -32,6 +32,8 @@ func expand(b *graph.Builder, op graph.Op, in []*graph.Value) []*graph.Value {
 		return atan2(b, in, num)
 	case ops.SumTo:
 		return sumTo(b, in)
+	case ops.Im2Col:
+		return im2col(b, op, in)
 	case graph.Decomposer:
 		return op.Decompose(b, in)
 	}
@@ -83,4 +85,39 @@ func sumTo(b *graph.Builder, in []*graph.Value) []*graph.Value {
 		y = b.Add(ops.ReduceSum{Keepdims: true}, y, b.Ints(axes...))
 	}
 	return one(b.Add(ops.Reshape{}, y, in[1]))
+}
+
+// im2col takes patches apart by a convolution whose kernels each pick one element.
+func im2col(b *graph.Builder, op ops.Im2Col, in []*graph.Value) []*graph.Value {
+	x, r := in[0], rank(in[0])
+	if r != len(op.KernelShape)+2 {
+		return nil
+	}
+	channels, ok := x.Type.Dims[op.Format.Channel(r)].Const()
+	if !ok {
+		return nil
+	}
+	size := 1
+	for _, k := range op.KernelShape {
+		size *= k
+	}
+	eye := tensor.New(tensor.Float32, append([]int{channels * size, 1}, op.KernelShape...)...)
+	for i := range channels * size {
+		tensor.As[float32](eye)[i*size+i%size] = 1
+	}
+	w, err := tensor.Cast(eye, x.Type.DType, tensor.CastOptions{})
+	if err != nil {
+		return nil
+	}
+	if op.Format == ops.NHWC {
+		x = b.Add(ops.Transpose{Perm: toFirst(r)}, x)
+	}
+	conv := ops.Conv{KernelShape: op.KernelShape, Strides: op.Strides, Dilations: op.Dilations, Pads: op.Pads, Group: channels}
+	y := b.Add(conv, x, b.Const("patch", w))
+	if op.Format == ops.NCHW {
+		return one(b.Add(ops.Reshape{}, y, b.Ints(0, int64(channels*size), -1)))
+	}
+	y = b.Add(ops.Reshape{}, y, b.Ints(0, int64(channels), int64(size), -1))
+	y = b.Add(ops.Transpose{Perm: []int{0, 3, 2, 1}}, y)
+	return one(b.Add(ops.Reshape{}, y, b.Ints(0, 0, int64(channels*size))))
 }

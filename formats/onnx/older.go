@@ -22,8 +22,56 @@ func (w *writer) older(b *graph.Builder, op graph.Op, in []*graph.Value) []*grap
 			args[2] = b.Ints(int64(op.End))
 		}
 		return one(b.Add(ops.Slice{}, args...))
+	case ops.Resize:
+		if w.opset < 18 && len(op.Axes) > 0 {
+			return resizeAll(b, op, in)
+		}
 	}
 	return nil
+}
+
+// resizeAll is a Resize of some axes as one of all of them, the others at scale 1.
+func resizeAll(b *graph.Builder, op ops.Resize, in []*graph.Value) []*graph.Value {
+	r := rank(in[0])
+	if r < 0 || len(in) > 1 && in[1] != nil || op.KeepAspectRatioPolicy != "" && op.KeepAspectRatioPolicy != "stretch" {
+		return nil
+	}
+	place := make([]int, r)
+	for i, a := range op.Axes {
+		if a < 0 {
+			a += r
+		}
+		if a < 0 || a >= r {
+			return nil
+		}
+		place[a] = i + 1
+	}
+	op.Axes = nil
+	if len(in) > 2 && in[2] != nil {
+		c := in[2].Type.Const
+		if c == nil || c.DType() != tensor.Float32 {
+			return nil
+		}
+		scales := make([]float32, r)
+		for a, i := range place {
+			if scales[a] = 1; i > 0 {
+				scales[a] = tensor.As[float32](c)[i-1]
+			}
+		}
+		return one(b.Add(op, in[0], nil, b.Const("scales", tensor.Of(scales))))
+	}
+	if len(in) < 4 || in[3] == nil {
+		return nil
+	}
+	shape := b.Add(ops.Shape{}, in[0])
+	parts := make([]*graph.Value, r)
+	for a, i := range place {
+		parts[a] = b.Add(ops.Gather{}, shape, b.Ints(int64(a)))
+		if i > 0 {
+			parts[a] = b.Add(ops.Gather{}, in[3], b.Ints(int64(i-1)))
+		}
+	}
+	return one(b.Add(op, in[0], nil, nil, b.Add(ops.Concat{}, parts...)))
 }
 
 // small reports whether a type is one of the 8-bit floats, for which Cast has options.

@@ -173,7 +173,7 @@ func encodeAt(g *graph.Graph, opset int) (*pb.ModelProto, error) {
 	}
 	if len(g.Updates) > 0 {
 		return nil, &formats.UnsupportedError{Format: formats.ONNX, Items: []formats.Unsupported{{What: "updates",
-			Detail: fmt.Sprintf("the graph trains %d parameters: write the graph of the model, not of a training step", len(g.Updates))}}}
+			Detail: fmt.Sprintf("a run changes %d parameters (a state kept between runs, or a training step), which ONNX has no form for", len(g.Updates))}}}
 	}
 	g, err := w.prepare(g, 0)
 	if err != nil {

@@ -378,7 +378,7 @@ func (im *importer) node(sc *scope, p *pb.NodeProto) error {
 // the second is to be seen from outside it becomes a value of its own.
 func (im *importer) named(sc *scope, v *graph.Value, name string) *graph.Value {
 	if sc.named[v] || v.Def == nil && v.Data == nil {
-		if !sc.outputs[name] {
+		if !sc.outputs[name] || v.Name == sc.nameOf(name) && v.Def != nil {
 			return v
 		}
 		v = sc.b.Add(ops.Identity{}, v)
@@ -481,13 +481,19 @@ func (im *importer) whyNot(d, name string, opset int, r row, imported bool) stri
 	return fmt.Sprintf("unknown operator (operator set %d)", opset)
 }
 
-// finish runs an import function and collects what it refuses.
-func (im *importer) finish(n *Node, origin string, imp func(*Node) []*graph.Value) ([]*graph.Value, error) {
+// finish runs an import function and collects what it refuses. A panic in it, or in an operator's
+// inference, is a mistake in nnrt that a file has found: the file is refused.
+func (im *importer) finish(n *Node, origin string, imp func(*Node) []*graph.Value) (outs []*graph.Value, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			outs, err = nil, im.fail("node %q (%s): internal error: %v", origin, n.p.OpType, r)
+		}
+	}()
 	if n.Opset < 6 {
 		n.Ignore("consumed_inputs") // a hint about memory
 	}
 	bad := len(im.bad)
-	outs := imp(n)
+	outs = imp(n)
 	if outs == nil && len(im.bad) > bad && n.Err() == nil {
 		return nil, nil
 	}

@@ -58,6 +58,10 @@ func importCrop(n *Node) []*graph.Value {
 
 // importImageScaler multiplies by one scale and adds a bias for each channel.
 func importImageScaler(n *Node) []*graph.Value {
+	if n.Input(0) == nil {
+		n.Refuse("it has no input")
+		return nil
+	}
 	x, bias := n.Input(0), n.Floats("bias")
 	b := tensor.New(tensor.Float64, len(bias), 1, 1)
 	copy(tensor.As[float64](b), bias)

@@ -61,6 +61,10 @@ func importBatchNorm1(n *Node) []*graph.Value {
 
 // importGroupNorm18 reads the first GroupNormalization, whose scale and bias are by group, not by channel.
 func importGroupNorm18(n *Node) []*graph.Value {
+	if n.Input(0) == nil {
+		n.Refuse("it has no input")
+		return nil
+	}
 	op, ok := fill(n, ops.GroupNormalization{Epsilon: epsilon5, StashType: 1}).(ops.GroupNormalization)
 	x := n.Input(0)
 	if !ok || op.NumGroups <= 0 || rank(x) < 2 {

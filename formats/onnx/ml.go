@@ -37,6 +37,10 @@ func mlRows() []row {
 
 // importLabelEncoder1 reads the encoder between strings and their places in a list.
 func importLabelEncoder1(n *Node) []*graph.Value {
+	if n.Input(0) == nil {
+		n.Refuse("it has no input")
+		return nil
+	}
 	classes := n.Strings("classes_strings")
 	places := make([]int64, len(classes))
 	for i := range places {

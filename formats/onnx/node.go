@@ -213,6 +213,10 @@ func (n *Node) ints(vs ...int) *graph.Value {
 
 // scalar makes a rank-0 constant of one number in the element type of a value.
 func (n *Node) scalar(v float64, like *graph.Value) *graph.Value {
+	if like == nil || !like.Type.DType.Valid() {
+		n.Refuse("an input is missing")
+		return nil
+	}
 	t := tensor.New(like.Type.DType)
 	if err := setNumber(t, v); err != nil {
 		n.Fail(err)

@@ -40,6 +40,10 @@ func importQuant(n *Node) []*graph.Value {
 		return nil
 	}
 	x, scale, zero, bits := n.In[0], n.In[1], n.In[2], n.In[3]
+	if x == nil || scale == nil || zero == nil || bits == nil {
+		n.Refuse("an input is omitted")
+		return nil
+	}
 	signed, narrow, mode := n.Bool("signed", true), n.Bool("narrow", true), n.String("rounding_mode", "ROUND")
 	y := n.Add(ops.Add{}, n.Add(ops.Div{}, x, scale), zero)
 	if c := bits.Type.Const; c != nil && signed && c.Len() == 1 {
@@ -104,7 +108,7 @@ func channelsLast(op graph.Op, count int) func(n *Node) []*graph.Value {
 	return func(n *Node) []*graph.Value {
 		r := rank(n.Input(0))
 		if r < 3 {
-			n.Refuse("the input is %v: its rank has to be known, and 3 or more", n.Input(0).Type.WithoutValue())
+			n.Refuse("the input's rank is %d: it has to be known, and 3 or more", r)
 			return nil
 		}
 		first, last := []int{0, r - 1}, []int{0}

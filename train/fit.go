@@ -38,6 +38,9 @@ type FitOptions struct {
 	resume *position
 }
 
+// restorer puts an earlier fit's state back, before any other callback is told of anything.
+type restorer interface{ restore(f *Fit) error }
+
 // position is where a fit has got to.
 type position struct {
 	Epoch, Batch int
@@ -46,7 +49,7 @@ type position struct {
 	Metrics      [][]float64
 }
 
-// History is what each epoch gave. Its JSON form is Keras' history dictionary.
+// History is what each epoch gave. Its JSON form holds Keras' history dictionary under "history".
 type History struct {
 	Epoch  []int
 	Names  []string // in the order of first appearance
@@ -154,6 +157,9 @@ func (m *Model) Fit(ctx context.Context, d data.Dataset, o FitOptions) (*History
 		return nil, err
 	}
 	cbs := f.callbacks()
+	if err := each(cbs, func(c restorer) error { return c.restore(f) }); err != nil {
+		return nil, err
+	}
 	if err := each(cbs, func(c TrainBeginner) error { return c.OnTrainBegin(f) }); err != nil {
 		return f.History, err
 	}

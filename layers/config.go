@@ -223,6 +223,7 @@ type field struct {
 	index int
 	key   string
 	not   bool   // the field is the opposite of the config's switch
+	omit  bool   // left out of the config where it is zero
 	def   string // the default, as JSON, where the zero value stands for it
 	init  string // the class of the initializer that nil stands for
 	null  string // the string that the config's null is
@@ -241,10 +242,11 @@ func fieldsOf(t reflect.Type) []field {
 			continue
 		}
 		key, not := strings.CutSuffix(tag, ",not")
+		key, omit := strings.CutSuffix(key, ",omitzero")
 		if key == "" {
 			key = SnakeCase(f.Name)
 		}
-		out = append(out, field{index: i, key: key, not: not, def: f.Tag.Get("def"), init: f.Tag.Get("init"), null: f.Tag.Get("null")})
+		out = append(out, field{index: i, key: key, not: not, omit: omit, def: f.Tag.Get("def"), init: f.Tag.Get("init"), null: f.Tag.Get("null")})
 	}
 	return out
 }
@@ -599,6 +601,9 @@ func Encode(l Layer, inner LayerEncoder) (Config, error) {
 	rv = rv.Elem()
 	var out Config
 	for _, f := range fieldsOf(rv.Type()) {
+		if f.omit && rv.Field(f.index).IsZero() {
+			continue
+		}
 		v, err := fieldValue(rv.Field(f.index), f, inner)
 		if err != nil {
 			return nil, fmt.Errorf("layers: %s %q: %s: %w", ClassName(l), l.Common().Name, f.key, err)

@@ -88,7 +88,7 @@ type Dense struct {
 	KernelConstraint   *Object
 	BiasConstraint     *Object
 	QuantizationConfig any
-	LoraRank           *int
+	LoraRank           *int `keras:",omitzero"`
 }
 
 // Call implements Layer.

@@ -22,7 +22,7 @@ type EinsumDense struct {
 	KernelConstraint    *Object
 	BiasConstraint      *Object
 	QuantizationConfig  any
-	LoraRank            *int
+	LoraRank            *int `keras:",omitzero"`
 }
 
 // Call implements Layer.

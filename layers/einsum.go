@@ -70,18 +70,11 @@ func (l *EinsumDense) shapes(c *Call, x *graph.Value) (kernel, bias []int, ok bo
 	// the output shape lacks the batch (the first dimension), whichever letter or ellipsis that is
 	head, tail, dots = strings.Cut(out, "...")
 	shape := l.OutputShape
-	extra := 0
-	if dots {
-		extra = r - (len(strings.ReplaceAll(in, "...", "")))
-	}
 	full := append([]int{-1}, shape...)
 	if len(full) < len(head)+len(tail) || !dots && len(full) != len(head) {
-		if !dots || len(full) < len(head)+len(tail) {
-			c.Failf("output_shape %v does not fit equation %q", shape, l.Equation)
-			return nil, nil, false
-		}
+		c.Failf("output_shape %v does not fit equation %q", shape, l.Equation)
+		return nil, nil, false
 	}
-	_ = extra
 	set := func(ch rune, n int) {
 		if old, known := sizes[ch]; !known || old < 0 && n >= 0 {
 			sizes[ch] = n
@@ -104,17 +97,23 @@ func (l *EinsumDense) shapes(c *Call, x *graph.Value) (kernel, bias []int, ok bo
 	if l.BiasAxes == "" {
 		return kernel, nil, c.Err() == nil
 	}
+	bias, ok = l.biasShape(c, out, sizes)
+	return kernel, bias, ok && c.Err() == nil
+}
+
+// biasShape is the sizes of the output's letters from the first that the bias has on, 1 where it lacks one.
+func (l *EinsumDense) biasShape(c *Call, out string, sizes map[rune]int) ([]int, bool) {
 	flat := strings.ReplaceAll(out, "...", "0")
 	first := len(flat)
 	for _, ch := range l.BiasAxes {
-		if i := strings.IndexRune(flat, ch); i >= 0 && i < first {
-			first = i
-		} else if i < 0 {
+		i := strings.IndexRune(flat, ch)
+		if i < 0 {
 			c.Failf("bias axis %q is not in the output of %q", ch, l.Equation)
-			return nil, nil, false
+			return nil, false
 		}
+		first = min(first, i)
 	}
-	bias = []int{}
+	bias := []int{}
 	for _, ch := range flat[first:] {
 		if strings.ContainsRune(l.BiasAxes, ch) {
 			bias = append(bias, sizes[ch])
@@ -122,5 +121,5 @@ func (l *EinsumDense) shapes(c *Call, x *graph.Value) (kernel, bias []int, ok bo
 			bias = append(bias, 1)
 		}
 	}
-	return kernel, bias, c.Err() == nil
+	return bias, true
 }

@@ -367,52 +367,68 @@ func (l *STFTSpectrogram) Call(c *Call) []*graph.Value {
 	if mode != "real" {
 		imagKernel = kernel("imag")
 	}
-	run := func(kernel *graph.Value) *graph.Value {
-		// each channel by itself, as the batch
-		v := x
-		if !cf {
-			v = c.transpose(v, 0, 2, 1)
-		}
-		d := v.Type.Dims
-		v = c.reshape(v, []graph.Dim{d[0].Mul(d[1]), d[2], graph.D(1)})
-		y := c.conv(v, kernel, nil, convSpec{[]int{step}, []int{1}, orString(l.Padding, "valid"), 1, false})
-		if c.Err() != nil {
-			return y
-		}
-		return c.reshape(y, []graph.Dim{d[0], d[1], y.Type.Dims[1], graph.D(bins)}, x, y) // batch, channel, frame, bin
-	}
-	re := func() *graph.Value { return run(realKernel) }
-	im := func() *graph.Value { return run(imagKernel) }
-	var y *graph.Value
-	switch mode {
-	case "real":
-		y = re()
-	case "imag":
-		y = im()
-	case "angle":
-		y = c.Add(ops.Atan2{}, im(), re())
-	case "stft":
-		y = c.concat(3, re(), im())
+	f := stft{c, x, step, bins, cf, orString(l.Padding, "valid")}
+	y := f.mode(mode, realKernel, imagKernel)
+	if mode == "stft" {
 		bins *= 2
-	case "psd", "magnitude", "log":
-		a, b := re(), im()
-		p := c.add(c.mul(a, a), c.mul(b, b))
-		if mode == "psd" {
-			y = c.add(p, c.mirrored(p, bins))
-		} else {
-			y = c.Add(ops.Sqrt{}, c.Add(ops.Max{}, p, c.num(p, 1e-7)))
-		}
-		if mode == "log" {
-			y = c.Add(ops.Log{}, c.Add(ops.Max{}, y, c.num(y, 1e-7)))
-		}
-	default:
-		c.Failf("unknown mode %q", mode)
-		return one(x)
 	}
 	if c.Err() != nil {
 		return one(x)
 	}
 	return one(c.spectrogramLayout(y, ch, bins, cf, l.ExpandDims))
+}
+
+// stft is the frames of a signal as convolutions.
+type stft struct {
+	*Call
+	x          *graph.Value
+	step, bins int
+	first      bool // channels first
+	padding    string
+}
+
+// run is the signal against one kernel: batch, channel, frame, bin.
+func (f stft) run(kernel *graph.Value) *graph.Value {
+	v := f.x
+	if !f.first {
+		v = f.transpose(v, 0, 2, 1)
+	}
+	d := v.Type.Dims
+	v = f.reshape(v, []graph.Dim{d[0].Mul(d[1]), d[2], graph.D(1)}) // each channel by itself, as the batch
+	y := f.conv(v, kernel, nil, convSpec{[]int{f.step}, []int{1}, f.padding, 1, false})
+	if f.Err() != nil {
+		return y
+	}
+	return f.reshape(y, []graph.Dim{d[0], d[1], y.Type.Dims[1], graph.D(f.bins)}, f.x, y)
+}
+
+func (f stft) mode(mode string, realKernel, imagKernel *graph.Value) *graph.Value {
+	switch mode {
+	case "real":
+		return f.run(realKernel)
+	case "imag":
+		return f.run(imagKernel)
+	case "angle", "stft", "psd", "magnitude", "log":
+	default:
+		f.Failf("unknown mode %q", mode)
+		return f.x
+	}
+	re, im := f.run(realKernel), f.run(imagKernel)
+	switch mode {
+	case "angle":
+		return f.Add(ops.Atan2{}, im, re)
+	case "stft":
+		return f.concat(3, re, im)
+	}
+	p := f.add(f.mul(re, re), f.mul(im, im))
+	if mode == "psd" {
+		return f.add(p, f.mirrored(p, f.bins))
+	}
+	y := f.Add(ops.Sqrt{}, f.Add(ops.Max{}, p, f.num(p, 1e-7)))
+	if mode == "log" {
+		y = f.Add(ops.Log{}, f.Add(ops.Max{}, y, f.num(y, 1e-7)))
+	}
+	return y
 }
 
 // mirrored is p with its first and last bin zero: the power of the bins that a one-sided spectrum leaves out.

@@ -6,14 +6,13 @@ import (
 	"flag"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 
 	"github.com/nnrt/nnrt"
 	"github.com/nnrt/nnrt/examples/internal/kit"
+	"github.com/nnrt/nnrt/formats/keras"
 	"github.com/nnrt/nnrt/formats/onnx"
 	"github.com/nnrt/nnrt/layers"
-	"github.com/nnrt/nnrt/tensor"
 	"github.com/nnrt/nnrt/train"
 	"github.com/nnrt/nnrt/train/data"
 )
@@ -32,7 +31,7 @@ func main() {
 	flag.StringVar(&c.model, "model", "cnn", "mlp or cnn")
 	flag.IntVar(&c.limit, "n", 0, "training pictures; 0: all 60,000")
 	flag.Float64Var(&c.rate, "rate", 0.002, "learning rate of Adam at the beginning; it falls to 0 along a cosine")
-	flag.StringVar(&c.save, "o", "", "write the trained model as .h5")
+	flag.StringVar(&c.save, "o", "", "write the trained model: .h5, .keras or .onnx")
 	e.Main(func(ctx context.Context, e *kit.Env) error {
 		_, err := run(ctx, e, c)
 		return err
@@ -119,29 +118,14 @@ func finish(ctx context.Context, e *kit.Env, m *train.Model, net *layers.Model, 
 	return acc, save(net, c.save)
 }
 
-// save writes a trained network: weights as .npz, or the whole as .onnx.
+// save writes a trained network as .h5, .keras or .onnx.
 func save(net *layers.Model, path string) error {
-	switch filepath.Ext(path) {
-	case ".npz":
-		var ws []tensor.Named
-		for _, w := range net.Weights() {
-			ws = append(ws, tensor.Named{Name: w.Path, Tensor: w.Data})
-		}
-		f, err := os.Create(path)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if err := tensor.WriteNpz(f, ws); err != nil {
-			return err
-		}
-		return f.Close()
-	case ".onnx":
+	if filepath.Ext(path) == ".onnx" {
 		g, err := net.Graph(layers.Options{})
 		if err != nil {
 			return err
 		}
 		return nnrt.Export(path, g, onnx.WriteOptions{})
 	}
-	return fmt.Errorf("%s: a name that ends in .npz or .onnx is needed", path)
+	return keras.WriteFile(path, &keras.File{Model: net}, keras.WriteOptions{})
 }

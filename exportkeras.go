@@ -1,15 +1,61 @@
 package nnrt
 
 import (
+	"fmt"
+
+	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/formats/keras"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/layers"
+	"github.com/nnrt/nnrt/train"
 )
 
 func exportKeras(path string, f *keras.File) error {
-	return &formats.UnsupportedError{Format: formats.HDF5, Items: []formats.Unsupported{{What: "writing Keras files"}}}
+	if _, err := keras.LayoutOf(path); err != nil {
+		return fmt.Errorf("nnrt: %w: %w", ErrEnding, err)
+	}
+	return keras.WriteFile(path, f, keras.WriteOptions{})
 }
 
+// exportLifted refuses: a graph that did not come from Keras has no layers.
 func exportLifted(path string, g *graph.Graph) error {
-	return &formats.UnsupportedError{Format: formats.HDF5, Items: []formats.Unsupported{{What: "writing Keras files"}}}
+	e := &formats.UnsupportedError{Format: formats.HDF5}
+	for _, n := range g.Nodes {
+		e.Items = append(e.Items, formats.Unsupported{What: n.Op.Name(), Node: n.Origin, Detail: "the graph is not made of Keras layers"})
+		if len(e.Items) == 50 {
+			break
+		}
+	}
+	return fmt.Errorf("%s: %w", path, e)
+}
+
+// Trainer makes a trainable model of an imported one: the layers of a Keras model, or every float parameter
+// of an ONNX graph. What it learns goes back by Update.
+func (s *Source) Trainer(dev devices.Device, seed uint64) (*train.Model, error) {
+	if l := s.Layers(); l != nil {
+		return train.FromLayers(l, dev, seed)
+	}
+	return train.NewModel(s.Graph, dev, train.Info{})
+}
+
+// Update takes the weights of a model that Trainer made.
+func (s *Source) Update(m *train.Model) error {
+	if l := s.Layers(); l != nil {
+		if err := m.ToLayers(l); err != nil {
+			return err
+		}
+		g, err := l.Graph(layers.Options{})
+		if err != nil {
+			return err
+		}
+		s.Graph = g
+		return nil
+	}
+	for _, p := range s.Graph.Params {
+		if t := m.Value(p.Name); t != nil {
+			p.Data = t
+		}
+	}
+	return nil
 }

@@ -20,6 +20,7 @@ import (
 	_ "golang.org/x/image/tiff"
 	_ "golang.org/x/image/webp"
 
+	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -205,4 +206,20 @@ func decodePicture(path string, dst []float32, o FolderOptions) error {
 		}
 	}
 	return nil
+}
+
+// FolderFor is Folder with the size, channels and layout that a model's input of type t takes.
+func FolderFor(root string, t graph.Type, o FolderOptions) (*Pictures, error) {
+	if t.Rank() != 4 {
+		return nil, fmt.Errorf("data: pictures don't fit an input of %v", t)
+	}
+	size := func(i int) int { n, _ := t.Dims[i].Const(); return n }
+	o.Height, o.Width, o.Channels = size(1), size(2), size(3)
+	if c := size(1); (c == 1 || c == 3) && o.Channels != 1 && o.Channels != 3 {
+		o.Height, o.Width, o.Channels, o.ChannelsFirst = size(2), size(3), c, true
+	}
+	if o.Height == 0 || o.Width == 0 {
+		o.Height, o.Width = 224, 224
+	}
+	return Folder(root, o)
 }

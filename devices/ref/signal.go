@@ -116,19 +116,15 @@ func dft(op ops.DFT, c *Call) error {
 	shape[axis], shape[r-1] = keep, width
 	ys := make([]float64, product(shape))
 	t := newTransform(length, op.Inverse)
+	load := min(n, length)
+	if half {
+		load = min(n, length/2+1)
+	}
 	for o := range outer {
 		for i := range inner {
 			buf := make([]complex128, length)
-			load := min(n, length)
-			if half {
-				load = min(n, length/2+1)
-			}
 			for k := range load {
-				at := ((o*n+k)*inner + i) * parts
-				buf[k] = complex(xs[at], 0)
-				if parts == 2 {
-					buf[k] = complex(xs[at], xs[at+1])
-				}
+				buf[k] = complexAt(xs, ((o*n+k)*inner+i)*parts, parts)
 			}
 			if half {
 				hermitian(buf)
@@ -142,6 +138,14 @@ func dft(op ops.DFT, c *Call) error {
 		}
 	}
 	return store(c, x.DType(), shape, ys)
+}
+
+// complexAt is the number at an offset of a signal that is real (one part) or complex (two).
+func complexAt(xs []float64, at, parts int) complex128 {
+	if parts == 2 {
+		return complex(xs[at], xs[at+1])
+	}
+	return complex(xs[at], 0)
 }
 
 // hermitian fills in the second half of the spectrum of a real signal.

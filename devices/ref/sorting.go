@@ -166,11 +166,16 @@ func unique(op ops.Unique, c *Call) error {
 		inverse[e] = place[g]
 		counts[place[g]]++
 	}
-	for i, vs := range [][]int64{at, inverse, counts} {
-		if i+1 >= c.NOut() {
+	return c.vectors(1, at, inverse, counts)
+}
+
+// vectors makes int64 vectors the outputs from first on, as many as the node has.
+func (c *Call) vectors(first int, vectors ...[]int64) error {
+	for i, vs := range vectors {
+		if first+i >= c.NOut() {
 			break
 		}
-		out, err := c.OutOf(i+1, tensor.Int64, len(vs))
+		out, err := c.OutOf(first+i, tensor.Int64, len(vs))
 		if err != nil {
 			return err
 		}

@@ -134,7 +134,8 @@ func expectedFor(device string) (map[string]string, error) {
 	return ParseExpected(string(b))
 }
 
-// ParseExpected reads a list of known failures. Empty lines and those that start with # say nothing.
+// ParseExpected reads a list of known failures. Empty lines and those that start with # say
+// nothing; a ? before a case means that it may pass by chance.
 func ParseExpected(text string) (map[string]string, error) {
 	out := map[string]string{}
 	for i, line := range strings.Split(text, "\n") {
@@ -145,6 +146,9 @@ func ParseExpected(text string) (map[string]string, error) {
 		name, why, ok := strings.Cut(line, " ")
 		if why = strings.TrimSpace(why); !ok || why == "" {
 			return nil, fmt.Errorf("conformance: line %d of the list of known failures has no reason: %q", i+1, line)
+		}
+		if bare, ok := strings.CutPrefix(name, byChance); ok {
+			name, why = bare, byChance+why
 		}
 		out[name] = why
 	}

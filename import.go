@@ -13,6 +13,7 @@ import (
 	"github.com/nnrt/nnrt/formats/keras"
 	"github.com/nnrt/nnrt/formats/onnx"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/guard"
 	"github.com/nnrt/nnrt/internal/mmap"
 	"github.com/nnrt/nnrt/layers"
 )
@@ -99,7 +100,10 @@ func isKeras(kind formats.Format) bool {
 }
 
 // importKeras reads a Keras model, and the weights beside it where those are named.
-func importKeras(b []byte, kind formats.Format, opts ImportOptions) (*Source, error) {
+func importKeras(b []byte, kind formats.Format, opts ImportOptions) (_ *Source, err error) {
+	defer guard.CatchAs(&err, func(e error) error {
+		return &formats.FormatError{Format: kind, Offset: -1, Msg: e.Error(), Err: e}
+	})
 	ko := opts.Keras
 	ko.SkipWeights = ko.SkipWeights || opts.Weights != ""
 	f, err := keras.ReadBytes(b, ko)

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/guard"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -187,10 +188,20 @@ func (e *StepError) Error() string {
 // Unwrap is the step's own error.
 func (e *StepError) Unwrap() error { return e.Err }
 
-// RunSteps is Submit for devices whose steps run on the calling goroutine: ctx is asked between steps.
-func RunSteps(ctx context.Context, steps []Bound) error {
+// RunSteps is Submit for devices whose steps run on the calling goroutine: ctx is asked between steps. A
+// panic in a step is that step's error.
+func RunSteps(ctx context.Context, steps []Bound) (err error) {
+	at := 0
+	defer func() {
+		if guard.On {
+			if r := recover(); r != nil {
+				err = &StepError{Node: steps[at].Node, Err: guard.Wrap(r)}
+			}
+		}
+	}()
 	done := ctx.Done()
 	for i := range steps {
+		at = i
 		select {
 		case <-done:
 			return context.Cause(ctx)

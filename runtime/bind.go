@@ -6,11 +6,13 @@ import (
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/guard"
 	"github.com/nnrt/nnrt/tensor"
 )
 
 // bindPlan allocates the arena and points every step's operands into it.
-func (s *Session) bindPlan(pl *planned) (*instance, error) {
+func (s *Session) bindPlan(pl *planned) (_ *instance, err error) {
+	defer guard.Catch(&err)
 	b := binder{s: s, pl: pl, arena: tensor.AlignedBytes(pl.arena), vals: map[*graph.Value]tensor.Value{},
 		made: map[*graph.Value]slot{}, uses: map[*graph.Value][]slot{}}
 	inst := &instance{pl: pl, static: true, args: make([]devices.Args, len(pl.steps)), steps: make([]devices.Bound, len(pl.steps))}
@@ -200,7 +202,8 @@ func (inst *instance) readers(i, j int) []slot {
 }
 
 // runUnprepared types a node by its operands' own shapes and contents, then prepares and runs it.
-func (s *Session) runUnprepared(ctx context.Context, a *devices.Args, n *graph.Node) error {
+func (s *Session) runUnprepared(ctx context.Context, a *devices.Args, n *graph.Node) (err error) {
+	defer guard.CatchAs(&err, func(e error) error { return &devices.StepError{Node: n, Err: e} })
 	r := s.p.request(n)
 	for i, v := range a.In {
 		if v != nil {
@@ -254,7 +257,7 @@ func (s *Session) outputFor(t graph.Type, place tensor.Value) (tensor.Value, err
 		return nil, err
 	}
 	if limit := s.p.opts.MemoryLimit; limit > 0 && int64(n)*int64(t.DType.Size()) > limit {
-		return nil, fmt.Errorf("a value of %v takes %d bytes, the limit is %d", t.WithoutValue(), n*t.DType.Size(), limit)
+		return nil, fmt.Errorf("%w: a value of %v takes %d bytes, the limit is %d", ErrMemory, t.WithoutValue(), n*t.DType.Size(), limit)
 	}
 	return tensor.Make(t.DType, shape)
 }

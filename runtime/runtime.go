@@ -17,6 +17,7 @@ import (
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/devices/ref"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/guard"
 	"github.com/nnrt/nnrt/runtime/internal/passes"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -33,8 +34,8 @@ type Options struct {
 	Exact bool
 	// MaxPlans bounds how many specialisations are kept, the least recently used going first; 0 means 16.
 	MaxPlans int
-	// MemoryLimit bounds the bytes that one session's planned arena, or one value of a data-dependent
-	// shape, may take; 0 means no limit.
+	// MemoryLimit bounds the bytes that one session's planned arena and outputs, or one value of a
+	// data-dependent shape, may take; 0 means no limit.
 	MemoryLimit int64
 	// Packs shares packed weights with other programs made of the same constants.
 	Packs *devices.PackCache
@@ -59,8 +60,12 @@ type Program struct {
 // ErrUnsupported is matched by errors about nodes that a device can't run.
 var ErrUnsupported = errors.ErrUnsupported
 
+// ErrMemory is wrapped by errors about runs that would take more memory than they may.
+var ErrMemory = errors.New("too much memory")
+
 // Compile prepares g for dev. g itself is not changed. The error names every node that dev can't run.
-func Compile(g *graph.Graph, dev devices.Device, opts Options) (*Program, error) {
+func Compile(g *graph.Graph, dev devices.Device, opts Options) (_ *Program, err error) {
+	defer guard.Catch(&err)
 	if opts.MaxPlans <= 0 {
 		opts.MaxPlans = 16
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/guard"
 	"github.com/nnrt/nnrt/runtime/internal/passes"
 	"github.com/nnrt/nnrt/runtime/internal/plan"
 	"github.com/nnrt/nnrt/tensor"
@@ -79,7 +80,8 @@ func (p *Program) planFor(in []tensor.Value) (*planned, error) {
 }
 
 // specialise infers every type anew from the inputs' own, runs the passes, and prepares the steps.
-func (p *Program) specialise(in []tensor.Value) (*planned, error) {
+func (p *Program) specialise(in []tensor.Value) (_ *planned, err error) {
+	defer guard.Catch(&err)
 	g := p.g.Clone()
 	for i, v := range g.Inputs {
 		if t, ok := in[i].(*tensor.Tensor); ok {
@@ -90,6 +92,10 @@ func (p *Program) specialise(in []tensor.Value) (*planned, error) {
 		return nil, err
 	}
 	pl := &planned{g: g}
+	outputs, err := p.sizes(g)
+	if err != nil {
+		return nil, err
+	}
 	pl.layOut()
 	for _, n := range g.Nodes {
 		sp, err := p.prepare(n)
@@ -101,14 +107,58 @@ func (p *Program) specialise(in []tensor.Value) (*planned, error) {
 		}
 		pl.steps = append(pl.steps, sp)
 	}
-	if limit := p.opts.MemoryLimit; limit > 0 && int64(pl.arena+pl.scratch) > limit {
-		return nil, fmt.Errorf("runtime: a run takes %d bytes, the limit is %d", pl.arena+pl.scratch, limit)
+	if limit := p.opts.MemoryLimit; limit > 0 && int64(pl.arena)+int64(pl.scratch)+outputs > limit {
+		return nil, fmt.Errorf("runtime: %w: a run takes %d bytes, the limit is %d", ErrMemory, int64(pl.arena)+int64(pl.scratch)+outputs, limit)
 	}
 	return pl, nil
 }
 
+// maxValue is the most bytes that one value may have at all: sums of such sizes don't overflow.
+const maxValue = 1 << 46
+
+// sizes checks that every value of known shape can be, and gives the bytes of the outputs.
+func (p *Program) sizes(g *graph.Graph) (outputs int64, err error) {
+	limit := int64(maxValue)
+	if l := p.opts.MemoryLimit; l > 0 {
+		limit = min(limit, l)
+	}
+	check := func(v *graph.Value) (int64, error) {
+		shape, ok := v.Type.Shape()
+		if !ok {
+			return 0, nil
+		}
+		n, err := tensor.NumElements(shape)
+		if err != nil {
+			return 0, err
+		}
+		if size := int64(v.Type.DType.Size()); size > 0 && int64(n) > limit/size {
+			return 0, fmt.Errorf("%w: a value of %v takes more than %d bytes", ErrMemory, v.Type.WithoutValue(), limit)
+		}
+		return int64(n) * int64(v.Type.DType.Size()), nil
+	}
+	for _, n := range g.Nodes {
+		for _, v := range n.Out {
+			if _, err := check(v); err != nil {
+				return 0, &devices.StepError{Node: n, Err: err}
+			}
+		}
+	}
+	for _, v := range g.Outputs {
+		if v.Def == nil {
+			continue
+		}
+		size, err := check(v)
+		if err != nil {
+			return 0, fmt.Errorf("runtime: output %q: %w", v.Name, err)
+		}
+		outputs += size
+	}
+	return outputs, nil
+}
+
 // prepare selects and prepares a node's kernel, if its types are known.
-func (p *Program) prepare(n *graph.Node) (stepPlan, error) {
+func (p *Program) prepare(n *graph.Node) (_ stepPlan, err error) {
+	defer guard.CatchAs(&err, func(e error) error { return &devices.StepError{Node: n, Err: e} })
 	r := p.request(n)
 	for i, t := range r.In {
 		if n.In[i] != nil && (t.Kind != graph.TensorKind || !t.Static()) {

@@ -16,6 +16,7 @@ import (
 	"os"
 
 	"github.com/nnrt/nnrt/formats"
+	"github.com/nnrt/nnrt/internal/guard"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -101,7 +102,8 @@ func Read(r io.ReaderAt, size int64, opts Options) (*File, error) {
 
 // ReadBytes reads a model: a .keras archive, a whole-model HDF5 file, or an architecture in JSON (whose
 // weights are then to be initialized, or loaded by LoadWeights). b must not change while the model is used.
-func ReadBytes(b []byte, opts Options) (*File, error) {
+func ReadBytes(b []byte, opts Options) (_ *File, err error) {
+	defer guard.CatchAs(&err, func(e error) error { return formatErrorf(formats.Unknown, "%v", e) })
 	opts.Options = opts.WithDefaults(int64(len(b)))
 	kind, err := formats.Detect(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
@@ -129,7 +131,8 @@ func ReadConfig(config []byte, opts Options) (*layers.Model, error) {
 }
 
 // LoadWeights binds the weights in a file (weights-only or whole-model HDF5, .weights.h5, .keras) to a model.
-func LoadWeights(m *layers.Model, b []byte, opts Options) (*File, error) {
+func LoadWeights(m *layers.Model, b []byte, opts Options) (_ *File, err error) {
+	defer guard.CatchAs(&err, func(e error) error { return formatErrorf(formats.Unknown, "%v", e) })
 	opts.Options = opts.WithDefaults(int64(len(b)))
 	if err := m.Build(); err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ import (
 	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/guard"
 	"github.com/nnrt/nnrt/internal/mmap"
 )
 
@@ -99,10 +100,13 @@ func inFile(name string, err error) error {
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-func read(b []byte, opts Options, source pb.Source) (*graph.Graph, error) {
+func read(b []byte, opts Options, source pb.Source) (_ *graph.Graph, err error) {
+	defer guard.CatchAs(&err, func(e error) error {
+		return &formats.FormatError{Format: formats.ONNX, Offset: -1, Msg: e.Error(), Err: e}
+	})
 	lim := opts.Limits.WithDefaults(int64(len(b)))
 	m := &pb.ModelProto{}
-	err := pb.Unmarshal(b, m, pb.Limits{MaxAlloc: lim.MaxAlloc, MaxDepth: lim.MaxDepth, MaxString: lim.MaxString,
+	err = pb.Unmarshal(b, m, pb.Limits{MaxAlloc: lim.MaxAlloc, MaxDepth: lim.MaxDepth, MaxString: lim.MaxString,
 		MaxNodes: lim.MaxNodes, MaxGraphDepth: lim.MaxGraphDepth})
 	if err != nil {
 		fe := &formats.FormatError{Format: formats.ONNX, Offset: -1, Msg: err.Error(), Err: err}

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"github.com/nnrt/nnrt/internal/guard"
 )
 
 // A Task is a piece of work cut into tiles that don't depend on one another.
@@ -43,6 +45,7 @@ type job struct {
 	slots   []bool       // worker numbers in use, guarded by Pool.mu
 	fin     chan struct{}
 	waiting atomic.Bool
+	failed  atomic.Pointer[guard.Panic] // the first panic of a tile, for the caller of Run
 }
 
 // New returns a pool in which a Run uses up to n goroutines: the caller and n-1 workers. n < 1 means GOMAXPROCS.
@@ -99,8 +102,10 @@ func (p *Pool) RunUntil(t Task, n int, stop *atomic.Bool) bool {
 	return p.retire(j)
 }
 
-// run does tiles until none are left.
+// run does tiles until none are left. A panic ends the job, and goes on in the caller of Run once every
+// worker has left it.
 func (j *job) run(worker int) {
+	defer j.keepPanic()
 	for {
 		if j.stop != nil && j.stop.Load() {
 			return
@@ -110,6 +115,15 @@ func (j *job) run(worker int) {
 			return
 		}
 		j.task.Tile(int(i), worker)
+	}
+}
+
+func (j *job) keepPanic() {
+	if guard.On {
+		if r := recover(); r != nil {
+			j.next.Store(j.n)
+			j.failed.CompareAndSwap(nil, guard.Wrap(r))
+		}
 	}
 }
 
@@ -169,8 +183,12 @@ func (p *Pool) retire(j *job) bool {
 	default:
 	}
 	j.task, j.stop = nil, nil
+	failed := j.failed.Swap(nil)
 	p.free = append(p.free, j)
 	p.mu.Unlock()
+	if failed != nil {
+		panic(failed)
+	}
 	return all
 }
 

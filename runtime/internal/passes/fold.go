@@ -88,7 +88,7 @@ func foldNode(n *graph.Node, c Context) bool {
 		return false
 	}
 	step, err := k.Prepare(r)
-	if err != nil || step.Run(args) != nil { // the error comes again at run time, if the node is ever run
+	if err != nil || devices.RunSteps(args.Ctx, []devices.Bound{{Step: step, Args: args, Node: n}}) != nil { // the error comes again at run time, if the node is ever run
 		return false
 	}
 	for i, v := range n.Out {

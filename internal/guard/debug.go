@@ -1,0 +1,6 @@
+//go:build nnrtdebug
+
+package guard
+
+// On says that panics become errors.
+const On = false

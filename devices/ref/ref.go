@@ -130,22 +130,24 @@ func (c *Call) Set(i int, v tensor.Value) error {
 	return nil
 }
 
-// fn makes a kernel of a plain function.
+// fn makes a kernel of a plain function. Only a thin adapter is generic, for it is compiled once an operator.
 func fn[O graph.Op](f func(op O, c *Call) error) devices.Kernel {
-	name := "ref/" + reflect.TypeFor[O]().Name()
-	return devices.For(name, nil, func(op O, r devices.Request) (devices.Step, error) {
-		return &step[O]{op: op, f: f, req: r}, nil
-	})
+	return plain(reflect.TypeFor[O](), func(op graph.Op, c *Call) error { return f(op.(O), c) })
 }
 
-type step[O graph.Op] struct {
-	op  O
-	f   func(op O, c *Call) error
+func plain(t reflect.Type, f func(op graph.Op, c *Call) error) devices.Kernel {
+	return devices.Kernel{Name: "ref/" + t.Name(), Op: t,
+		Match:   func(devices.Request) int { return 1 },
+		Prepare: func(r devices.Request) (devices.Step, error) { return &step{f: f, req: r}, nil }}
+}
+
+type step struct {
+	f   func(op graph.Op, c *Call) error
 	req devices.Request
 }
 
-func (*step[O]) Scratch() int { return 0 }
+func (*step) Scratch() int { return 0 }
 
-func (s *step[O]) Run(a *devices.Args) error {
-	return s.f(s.op, &Call{Args: a, Req: s.req})
+func (s *step) Run(a *devices.Args) error {
+	return s.f(s.req.Node.Op, &Call{Args: a, Req: s.req})
 }

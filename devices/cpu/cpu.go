@@ -64,6 +64,7 @@ func (d *Device) kernels() []devices.Kernel {
 		d.recurrentKernels(),
 		d.convGradKernels(),
 		d.gradKernels(),
+		d.frozenKernels(),
 	)
 }
 

@@ -59,6 +59,18 @@ func TestGradientsAgainstRef(t *testing.T) {
 		cases = append(cases, gradCase{ops.SumTo{}, []*tensor.Tensor{randTensor(r, 300, 70), shapeOf([]int{70})}},
 			gradCase{ops.SumTo{}, []*tensor.Tensor{randTensor(r, 300, 70), shapeOf([]int{300, 1})}},
 			gradCase{ops.SumTo{}, []*tensor.Tensor{randTensor(r, 300, 70), shapeOf(nil)}})
+		for _, f := range []ops.Format{ops.NCHW, ops.NHWC} {
+			for _, shape := range [][]int{{3, 7}, {2, 7, 5, 7}, {4, 70, 9, 70}} {
+				c := shape[f.Channel(len(shape))]
+				variance := randTensor(r, c)
+				d.k.Vec.Abs(tensor.As[float32](variance), tensor.As[float32](variance), 0, 0)
+				cases = append(cases, gradCase{ops.BatchNormalization{Epsilon: 0.1, Format: f},
+					[]*tensor.Tensor{randTensor(r, shape...), randTensor(r, c), randTensor(r, c), randTensor(r, c), variance}})
+			}
+		}
+		for _, pads := range [][]int{{0, 1, 2, 0, 0, 0, 1, 0}, {1, 0, 0, 2, 0, 0, 0, 1}, {0, 0, 0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 3, 0, 0, 0}} {
+			cases = append(cases, gradCase{ops.Pad{}, []*tensor.Tensor{randTensor(r, 2, 5, 6, 3), shapeOf(pads)}})
+		}
 		for _, c := range cases {
 			what := fmt.Sprintf("%T%+v of %v", c.op, c.op, c.in[0].Shape())
 			consts := make([]bool, len(c.in))

@@ -23,14 +23,15 @@ type backbone struct {
 	name, folder, file string
 	alpha              float64
 	mode               pretrained.Mode
+	decay              float64  // L2 of the linear classifier
 	tune               []string // beginnings of the names of the layers that fine-tuning changes
 }
 
 var backbones = map[string]backbone{
 	"mobilenet": {"MobileNetV2", "mobilenetv2-0.35-224-notop", "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5",
-		0.35, pretrained.TF, []string{"block_14", "block_15", "block_16", "Conv_1"}},
+		0.35, pretrained.TF, 1e-3, []string{"block_14", "block_15", "block_16", "Conv_1"}},
 	"squeezenet": {"SqueezeNet", "squeezenet1.1-notop", "squeezenet_weights_tf_dim_ordering_tf_kernels_notop.h5",
-		0, pretrained.Caffe, []string{"fire8", "fire9"}},
+		0, pretrained.Caffe, 1e-2, []string{"fire8", "fire9"}},
 }
 
 type config struct {
@@ -139,7 +140,7 @@ func (r *runner) probe(ctx context.Context) (float64, error) {
 		return 0, err
 	}
 	head := layers.NewSequential("probe", kit.Input("features", set.X[0].Dim(1)),
-		&layers.Dense{Base: layers.Named("head"), Units: len(classes), Activation: "softmax", KernelRegularizer: layers.L2(1e-3)})
+		&layers.Dense{Base: layers.Named("head"), Units: len(classes), Activation: "softmax", KernelRegularizer: layers.L2(r.b.decay)})
 	o, err := compile("adam", 0.002)
 	if err != nil {
 		return 0, err

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/nnrt/nnrt/devices/ref"
+	"github.com/nnrt/nnrt/formats/keras"
+	"github.com/nnrt/nnrt/layers"
+	"github.com/nnrt/nnrt/runtime"
 	"github.com/stretchr/testify/require"
 )
 
@@ -44,4 +47,47 @@ func TestKerasGoldens(t *testing.T) {
 		}
 	}
 	t.Log(report.Counts())
+}
+
+// TestKerasScan runs the masked recurrent cases with their time steps in a Scan instead of written out.
+func TestKerasScan(t *testing.T) {
+	data := os.Getenv("NNRT_DATA")
+	if data == "" {
+		data = filepath.Join("..", "..", "shared")
+	}
+	dirs, err := filepath.Glob(filepath.Join(data, "keras-golden", "inference", "*mask*"))
+	require.NoError(t, err)
+	if len(dirs) == 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("no recorded cases")
+		}
+		t.Skip("no recorded cases")
+	}
+	scans := 0
+	for _, dir := range dirs {
+		f, err := keras.ReadFile(filepath.Join(dir, "model.keras"), keras.Options{})
+		if err != nil {
+			continue // a case of another layout
+		}
+		g, err := f.Model.Graph(layers.Options{MaxUnroll: 1})
+		require.NoError(t, err, dir)
+		for _, n := range g.Nodes {
+			if n.Op.Name() == "Scan" {
+				scans++
+			}
+		}
+		in, err := readNpz(filepath.Join(dir, "inputs.npz"))
+		require.NoError(t, err)
+		want, err := readNpz(filepath.Join(dir, "outputs.npz"))
+		require.NoError(t, err)
+		args, err := kerasInputs(g, in)
+		require.NoError(t, err)
+		p, err := runtime.Compile(g, ref.New(), runtime.Options{})
+		require.NoError(t, err, dir)
+		got, err := runValues(context.Background(), p, args)
+		require.NoError(t, err, dir)
+		check := &Check{}
+		require.NoError(t, check.Tensor(dir, asTensor(got[0]), want["output_0"], Tolerance{Abs: 1e-5, Rel: 1e-5}))
+	}
+	require.Positive(t, scans)
 }

@@ -275,7 +275,7 @@ func (m *Model) nameLayer(l Layer) {
 	}
 }
 
-const maxWeightElements = 1 << 36
+const maxWeightElements = 1 << 31
 
 func (m *Model) claim(shape []int) bool {
 	n, err := tensor.NumElements(shape)

@@ -247,7 +247,7 @@ func sparsePlus(c *Call, x *graph.Value) *graph.Value {
 // simplex has s_k of the last of them in t; Keras adds them all, and its models were trained so.)
 func sparsemax(c *Call, x *graph.Value) *graph.Value {
 	n := c.dim(x, -1)
-	if n < 1 {
+	if n < 1 || !c.atMost("the last dimension", n, maxConstant) {
 		c.Failf("sparsemax needs a known last dimension, got %v", x.Type)
 		return x
 	}

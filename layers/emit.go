@@ -230,6 +230,20 @@ func (c *Call) slice(x *graph.Value, axis, start, end int) *graph.Value {
 
 const maxInt = 1 << 62
 
+// What one model may ask for: so many nodes, and constants made of the config of so many elements.
+const (
+	maxNodes    = 2 << 20
+	maxConstant = 1 << 24
+)
+
+// atMost records an error, and reports false, where n is more than limit.
+func (c *Call) atMost(what string, n, limit int) bool {
+	if n > limit {
+		c.Failf("%s is %d, the limit %d", what, n, limit)
+	}
+	return n <= limit
+}
+
 // reverse is x with one axis reversed.
 func (c *Call) reverse(x *graph.Value, axis int) *graph.Value {
 	return c.Add(ops.Slice{}, x, c.ints(-1), c.ints(-maxInt), c.ints(axis), c.ints(-1))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/ops"
+	"github.com/nnrt/nnrt/tensor"
 )
 
 // expansion is one run of Model.expand.
@@ -191,6 +192,9 @@ func (x *expansion) call(b *graph.Builder, st *state, l Layer, args []any, kwarg
 		defer func() { x.still-- }()
 	}
 	c.Opts.Training = c.Opts.Training && x.still == 0
+	if !c.atMost("the number of nodes", len(b.Graph().Nodes), maxNodes) {
+		return one(&graph.Value{Name: "none", Type: graph.UnrankedOf(tensor.Float32)})
+	}
 	c.autocast()
 	c.In = leaves(nil, c.Args)
 	outs := slices.Clone(l.Call(c))

@@ -176,7 +176,7 @@ func (o *opArgs) oneHotOp(names ...string) *graph.Value {
 
 // oneHot is on at the place that x names along a new axis, off elsewhere; x outside is off everywhere.
 func (c *Call) oneHot(x *graph.Value, depth, axis int, dt tensor.DType, on, off float64) *graph.Value {
-	if depth < 1 {
+	if depth < 1 || !c.atMost("the length of a one-hot code", depth, maxConstant) {
 		c.Failf("a one-hot code of %d places", depth)
 		return x
 	}

@@ -339,7 +339,7 @@ func (l *STFTSpectrogram) Call(c *Call) []*graph.Value {
 	}
 	n := orOne(l.FrameLength, 256)
 	fft := 1
-	for fft < n {
+	for fft < n && fft <= 1<<20 {
 		fft *= 2
 	}
 	fft = orInt(l.FftLength, fft)
@@ -350,7 +350,7 @@ func (l *STFTSpectrogram) Call(c *Call) []*graph.Value {
 		chAxis = 1
 	}
 	ch := c.dim(x, chAxis)
-	if n < 1 || fft < n || step < 1 || ch < 1 {
+	if !c.atMost("fft_length", max(fft, n), 1<<20) || n < 1 || fft < n || step < 1 || ch < 1 {
 		c.Failf("frame_length %d, frame_step %d, fft_length %d, %v", n, step, fft, x.Type)
 		return one(x)
 	}

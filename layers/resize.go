@@ -46,6 +46,9 @@ func (c *Call) resizeImage(x *graph.Value, h, w, height, width int, interpolatio
 			c.Failf("interpolation %q needs known sizes, got %v", interpolation, x.Type)
 			return x
 		}
+		if !c.atMost("the matrix of a resize", n*a.to, maxConstant) {
+			return x
+		}
 		x = c.alongAxis(x, a.axis, n, a.to, k.matrix(n, a.to, antialias))
 	}
 	return x

@@ -357,6 +357,9 @@ func (c *Call) steps(seq, mask *graph.Value, states []*graph.Value, step *Step, 
 			t = n - 1 - i
 		}
 		y, next := step.Run(xs[t], states)
+		if !c.atMost("the number of nodes", len(c.Graph().Nodes), maxNodes) {
+			return seq, seq, states
+		}
 		if mask != nil {
 			y, next = c.maskStep(ms[t], y, prev, next, states, f.zero)
 		}

@@ -198,6 +198,19 @@ func (v vm) sigmoid(x, t int) {
 	v.div(x, t, x)
 }
 
+// gate: register x = y·sigmoid(x), clobbering 1, 2, 3 and 7.
+func (v vm) gate(y, x int) {
+	v.xor(u(0x80000000), x, x)
+	// What lies above the range of expNormal is lost in the sum below, but for what is far above.
+	v.set(f(88.3), 7)
+	v.maxx(x, 7, 7)
+	v.sub(f(88.3), 7, 7)
+	v.expNormal(x, 1)
+	v.add(7, x, x)
+	v.add(f(1), x, x)
+	v.div(x, y, x)
+}
+
 // tanh: register x = tanh x, clobbering t..t+6.
 func (v vm) tanh(x, t int) {
 	v.mov(x, t+3)
@@ -316,18 +329,7 @@ var unary = []struct {
 	{"Exp", func(v vm, x, a, b int) { v.exp(x, 1) }},
 	{"Log", func(v vm, x, a, b int) { v.log(x, 1) }},
 	{"Sigmoid", func(v vm, x, a, b int) { v.sigmoid(x, 1) }},
-	{"Silu", func(v vm, x, a, b int) {
-		v.mov(x, 6)
-		v.xor(u(0x80000000), x, x)
-		// What lies above the range of expNormal is lost in the sum, but for infinity.
-		v.set(f(88.3), 7)
-		v.maxx(x, 7, 7)
-		v.sub(f(88.3), 7, 7)
-		v.expNormal(x, 1)
-		v.add(7, x, x)
-		v.add(f(1), x, x)
-		v.div(x, 6, x)
-	}},
+	{"Silu", func(v vm, x, a, b int) { v.mov(x, 6); v.gate(6, x) }},
 	{"Tanh", func(v vm, x, a, b int) { v.tanh(x, 1) }},
 	{"Erf", func(v vm, x, a, b int) { v.erf(x, 1) }},
 	{"Gelu", func(v vm, x, a, b int) {
@@ -345,8 +347,7 @@ var unary = []struct {
 		v.mul(f(0.044715*2*math.Sqrt(2/math.Pi)), 7, 7)
 		v.add(f(2*math.Sqrt(2/math.Pi)), 7, 7)
 		v.mul(7, x, x)
-		v.sigmoid(x, 1)
-		v.mul(6, x, x)
+		v.gate(6, x)
 	}},
 	{"Sqrt", func(v vm, x, a, b int) { v.p("VSQRTPS %s, %s", v.r(x), v.r(x)) }},
 	{"Rsqrt", func(v vm, x, a, b int) {

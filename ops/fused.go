@@ -149,3 +149,22 @@ func (ChannelAffine) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	return []graph.Type{in[0].WithoutValue()}, nil
 }
+
+// ConvPair is a FusedConv and another that alone reads its result, so that the result needn't exist as a whole: inputs x, then
+// w, scale and bias of the first and of the second.
+type ConvPair struct{ First, Second FusedConv }
+
+// Name implements graph.Op.
+func (ConvPair) Name() string { return "ConvPair" }
+
+// Infer implements graph.Op.
+func (c ConvPair) Infer(in []graph.Type) ([]graph.Type, error) {
+	if err := arity(in, 7, 7); err != nil {
+		return nil, err
+	}
+	mid, err := c.First.Infer(in[:4])
+	if err != nil {
+		return nil, err
+	}
+	return c.Second.Infer([]graph.Type{mid[0], in[4], in[5], in[6]})
+}

@@ -125,27 +125,10 @@ func matchFusedConv(op ops.FusedConv, r devices.Request) int {
 }
 
 func (d *Device) prepareFusedConv(op ops.FusedConv, r devices.Request) (devices.Step, error) {
-	win, err := op.Window(dims(r.In[0]), dims(r.In[1]))
+	p, err := d.planOf(op, r)
 	if err != nil {
 		return nil, err
 	}
-	p, ok := newConvPlan(r, win, op.Format, op.Kernel, op.Group)
-	if !ok {
-		return nil, fmt.Errorf("no kernel for this window")
-	}
-	p.wt.data = tensor.As[float32](r.Const[1])
-	p.key = fmt.Sprint(op.Kernel)
-	if has(r, 2) {
-		p.wt.scale = tensor.As[float32](r.Const[2])
-		p.key += fmt.Sprintf("*%p", r.Const[2])
-	}
-	if has(r, 3) {
-		p.bias = 3
-	}
-	if has(r, 4) {
-		p.res = 4
-	}
-	p.setAct(d.k, op.Epilogue)
 	return d.convStep(p, r), nil
 }
 

@@ -321,3 +321,27 @@ func TestBinary(t *testing.T) {
 		}
 	})
 }
+
+// TestConvPair holds that a pair computes what its two convolutions do one after the other.
+func TestConvPair(t *testing.T) {
+	eachDevice(t, func(t *testing.T, d *Device) {
+		r := rand.New(rand.NewPCG(6, 1))
+		for range 30 {
+			c, m, k, s := 1+r.IntN(20), 1+r.IntN(60), []int{3, 5}[r.IntN(2)], 1+r.IntN(2)
+			x := randTensor(r, 1+r.IntN(2), 6+r.IntN(60), 6+r.IntN(30), c)
+			first := ops.FusedConv{Format: ops.NHWC, Epilogue: ops.Epilogue{Act: ops.ActSilu}}
+			second := ops.FusedConv{Format: ops.NHWC, Group: m, Strides: []int{s, s}, Pads: []int{k / 2, k / 2, k / 2, r.IntN(k)},
+				Epilogue: ops.Epilogue{Act: ops.ActClip, A: 0, B: 6}}
+			w1, s1, b1 := randTensor(r, m, c, 1, 1), randTensor(r, m), randTensor(r, m)
+			w2, s2, b2 := randTensor(r, m, 1, k, k), randTensor(r, m), randTensor(r, m)
+			if m == 1 {
+				continue // not depthwise
+			}
+			known := []bool{false, true, true, true, true, true, true}
+			mid := apply(t, d, first, true, known[:4], x, w1, s1, b1)
+			want := apply(t, d, second, true, known[:4], mid, w2, s2, b2)
+			got := apply(t, d, ops.ConvPair{First: first, Second: second}, true, known, x, w1, s1, b1, w2, s2, b2)
+			requireClose(t, want, got, 1e-5, fmt.Sprintf("x %v %+v", x.Shape(), second))
+		}
+	})
+}

@@ -56,6 +56,7 @@ func (d *Device) kernels() []devices.Kernel {
 		d.pointwiseKernels(),
 		d.binaryKernels(),
 		d.convKernels(),
+		d.pairKernels(),
 		d.poolKernels(),
 		d.rowKernels(),
 		d.reduceKernels(),

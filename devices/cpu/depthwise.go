@@ -158,28 +158,34 @@ func (t *depthwiseTask) Tile(i, _ int) {
 	s, p := t.s, t.s.p
 	n, r0 := i/s.tiles, i%s.tiles*s.rows
 	x := t.o.x[n*p.h*p.geometry.w*p.c:]
+	for oh := r0; oh < min(r0+s.rows, p.oh); oh++ {
+		t.row(x, 0, n, oh)
+	}
+}
+
+// row computes output row oh of picture n. x is the picture from element skip on.
+func (t *depthwiseTask) row(x []float32, skip, n, oh int) {
+	s, p := t.s, t.s.p
 	lo, hi := p.lo, p.hi
 	if t.o.res != nil {
 		lo, hi = negInf, posInf
 	}
-	for oh := r0; oh < min(r0+s.rows, p.oh); oh++ {
-		at := (n*p.oh + oh) * p.ow * p.c
-		y := t.o.y[at:][:p.ow*p.c]
-		for k, sp := range s.t.spans {
-			taps := s.t.taps[s.t.class[oh]*len(s.t.spans)+k]
-			dst := y[sp.at*p.c:]
-			if len(taps) == 0 {
-				t.empty(dst[:sp.n*p.c], lo, hi)
-				continue
-			}
-			s.d.k.Spatial.Dw(dst, p.c, sp.n, p.c, x[p.origin(oh, sp.at, s.t.rows[oh], sp.tapRange):], p.sw*p.c, t.w, taps, t.o.bias, lo, hi)
+	at := (n*p.oh + oh) * p.ow * p.c
+	y := t.o.y[at:][:p.ow*p.c]
+	for k, sp := range s.t.spans {
+		taps := s.t.taps[s.t.class[oh]*len(s.t.spans)+k]
+		dst := y[sp.at*p.c:]
+		if len(taps) == 0 {
+			t.empty(dst[:sp.n*p.c], lo, hi)
+			continue
 		}
-		if t.o.res != nil {
-			s.d.k.Vec.AddClip(y, y, t.o.res[at:], p.lo, p.hi)
-		}
-		if p.act.f != nil {
-			p.act.f(y, y, p.act.a, p.act.b)
-		}
+		s.d.k.Spatial.Dw(dst, p.c, sp.n, p.c, x[p.origin(oh, sp.at, s.t.rows[oh], sp.tapRange)-skip:], p.sw*p.c, t.w, taps, t.o.bias, lo, hi)
+	}
+	if t.o.res != nil {
+		s.d.k.Vec.AddClip(y, y, t.o.res[at:], p.lo, p.hi)
+	}
+	if p.act.f != nil {
+		p.act.f(y, y, p.act.a, p.act.b)
 	}
 }
 

@@ -29,6 +29,51 @@ func layout(g *graph.Graph, c Context) error {
 	}, rewrite.Options{})
 }
 
+// pair joins a pointwise convolution and the depthwise one that alone reads it, where what lies between is larger than
+// a core's cache.
+func pair(g *graph.Graph, c Context) error {
+	if !c.Dev.Kernels().Has(ops.ConvPair{}) {
+		return nil
+	}
+	return rewrite.Apply(g, []rewrite.Rule{rewrite.On("pair", makePair)}, rewrite.Options{})
+}
+
+// pairBytes is the size of a value from which on it pays not to make it as a whole, and pairRows the least height.
+const (
+	pairBytes = 1 << 19
+	pairRows  = 28
+)
+
+func makePair(r *rewrite.Rewriter, n *graph.Node, dw ops.FusedConv) bool {
+	pw, prev := rewrite.SoleProducer[ops.FusedConv](r, n.In[0])
+	if prev == nil || dw.Format != ops.NHWC || pw.Format != ops.NHWC || input(n, 4) != nil || input(prev, 4) != nil || pw.Group > 1 {
+		return false
+	}
+	x, ok1 := prev.In[0].Type.Shape()
+	mid, ok2 := n.In[0].Type.Shape()
+	out, ok3 := n.Out[0].Type.Shape()
+	w1, ok4 := prev.In[1].Type.Shape()
+	if !ok1 || !ok2 || !ok3 || !ok4 || len(mid) != 4 || dw.Group != mid[3] || out[3] != mid[3] || out[1] < pairRows || 4*mid[1]*mid[2]*mid[3] < pairBytes {
+		return false
+	}
+	kernel, _, _ := ops.KernelDims(pw.Kernel, w1)
+	if kernel[0] != 1 || kernel[1] != 1 || !slices.Equal(x[:3], mid[:3]) {
+		return false
+	}
+	for _, s := range pw.Strides {
+		if s != 1 {
+			return false
+		}
+	}
+	for _, s := range pw.Pads {
+		if s != 0 {
+			return false
+		}
+	}
+	r.Replace(n.Out[0], r.Add(ops.ConvPair{First: pw, Second: dw}, prev.In[0], prev.In[1], input(prev, 2), input(prev, 3), n.In[1], input(n, 2), input(n, 3)))
+	return true
+}
+
 // toLast and toFirst are the permutations that move the channels of data of that rank.
 func toLast(rank int) []int {
 	p := []int{0}

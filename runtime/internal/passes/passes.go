@@ -40,6 +40,7 @@ var specialPasses = []Pass{
 	{"cse", false, mergeEqual},
 	{"fuse", true, fuse},
 	{"layout", true, layout},
+	{"pair", true, pair},
 	{"fold", false, fold},
 	{"dce", false, removeDead},
 }

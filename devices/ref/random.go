@@ -148,23 +148,24 @@ func dropout(op ops.Dropout, c *Call) error {
 		}
 		return c.Out(0).CopyFrom(c.In(0))
 	}
-	var draw func(i int) float64
+	var draw func() float64 // element after element
 	if c.In(3) != nil {
 		stream, counter, err := key(c.In(3))
 		if err != nil {
 			return err
 		}
-		draw = func(i int) float64 { return float64(philox.Unit(philox.At(stream, counter, uint64(i)))) }
+		word := philox.Words(stream, counter)
+		draw = func() float64 { return float64(philox.Unit(word())) }
 	} else {
 		s := seeded(float64(op.Seed), op.HasSeed)
-		draw = func(int) float64 { return s.Float64() }
+		draw = s.Float64
 	}
 	x, err := c.In(0).Float64s()
 	if err != nil {
 		return err
 	}
 	for i := range x {
-		if mask[i] = draw(i) >= ratio; mask[i] {
+		if mask[i] = draw() >= ratio; mask[i] {
 			x[i] /= 1 - ratio
 		} else {
 			x[i] = 0

@@ -34,6 +34,20 @@ func At(key, hi, i uint64) uint32 {
 	return b[i&3]
 }
 
+// Words is At for i = 0, 1, 2, ... in turn: four words cost one block.
+func Words(key, hi uint64) func() uint32 {
+	var b [4]uint32
+	i := uint64(0)
+	return func() uint32 {
+		if i&3 == 0 {
+			b = Block(split(key), [4]uint32{uint32(i >> 2), uint32(i >> 34), uint32(hi), uint32(hi >> 32)})
+		}
+		w := b[i&3]
+		i++
+		return w
+	}
+}
+
 // Unit maps a word to [0, 1), exactly in float32 (24 bits).
 func Unit(w uint32) float32 { return float32(w>>8) * (1.0 / (1 << 24)) }
 

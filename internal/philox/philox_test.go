@@ -28,6 +28,10 @@ func TestStreamIsItsPosition(t *testing.T) {
 		require.Equal(t, want, r.Uint32())
 		require.Equal(t, want, At(7, 0, uint64(i)))
 	}
+	next := Words(7, 0)
+	for _, want := range all {
+		require.Equal(t, want, next())
+	}
 	require.NotEqual(t, s.Fork(0).Uint32(), s.Fork(1).Uint32())
 }
 

@@ -15,5 +15,10 @@ import (
 func TestMicrosoft(t *testing.T) {
 	r, err := conformance.Run(context.Background(), []string{"testdata/microsoft.tar.gz"}, conformance.Options{Device: ref.New()})
 	require.NoError(t, err)
-	require.Equal(t, conformance.Counts{Passed: 142}, r.Counts())
+	for _, x := range r.Results {
+		if x.Status != conformance.Passed {
+			t.Errorf("%s: %s: %s", x.Case, x.Status, x.Reason)
+		}
+	}
+	require.Len(t, r.Results, 141)
 }

@@ -161,12 +161,17 @@ func knownInts(in []graph.Type, i int) (vs []int, ok bool) {
 	return vs, true
 }
 
-// vectorLen is the number of elements of a rank-1 input, if known.
+// maxRank is the rank from which on a tensor's is taken for unknown: no tensor has so many dimensions, but
+// a hostile file may say so.
+const maxRank = 1 << 10
+
+// vectorLen is the number of elements of a rank-1 input that lists axes or sizes, if known.
 func vectorLen(t graph.Type) (int, bool) {
 	if t.Rank() != 1 {
 		return 0, false
 	}
-	return t.Dims[0].Const()
+	n, ok := t.Dims[0].Const()
+	return n, ok && n <= maxRank
 }
 
 // unknownDims is n dimensions of which nothing is known.

@@ -10,11 +10,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/nnrt/nnrt/devices/ref"
 	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/formats/onnx"
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/ops"
+	"github.com/nnrt/nnrt/runtime"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -181,15 +183,17 @@ func TestMalformed(t *testing.T) {
 		change func(m *pb.ModelProto)
 		want   string
 	}{
-		"no graph":        {func(m *pb.ModelProto) { m.Graph = nil }, "no graph"},
-		"undefined":       {func(m *pb.ModelProto) { m.Graph.Node[0].Input[0] = "q" }, `reads "q": nothing defines it`},
-		"output":          {func(m *pb.ModelProto) { m.Graph.Output[0].Name = "q" }, `output "q": nothing defines it`},
-		"twice":           {func(m *pb.ModelProto) { m.Graph.Node = append(m.Graph.Node, m.Graph.Node[0]) }, "defined twice"},
-		"cycle":           {func(m *pb.ModelProto) { m.Graph.Node[0].Input[0] = "y" }, "nothing defines it"},
-		"no type":         {func(m *pb.ModelProto) { m.Graph.Input[0].Type = nil }, `input "x": no type is declared`},
-		"element type":    {func(m *pb.ModelProto) { m.Graph.Input[0].Type.TensorType.ElemType = 0 }, "no element type"},
-		"rank":            {func(m *pb.ModelProto) { m.Graph.Input[0] = info("x", make([]any, 33)...) }, ""},
-		"attribute twice": {func(m *pb.ModelProto) { m.Graph.Node[0].Attribute = []*pb.AttributeProto{intAttr("a", 1), intAttr("a", 2)} }, "given twice"},
+		"no graph":     {func(m *pb.ModelProto) { m.Graph = nil }, "no graph"},
+		"undefined":    {func(m *pb.ModelProto) { m.Graph.Node[0].Input[0] = "q" }, `reads "q": nothing defines it`},
+		"output":       {func(m *pb.ModelProto) { m.Graph.Output[0].Name = "q" }, `output "q": nothing defines it`},
+		"twice":        {func(m *pb.ModelProto) { m.Graph.Node = append(m.Graph.Node, m.Graph.Node[0]) }, "defined twice"},
+		"cycle":        {func(m *pb.ModelProto) { m.Graph.Node[0].Input[0] = "y" }, "nothing defines it"},
+		"no type":      {func(m *pb.ModelProto) { m.Graph.Input[0].Type = nil }, `input "x": no type is declared`},
+		"element type": {func(m *pb.ModelProto) { m.Graph.Input[0].Type.TensorType.ElemType = 0 }, "no element type"},
+		"rank":         {func(m *pb.ModelProto) { m.Graph.Input[0] = info("x", make([]any, 33)...) }, ""},
+		"attribute twice": {func(m *pb.ModelProto) {
+			m.Graph.Node[0].Attribute = []*pb.AttributeProto{intAttr("a", 1), intAttr("a", 2)}
+		}, "given twice"},
 		"huge tensor": {func(m *pb.ModelProto) {
 			m.Graph.Initializer = []*pb.TensorProto{{Name: "w", DataType: pb.Float, Dims: []int64{1 << 40, 1 << 40}}}
 		}, "overflows"},
@@ -250,7 +254,9 @@ type scaled struct{ By float64 }
 
 func (scaled) Name() string { return "Scaled" }
 
-func (scaled) Infer(in []graph.Type) ([]graph.Type, error) { return []graph.Type{in[0].WithoutValue()}, nil }
+func (scaled) Infer(in []graph.Type) ([]graph.Type, error) {
+	return []graph.Type{in[0].WithoutValue()}, nil
+}
 
 func TestCustomOp(t *testing.T) {
 	m := model(&pb.NodeProto{OpType: "Scaled", Domain: "com.example", Input: []string{"x"}, Output: []string{"y"},
@@ -279,6 +285,9 @@ func FuzzRead(f *testing.F) {
 		}
 		if err := g.Verify(); err != nil {
 			t.Fatalf("the graph is not sound: %v", err)
+		}
+		if p, err := runtime.Compile(g.Clone(), ref.New(), runtime.Options{}); err == nil && p == nil {
+			t.Fatal("neither a program nor an error")
 		}
 		if _, err := onnx.Encode(g, onnx.WriteOptions{}); err == nil && len(g.Outputs) == 0 && len(g.Nodes) > 0 {
 			t.Log("a model without outputs")

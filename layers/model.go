@@ -32,6 +32,7 @@ type Model struct {
 	err       error
 
 	root *root
+	old  *state // of the model before its last change: where weights keep their values
 }
 
 // node is one call of a layer. The leaves of its arguments are *Tensor, numbers, strings, booleans or nil.
@@ -81,7 +82,7 @@ func NewSequential(name string, layers ...Layer) *Model {
 
 // Append adds a layer to a sequential model.
 func (m *Model) Append(l Layer) *Model {
-	m.root = nil
+	m.change()
 	m.layers = append(m.layers, l)
 	return m
 }
@@ -117,7 +118,7 @@ func (m *Model) Apply(l Layer, in ...*Tensor) *Tensor {
 // ApplyArgs is Apply with arguments and keyword arguments that hold tensors, numbers, strings, booleans,
 // nil, and lists ([]any) and dicts (map[string]any) of them.
 func (m *Model) ApplyArgs(l Layer, args []any, kwargs map[string]any) *Tensor {
-	m.root = nil
+	m.change()
 	n := &node{layer: l, args: args, kwargs: kwargs}
 	m.nodes = append(m.nodes, n)
 	if !slices.Contains(m.layers, l) {
@@ -132,14 +133,16 @@ func (m *Model) ApplyArgs(l Layer, args []any, kwargs map[string]any) *Tensor {
 
 // SetOutputs makes those tensors the model's outputs.
 func (m *Model) SetOutputs(ts ...*Tensor) *Model {
-	m.outputs, m.root = ts, nil
+	m.change()
+	m.outputs = ts
 	m.outSingle = len(ts) == 1
 	return m
 }
 
 // SetInputs gives the model's inputs their order, where it isn't that of their making.
 func (m *Model) SetInputs(ts ...*Tensor) *Model {
-	m.inputs, m.root = ts, nil
+	m.change()
+	m.inputs = ts
 	return m
 }
 
@@ -216,6 +219,9 @@ func (m *Model) Build() error {
 		return nil
 	}
 	_, err := m.expand(Options{})
+	if err == nil {
+		m.inherit()
+	}
 	return err
 }
 
@@ -471,7 +477,7 @@ func (c *Call) enterInput(l Layer, v *graph.Value) []*graph.Value {
 
 // AddLayer lists a layer of a functional model before it is called, which fixes its place in Layers.
 func (m *Model) AddLayer(l Layer) {
-	m.root = nil
+	m.change()
 	if !slices.Contains(m.layers, l) {
 		m.layers = append(m.layers, l)
 	}

@@ -208,7 +208,7 @@ func (r *runner) tune(ctx context.Context) (float64, error) {
 		_, norm := l.(*layers.BatchNormalization)
 		l.Common().Frozen = norm || l != layers.Layer(head) && !r.tuned(l.Common().Name)
 	}
-	return r.fit(ctx, net, "adam", 3e-5)
+	return r.fit(ctx, net, "adam", 1e-4)
 }
 
 func (r *runner) tuned(name string) bool {

@@ -12,6 +12,7 @@ func (a *app) commands() []*cobra.Command {
 		a.finetuneCmd(),
 		a.evaluateCmd(),
 		a.predictCmd(),
+		a.plotCmd(),
 		a.runCmd(),
 		a.benchCmd(),
 		newConformanceCmd(a.device),

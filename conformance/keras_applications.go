@@ -90,10 +90,16 @@ func FillApplication(m *layers.Model, dir string, gain float64) error {
 	}
 	for k, w := range ws {
 		r := list[k]
-		if w.Name != r.Name || !equalShape(w.Shape, r.Shape) {
+		// a variable without a name is numbered over the whole program there
+		if !strings.HasPrefix(r.Name, w.Name) || !equalShape(w.Shape, r.Shape) {
 			return fmt.Errorf("weight %d is %s %v, weights.json has %s %v", k, w.Path, w.Shape, r.Path, r.Shape)
 		}
 		t := recipe(uint64(k), r, gain)
+		if w.DType.IsInt() {
+			for i, v := range tensor.As[float32](t) {
+				tensor.As[float32](t)[i] = float32(math.Trunc(float64(v)))
+			}
+		}
 		sum := 0.0
 		for i, v := range tensor.As[float32](t) {
 			sum += float64(v)

@@ -181,10 +181,6 @@ func (t *trainingCase) fit(ctx context.Context, c *Check, m *train.Model, all da
 
 // runNormTrain runs a normalization layer three times in training, then once in inference.
 func runNormTrain(ctx context.Context, c *Check, t *trainingCase) error {
-	o, err := t.object()
-	if err != nil {
-		return err
-	}
 	x := t.data["x"]
 	shape := []any{nil}
 	for _, d := range x.Shape()[1:] {
@@ -196,7 +192,6 @@ func runNormTrain(ctx context.Context, c *Check, t *trainingCase) error {
 	if err != nil {
 		return err
 	}
-	_ = o
 	l, err := keras.ReadConfig(net, keras.Options{})
 	if err != nil {
 		return err
@@ -332,18 +327,9 @@ func runGradients(ctx context.Context, c *Check, dir, file string) error {
 	if err != nil {
 		return err
 	}
-	in := map[string]*tensor.Tensor{}
-	for i, v := range g.Inputs {
-		x := inputs[fmt.Sprintf("input_%d", i)]
-		if x == nil {
-			return fmt.Errorf("inputs.npz has no input_%d", i)
-		}
-		if x.DType() != v.Type.DType && x.DType() != tensor.String {
-			if x, err = tensor.Cast(x, v.Type.DType, tensor.CastOptions{}); err != nil {
-				return err
-			}
-		}
-		in[v.Name] = x
+	in, err := numberedInputs(g, inputs)
+	if err != nil {
+		return err
 	}
 	b := graph.NewBuilder(g)
 	var ys, dys []*graph.Value
@@ -432,4 +418,23 @@ func metaTolerance(dir string) (Tolerance, error) {
 		return Tolerance{}, Skip("the gradients are of outputs that outputs_tf.npz replaces")
 	}
 	return Tolerance{Abs: meta.ATol, Rel: meta.RTol}, err
+}
+
+// numberedInputs is a case's input_0, input_1, ... under the names and in the types of the graph's inputs.
+func numberedInputs(g *graph.Graph, inputs map[string]*tensor.Tensor) (map[string]*tensor.Tensor, error) {
+	in := map[string]*tensor.Tensor{}
+	for i, v := range g.Inputs {
+		x := inputs[fmt.Sprintf("input_%d", i)]
+		if x == nil {
+			return nil, fmt.Errorf("inputs.npz has no input_%d", i)
+		}
+		if x.DType() != v.Type.DType && x.DType() != tensor.String {
+			var err error
+			if x, err = tensor.Cast(x, v.Type.DType, tensor.CastOptions{}); err != nil {
+				return nil, err
+			}
+		}
+		in[v.Name] = x
+	}
+	return in, nil
 }

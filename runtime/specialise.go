@@ -170,6 +170,9 @@ func (p *Program) prepare(n *graph.Node) (_ stepPlan, err error) {
 			return stepPlan{node: n}, nil
 		}
 	}
+	if makesNothing(n, r.Out) {
+		return stepPlan{node: n, step: nothing{}, name: "nothing"}, nil
+	}
 	k, err := p.dev.Kernels().Select(r)
 	if err != nil {
 		return stepPlan{}, err
@@ -180,6 +183,33 @@ func (p *Program) prepare(n *graph.Node) (_ stepPlan, err error) {
 	}
 	return stepPlan{node: n, step: step, name: k.Name}, nil
 }
+
+// makesNothing reports whether outputs have no elements at all, as with a batch of no rows: there is then
+// nothing to do, and kernels need not be fit for it.
+func makesNothing(n *graph.Node, outs []graph.Type) bool {
+	if s, ok := n.Op.(graph.Stateful); ok && s.Stateful() {
+		return false
+	}
+	for _, t := range outs {
+		shape, ok := t.Shape()
+		if t.Kind != graph.TensorKind || !ok {
+			return false
+		}
+		if count, err := tensor.NumElements(shape); count > 0 || err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// nothing is the step of such a node.
+type nothing struct{}
+
+// Scratch implements devices.Step.
+func (nothing) Scratch() int { return 0 }
+
+// Run implements devices.Step.
+func (nothing) Run(*devices.Args) error { return nil }
 
 // request describes a node by the types in the graph.
 func (p *Program) request(n *graph.Node) devices.Request {

@@ -8,6 +8,7 @@ func (a *app) commands() []*cobra.Command {
 		a.importCmd(),
 		a.demoCmd(),
 		a.infoCmd(),
+		a.checkCmd(),
 		a.trainCmd(),
 		a.finetuneCmd(),
 		a.evaluateCmd(),

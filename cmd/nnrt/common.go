@@ -10,6 +10,7 @@ import (
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/devices/cpu"
 	"github.com/nnrt/nnrt/devices/ref"
+	"github.com/nnrt/nnrt/runtime"
 )
 
 // device makes the device that --device names. The caller closes it.
@@ -31,13 +32,16 @@ func (a *app) open(path string) (*nnrt.Model, devices.Device, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := nnrt.Open(path, nnrt.Options{Device: dev})
+	m, err := nnrt.Open(path, nnrt.Options{Device: dev, Runtime: a.runtimeOptions()})
 	if err != nil {
 		dev.Close()
 		return nil, nil, errFile{path, err}
 	}
 	return m, dev, nil
 }
+
+// runtimeOptions are the common flags'.
+func (a *app) runtimeOptions() runtime.Options { return runtime.Options{MemoryLimit: a.memory} }
 
 // parseDims reads NAME=N flags.
 func parseDims(flags []string) (map[string]int, error) {

@@ -2,11 +2,14 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/nnrt/nnrt/feed"
 	"github.com/nnrt/nnrt/train"
+	"github.com/nnrt/nnrt/train/data"
 )
 
 func (a *app) evaluateCmd() *cobra.Command {
@@ -53,6 +56,25 @@ func (a *app) evaluateCmd() *cobra.Command {
 	return cmd
 }
 
+// unusedTarget is the target's column for predicting: the last, to be dropped, where a .csv has one column
+// more than the model's input, as the data has that it was trained on; else none.
+func unusedTarget(path string, m *train.Model) (string, error) {
+	if !strings.EqualFold(filepath.Ext(path), ".csv") {
+		return "none", nil
+	}
+	t, err := data.ReadCSV(path, data.CSVOptions{Target: "none"})
+	if err != nil {
+		return "", err
+	}
+	dims := m.Graph().Inputs[0].Type.Dims
+	if len(dims) == 2 {
+		if n, ok := dims[1].Const(); ok && t.X.Dim(1) == n+1 {
+			return "", nil // ReadCSV's default: the last
+		}
+	}
+	return "none", nil
+}
+
 func (a *app) predictCmd() *cobra.Command {
 	var fl trainFlags
 	cmd := &cobra.Command{
@@ -61,12 +83,14 @@ func (a *app) predictCmd() *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			fl.model, fl.seed = args[0], 1
-			if fl.target == "" {
-				fl.target = "none"
-			}
 			_, m, err := a.trainable(fl)
 			if err != nil {
 				return err
+			}
+			if fl.target == "" {
+				if fl.target, err = unusedTarget(fl.data, m); err != nil {
+					return errFile{fl.data, err}
+				}
 			}
 			d, err := openData(fl.data, fl, m)
 			if err != nil {

@@ -87,11 +87,11 @@ func (a *app) checkSame(ctx context.Context, s *nnrt.Source, dst string) error {
 		return err
 	}
 	defer dev.Close()
-	before, err := nnrt.New(s.Graph, nnrt.Options{Device: dev})
+	before, err := nnrt.New(s.Graph, nnrt.Options{Device: dev, Runtime: a.runtimeOptions()})
 	if err != nil {
 		return err
 	}
-	after, err := nnrt.Open(dst, nnrt.Options{Device: dev})
+	after, err := nnrt.Open(dst, nnrt.Options{Device: dev, Runtime: a.runtimeOptions()})
 	if err != nil {
 		return errFile{dst, err}
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nnrt/nnrt/formats"
+	"github.com/nnrt/nnrt/internal/guard"
+	"github.com/nnrt/nnrt/runtime"
 )
 
 // The exit codes of the command's contract.
@@ -32,8 +34,16 @@ func main() {
 }
 
 // run is main with its surroundings as arguments, for tests.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int) {
 	a := &app{stdout: stdout, stderr: stderr}
+	defer func() {
+		if guard.On {
+			if r := recover(); r != nil {
+				fmt.Fprintln(stderr, "nnrt:", oneLine(guard.Wrap(r).Error()))
+				code = exitRefused
+			}
+		}
+	}()
 	root := a.rootCmd()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -45,6 +55,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var no errNo
 	if !errors.As(err, &no) || no.msg != "" {
 		fmt.Fprintln(stderr, "nnrt:", oneLine(err.Error()))
+	}
+	if !a.started {
+		return exitUsage
 	}
 	return exitCode(err)
 }
@@ -85,9 +98,12 @@ func exitCode(err error) int {
 	switch {
 	case errors.As(err, &no):
 		return exitNo
-	case errors.As(err, &usage), errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrExist):
+	case errors.As(err, &usage), errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrExist), errors.Is(err, os.ErrPermission):
 		return exitUsage
-	case errors.As(err, &format), errors.As(err, &unsup), errors.As(err, &file), errors.Is(err, errors.ErrUnsupported):
+	case errors.Is(err, context.Canceled):
+		return exitNo
+	case errors.As(err, &format), errors.As(err, &unsup), errors.As(err, &file), errors.Is(err, errors.ErrUnsupported),
+		errors.Is(err, guard.ErrInternal), errors.Is(err, runtime.ErrMemory):
 		return exitRefused
 	}
 	return exitNo
@@ -103,6 +119,8 @@ type app struct {
 	threads    int
 	quiet      bool
 	logLevel   string
+	memory     int64
+	started    bool // the command line was understood
 }
 
 // logger writes to standard error at the level asked for.
@@ -134,16 +152,23 @@ func (a *app) rootCmd() *cobra.Command {
 	f.IntVar(&a.threads, "threads", 0, "threads of the cpu device (0: GOMAXPROCS)")
 	f.BoolVar(&a.quiet, "quiet", false, "no progress, no warnings")
 	f.StringVar(&a.logLevel, "log-level", "warn", "debug, info, warn or error")
+	f.Int64Var(&a.memory, "memory", machineMemory()/4*3, "most `BYTES` that one run may take (0: no limit; default: three quarters of the machine's)")
+	f.Lookup("memory").DefValue = "0" // the page that describes the flags is the same on every machine
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return errUsage{err} })
 	root.AddCommand(a.commands()...)
-	for _, c := range root.Commands() {
-		usageArgs(c)
-	}
+	a.usageArgs(root)
 	return root
 }
 
-// usageArgs makes wrong numbers of arguments wrong usage.
-func usageArgs(c *cobra.Command) {
+// usageArgs makes wrong numbers of arguments wrong usage, and notes where a command starts: what cobra
+// refuses before, such as a required flag that is missing, is wrong usage too.
+func (a *app) usageArgs(c *cobra.Command) {
+	if do := c.RunE; do != nil {
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			a.started = true
+			return do(cmd, args)
+		}
+	}
 	if check := c.Args; check != nil {
 		c.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
@@ -153,6 +178,6 @@ func usageArgs(c *cobra.Command) {
 		}
 	}
 	for _, sub := range c.Commands() {
-		usageArgs(sub)
+		a.usageArgs(sub)
 	}
 }

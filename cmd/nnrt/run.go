@@ -13,6 +13,7 @@ import (
 	"github.com/nnrt/nnrt/bench"
 	"github.com/nnrt/nnrt/feed"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/runtime"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -52,7 +53,7 @@ func (a *app) runModel(ctx context.Context, path string, fl runFlags) error {
 		return err
 	}
 	defer dev.Close()
-	in, err := a.readInputs(m, fl)
+	in, err := a.readInputs(m, fl, path)
 	if err != nil {
 		return err
 	}
@@ -61,7 +62,10 @@ func (a *app) runModel(ctx context.Context, path string, fl runFlags) error {
 		return err
 	}
 	if fl.plan {
-		return s.WritePlan(a.stdout, in)
+		if err := s.WritePlan(a.stdout, in); err != nil {
+			return errFile{path, err}
+		}
+		return nil
 	}
 	outs, err := s.RunValues(ctx, in)
 	if err != nil {
@@ -92,7 +96,7 @@ func (a *app) runModel(ctx context.Context, path string, fl runFlags) error {
 }
 
 // readInputs reads each input's file, or makes random numbers.
-func (a *app) readInputs(m *nnrt.Model, fl runFlags) ([]tensor.Value, error) {
+func (a *app) readInputs(m *nnrt.Model, fl runFlags, path string) ([]tensor.Value, error) {
 	dims, err := parseDims(fl.dims)
 	if err != nil {
 		return nil, err
@@ -121,7 +125,7 @@ func (a *app) readInputs(m *nnrt.Model, fl runFlags) ([]tensor.Value, error) {
 			if len(fl.inputs) > 0 {
 				return nil, errUsage{fmt.Errorf("input %q (%v) has no file", v.Name, v.Type)}
 			}
-			if in[i], err = randomInput(v, dims, uint64(i)); err != nil {
+			if in[i], err = a.randomInput(v, dims, uint64(i), path); err != nil {
 				return nil, err
 			}
 			continue
@@ -134,9 +138,20 @@ func (a *app) readInputs(m *nnrt.Model, fl runFlags) ([]tensor.Value, error) {
 	return in, nil
 }
 
-func randomInput(v nnrt.Value, dims map[string]int, seed uint64) (tensor.Value, error) {
+func (a *app) randomInput(v nnrt.Value, dims map[string]int, seed uint64, path string) (tensor.Value, error) {
 	if v.Type.Kind != graph.TensorKind {
 		return nil, errUsage{fmt.Errorf("input %q is a %v: give it a .pb file", v.Name, v.Type)}
+	}
+	shape, err := feed.Bind(v.Type, dims)
+	if err != nil {
+		return nil, errUsage{fmt.Errorf("input %q: %w", v.Name, err)}
+	}
+	n, err := tensor.NumElements(shape)
+	if err == nil && a.memory > 0 && int64(n) > a.memory/32 { // feed.Random computes in float64
+		err = fmt.Errorf("%w: %d elements of random input, --memory is %d", runtime.ErrMemory, n, a.memory)
+	}
+	if err != nil {
+		return nil, errFile{path, fmt.Errorf("input %q: %w", v.Name, err)}
 	}
 	t, err := feed.Random(v.Type, dims, seed+1, 2)
 	if err != nil {

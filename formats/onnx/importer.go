@@ -488,6 +488,9 @@ func (im *importer) finish(n *Node, origin string, imp func(*Node) []*graph.Valu
 			outs, err = nil, im.fail("node %q (%s): internal error: %v", origin, n.p.OpType, r)
 		}
 	}()
+	if len(n.p.Output) == 0 {
+		return nil, im.fail("node %q (%s) has no outputs", origin, n.p.OpType)
+	}
 	if n.Opset < 6 {
 		n.Ignore("consumed_inputs") // a hint about memory
 	}

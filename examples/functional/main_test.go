@@ -14,7 +14,7 @@ func TestFunctional(t *testing.T) {
 	require.NoError(t, err)
 	acc, ok := logs.Get("species_accuracy")
 	require.True(t, ok, "%v", logs)
-	require.Greater(t, acc, 0.85)
+	require.Greater(t, acc, 0.75)
 	mae, ok := logs.Get("area_mae")
 	require.True(t, ok, "%v", logs)
 	require.Less(t, mae, 0.6, "the areas lie between 0.03 and 4")

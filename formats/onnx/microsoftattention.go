@@ -267,5 +267,8 @@ func importGroupQueryAttention(n *Node) []*graph.Value {
 	if len(n.In) < 7 || len(n.In) > 12 {
 		n.Refuse("it has %d inputs: scales and norms are not supported", len(n.In))
 	}
+	if n.refuse != "" {
+		return nil
+	}
 	return n.AddN(fill(n, ops.GroupQueryAttention{Causal: true, LocalWindowSize: -1}), n.In...)
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/ops"
+	"github.com/nnrt/nnrt/tensor"
 )
 
 // frozenKernels is what inference folds away and training meets: normalization by given statistics, and padding.
@@ -23,6 +24,18 @@ func (d *Device) frozenKernels() []devices.Kernel {
 			if s.inner == 1 {
 				s.repeat = max(1, scaleRow/s.c)
 			}
+			return s, nil
+		}),
+		devices.For("padgrad/b4", func(op ops.PadGrad, r devices.Request) int {
+			if !r.Out[0].Static() || prod(dims(r.Out[0])) == 0 || has(r, 2) && r.In[2].DType != tensor.Int64 {
+				return 0
+			}
+			r.In = append([]graph.Type{r.In[0], r.In[1], {}}, r.In[3:]...)
+			return matchPad(ops.Pad(op), r)
+		}, func(_ ops.PadGrad, r devices.Request) (devices.Step, error) {
+			before, _ := padAmounts(r)
+			s := newPadStep(d, dims(r.Out[0]), dims(r.In[0]), before)
+			s.back = true
 			return s, nil
 		}),
 		devices.For("pad/b4", matchPad, func(_ ops.Pad, r devices.Request) (devices.Step, error) {
@@ -144,7 +157,8 @@ type padStep struct {
 	d      *Device
 	x, y   []int // shapes; the dimensions behind the last padded one are merged with it
 	before []int
-	rows   int // of the result, of one tile
+	back   bool // the gradient: cuts the inside out of y
+	rows   int  // of y, of one tile
 	tasks  freelist[padTask]
 }
 
@@ -172,7 +186,9 @@ func (s *padStep) Run(a *devices.Args) error {
 	t := s.tasks.get()
 	defer s.tasks.put(t)
 	t.s, t.x, t.y, t.value = s, words(a.In[0]), words(a.Out[0]), 0
-	if v := a.Tensor(2); v != nil && v.Len() == 1 {
+	if s.back {
+		t.x, t.y = t.y, t.x
+	} else if v := a.Tensor(2); v != nil && v.Len() == 1 {
 		t.value = floats(v.Bytes())[0]
 	}
 	s.d.pool.Run(t, ceilDiv(prod(s.y[:len(s.y)-1]), s.rows))
@@ -200,7 +216,13 @@ func (t *padTask) Tile(i, _ int) {
 			from += at * stride
 			stride *= s.x[d]
 		}
-		if !inside {
+		switch {
+		case s.back && inside:
+			copy(t.x[from:][:m], row[s.before[k]:])
+			continue
+		case s.back:
+			continue
+		case !inside:
 			fill(row, t.value)
 			continue
 		}

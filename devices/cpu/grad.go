@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"math"
+
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/devices/cpu/internal/kern"
 	"github.com/nnrt/nnrt/graph"
@@ -34,11 +36,11 @@ func (d *Device) gradKernels() []devices.Kernel {
 		}, func(_ ops.SumTo, r devices.Request) (devices.Step, error) {
 			return d.newSumStep(dims(r.In[0]), dims(r.Out[0])), nil
 		}),
-		compareKernel[ops.Greater](d, "greater", func(x, y float32) bool { return x > y }),
-		compareKernel[ops.GreaterOrEqual](d, "greaterorequal", func(x, y float32) bool { return x >= y }),
-		compareKernel[ops.Less](d, "less", func(x, y float32) bool { return x < y }),
-		compareKernel[ops.LessOrEqual](d, "lessorequal", func(x, y float32) bool { return x <= y }),
-		compareKernel[ops.Equal](d, "equal", func(x, y float32) bool { return x == y }),
+		compareKernel[ops.Greater](d, "greater", false, greater),
+		compareKernel[ops.GreaterOrEqual](d, "greaterorequal", false, greaterOrEqual),
+		compareKernel[ops.Less](d, "less", true, greater),
+		compareKernel[ops.LessOrEqual](d, "lessorequal", true, greaterOrEqual),
+		compareKernel[ops.Equal](d, "equal", false, equal),
 		devices.For("where/b4", func(_ ops.Where, r devices.Request) int {
 			if matchMoveOf(r, r.In[1:]) == 0 || r.In[0].DType != tensor.Bool || !fullOrOne(r.Out[0], r.In...) {
 				return 0
@@ -304,20 +306,58 @@ func matchMoveOf(r devices.Request, in []graph.Type) int {
 	return matchMove(r, len(in))
 }
 
-func compareKernel[O graph.Op](d *Device, name string, f func(x, y float32) bool) devices.Kernel {
+// comparison sets z[i] to a comparison of x[i*sx] and y[i*sy], whose strides are 0 or 1.
+type comparison func(z []bool, x, y []float32, sx, sy int)
+
+func greater(z []bool, x, y []float32, sx, sy int) {
+	switch {
+	case sx == 1 && sy == 1:
+		x, y = x[:len(z)], y[:len(z)]
+		for i := range z {
+			z[i] = x[i] > y[i]
+		}
+	case sx == 1:
+		s := y[0]
+		for i, v := range x[:len(z)] {
+			z[i] = v > s
+		}
+	default:
+		for i := range z {
+			z[i] = x[i*sx] > y[i*sy]
+		}
+	}
+}
+
+func greaterOrEqual(z []bool, x, y []float32, sx, sy int) {
+	for i := range z {
+		z[i] = x[i*sx] >= y[i*sy]
+	}
+}
+
+func equal(z []bool, x, y []float32, sx, sy int) {
+	for i := range z {
+		z[i] = x[i*sx] == y[i*sy]
+	}
+}
+
+// compareKernel is the kernel of a comparison; swapped exchanges its sides.
+func compareKernel[O graph.Op](d *Device, name string, swapped bool, f comparison) devices.Kernel {
 	return devices.For(name+"/f32", func(_ O, r devices.Request) int {
 		if len(r.In) != 2 || !isF32(r.In...) || !fullOrOne(r.Out[0], r.In...) {
 			return 0
 		}
 		return 10
-	}, func(_ O, r devices.Request) (devices.Step, error) { return &compareStep{d: d, f: f}, nil })
+	}, func(_ O, r devices.Request) (devices.Step, error) {
+		return &compareStep{d: d, f: f, swapped: swapped}, nil
+	})
 }
 
 // compareStep compares two tensors of one size, or one with a number.
 type compareStep struct {
-	d     *Device
-	f     func(x, y float32) bool
-	tasks freelist[compareTask]
+	d       *Device
+	f       comparison
+	swapped bool
+	tasks   freelist[compareTask]
 }
 
 func (s *compareStep) Scratch() int { return 0 }
@@ -326,12 +366,15 @@ func (s *compareStep) Run(a *devices.Args) error {
 	t := s.tasks.get()
 	defer s.tasks.put(t)
 	t.f, t.x, t.y, t.z = s.f, f32(a, 0), f32(a, 1), tensor.As[bool](a.OutTensor(0))
+	if s.swapped {
+		t.x, t.y = t.y, t.x
+	}
 	s.d.pool.Run(t, ceilDiv(len(t.z), pointwiseTile))
 	return nil
 }
 
 type compareTask struct {
-	f    func(x, y float32) bool
+	f    comparison
 	x, y []float32
 	z    []bool
 }
@@ -340,9 +383,7 @@ type compareTask struct {
 func (t *compareTask) Tile(i, _ int) {
 	lo, hi := i*pointwiseTile, min((i+1)*pointwiseTile, len(t.z))
 	sx, sy := step(len(t.x), len(t.z)), step(len(t.y), len(t.z))
-	for k := lo; k < hi; k++ {
-		t.z[k] = t.f(t.x[k*sx], t.y[k*sy])
-	}
+	t.f(t.z[lo:hi], t.x[lo*sx:], t.y[lo*sy:], sx, sy)
 }
 
 // step is the stride along n elements of an operand that has n or one.
@@ -364,13 +405,13 @@ func (s *whereStep) Scratch() int { return 0 }
 func (s *whereStep) Run(a *devices.Args) error {
 	t := s.tasks.get()
 	defer s.tasks.put(t)
-	t.c, t.x, t.y, t.z = tensor.As[bool](a.Tensor(0)), words(a.In[1]), words(a.In[2]), words(a.Out[0])
+	t.c, t.x, t.y, t.z = a.Tensor(0).Bytes(), words(a.In[1]), words(a.In[2]), words(a.Out[0])
 	s.d.pool.Run(t, ceilDiv(len(t.z), pointwiseTile))
 	return nil
 }
 
 type whereTask struct {
-	c       []bool
+	c       []byte // 0 or 1
 	x, y, z []float32
 }
 
@@ -379,9 +420,16 @@ func (t *whereTask) Tile(i, _ int) {
 	lo, hi := i*pointwiseTile, min((i+1)*pointwiseTile, len(t.z))
 	n := len(t.z)
 	sc, sx, sy := step(len(t.c), n), step(len(t.x), n), step(len(t.y), n)
+	if sc == 1 { // without branches, which would be mispredicted
+		for k, c := range t.c[lo:hi] {
+			m := -uint32(c & 1)
+			t.z[lo+k] = math.Float32frombits(math.Float32bits(t.x[(lo+k)*sx])&m | math.Float32bits(t.y[(lo+k)*sy])&^m)
+		}
+		return
+	}
 	for k := lo; k < hi; k++ {
 		v := t.y[k*sy]
-		if t.c[k*sc] {
+		if t.c[0] != 0 {
 			v = t.x[k*sx]
 		}
 		t.z[k] = v

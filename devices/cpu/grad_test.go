@@ -68,13 +68,21 @@ func TestGradientsAgainstRef(t *testing.T) {
 					[]*tensor.Tensor{randTensor(r, shape...), randTensor(r, c), randTensor(r, c), randTensor(r, c), variance}})
 			}
 		}
+		var padGrads []gradCase
 		for _, pads := range [][]int{{0, 1, 2, 0, 0, 0, 1, 0}, {1, 0, 0, 2, 0, 0, 0, 1}, {0, 0, 0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 3, 0, 0, 0}} {
 			cases = append(cases, gradCase{ops.Pad{}, []*tensor.Tensor{randTensor(r, 2, 5, 6, 3), shapeOf(pads)}})
+			x := []int{2, 5, 6, 3}
+			for i := range x {
+				x[i] += pads[i] + pads[4+i]
+			}
+			padGrads = append(padGrads, gradCase{ops.PadGrad{}, []*tensor.Tensor{randTensor(r, x...), shapeOf(pads), shapeOf([]int{2, 5, 6, 3})}})
 		}
-		for _, c := range cases {
+		for _, c := range append(cases, padGrads...) {
 			what := fmt.Sprintf("%T%+v of %v", c.op, c.op, c.in[0].Shape())
 			consts := make([]bool, len(c.in))
-			consts[len(consts)-1] = c.in[len(c.in)-1].DType() == tensor.Int64
+			for i := range consts {
+				consts[i] = c.in[i].DType() == tensor.Int64
+			}
 			own := true
 			if op, ok := c.op.(ops.ConvGradInput); ok && op.Group == 2 {
 				own = false

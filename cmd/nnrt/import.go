@@ -13,6 +13,7 @@ import (
 	"github.com/nnrt/nnrt"
 	"github.com/nnrt/nnrt/formats/onnx"
 	"github.com/nnrt/nnrt/inspect"
+	"github.com/nnrt/nnrt/layers"
 )
 
 type importFlags struct {
@@ -70,12 +71,16 @@ func (a *app) importModel(ctx context.Context, src string, fl importFlags) error
 
 // describe prints the layers of a Keras model, the values and operators of any other.
 func (a *app) describe(s *nnrt.Source) error {
-	if s.Layers() != nil {
+	if m := s.Layers(); m != nil {
+		if err := m.Summary(a.stdout, layers.SummaryOptions{}); err != nil {
+			return err
+		}
 		for _, list := range [][]string{s.Keras.Report.Missing, s.Keras.Report.Unused, s.Keras.Report.Mismatched} {
 			for _, w := range list {
 				fmt.Fprintln(a.stderr, "warning: weights:", w)
 			}
 		}
+		return nil
 	}
 	return inspect.Graph(s.Graph).Write(a.stdout)
 }

@@ -53,6 +53,8 @@ type Type struct {
 }
 
 // TensorOf is the type of a tensor with those dimensions.
+//
+//go:noinline
 func TensorOf(dt tensor.DType, dims ...Dim) Type {
 	if dims == nil {
 		dims = []Dim{}
@@ -61,20 +63,30 @@ func TensorOf(dt tensor.DType, dims ...Dim) Type {
 }
 
 // UnrankedOf is the type of a tensor of which not even the rank is known.
+//
+//go:noinline
 func UnrankedOf(dt tensor.DType) Type { return Type{DType: dt, Unranked: true} }
 
 // ConstOf is the type of a tensor that is known.
+//
+//go:noinline
 func ConstOf(t *tensor.Tensor) Type {
 	return Type{DType: t.DType(), Dims: Dims(t.Shape()...), Const: t}
 }
 
 // SequenceOf is the type of a sequence of elem.
+//
+//go:noinline
 func SequenceOf(elem Type) Type { return Type{Kind: SequenceKind, DType: elem.DType, Elem: &elem} }
 
 // OptionalOf is the type of an optional elem.
+//
+//go:noinline
 func OptionalOf(elem Type) Type { return Type{Kind: OptionalKind, DType: elem.DType, Elem: &elem} }
 
 // Rank is the number of dimensions, or -1 where it is unknown or t is no tensor.
+//
+//go:noinline
 func (t Type) Rank() int {
 	if t.Kind != TensorKind || t.Unranked {
 		return -1
@@ -131,6 +143,8 @@ func (t Type) Contents() ([]Dim, bool) {
 }
 
 // WithoutValue is t with Const and Ints forgotten: only the type proper.
+//
+//go:noinline
 func (t Type) WithoutValue() Type {
 	t.Const, t.Ints = nil, nil
 	return t

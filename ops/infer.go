@@ -8,6 +8,8 @@ import (
 )
 
 // sameAsFirst is the inference of an operator whose one output has the type of its first input.
+//
+//go:noinline
 func sameAsFirst(in []graph.Type) ([]graph.Type, error) {
 	if err := arity(in, 1, -1); err != nil {
 		return nil, err
@@ -17,6 +19,8 @@ func sameAsFirst(in []graph.Type) ([]graph.Type, error) {
 
 // arity checks that at least lo inputs are given and at most hi (-1: no bound), and that none of the
 // first lo is omitted.
+//
+//go:noinline
 func arity(in []graph.Type, lo, hi int) error {
 	if len(in) < lo || hi >= 0 && len(in) > hi {
 		return fmt.Errorf("takes %s inputs, got %d", span(lo, hi), len(in))
@@ -113,6 +117,7 @@ func broadcastDim(a, b graph.Dim) (graph.Dim, error) {
 	return graph.Unknown(), nil
 }
 
+//go:noinline
 func typeList(in []graph.Type) string {
 	s := ""
 	for i, t := range in {
@@ -125,6 +130,8 @@ func typeList(in []graph.Type) string {
 }
 
 // tensorOr is a tensor of dims, or an unranked one.
+//
+//go:noinline
 func tensorOr(dt tensor.DType, dims []graph.Dim, unranked bool) graph.Type {
 	if unranked {
 		return graph.UnrankedOf(dt)

@@ -43,17 +43,25 @@ type SampleIn struct {
 }
 
 // F is a float32 sample input in [-1, 1).
+//
+//go:noinline
 func F(shape ...int) SampleIn { return SampleIn{DType: tensor.Float32, Shape: shape} }
 
 // FR is a float32 sample input in [lo, hi).
+//
+//go:noinline
 func FR(lo, hi float64, shape ...int) SampleIn {
 	return SampleIn{DType: tensor.Float32, Shape: shape, Lo: lo, Hi: hi}
 }
 
 // IV is an int64 vector that is known.
+//
+//go:noinline
 func IV(vs ...int64) SampleIn { return SampleIn{DType: tensor.Int64, Data: tensor.Of(vs)} }
 
 // TV is an input with that very data.
+//
+//go:noinline
 func TV(t *tensor.Tensor) SampleIn { return SampleIn{DType: t.DType(), Data: t} }
 
 // SV is a sequence of tensors.
@@ -70,6 +78,8 @@ func scalarStill(v float32) SampleIn {
 }
 
 // Case is a sample of op on those inputs.
+//
+//go:noinline
 func Case(op graph.Op, in ...SampleIn) Sample { return Sample{Op: op, In: in} }
 
 // Registry is every operator, in the order of the families.

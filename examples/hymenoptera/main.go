@@ -50,7 +50,7 @@ func main() {
 	flag.StringVar(&c.steps, "steps", "probe,tune,scratch", "what to do")
 	flag.IntVar(&c.size, "size", 160, "height and width of the photos")
 	flag.IntVar(&c.limit, "n", 0, "photos of each class; 0: all")
-	flag.IntVar(&c.slow, "slow", 10, "epochs of fine-tuning and of training from scratch")
+	flag.IntVar(&c.slow, "slow", 10, "epochs of fine-tuning, of training from scratch, and of the cat/dog head")
 	e.Main(func(ctx context.Context, e *kit.Env) error {
 		_, err := run(ctx, e, c)
 		return err

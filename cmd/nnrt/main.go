@@ -98,11 +98,15 @@ func exitCode(err error) int {
 	switch {
 	case errors.As(err, &no):
 		return exitNo
-	case errors.As(err, &usage), errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrExist), errors.Is(err, os.ErrPermission):
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &format), errors.As(err, &unsup): // also where a file that the model names is missing
+		return exitRefused
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrExist), errors.Is(err, os.ErrPermission):
 		return exitUsage
 	case errors.Is(err, context.Canceled):
 		return exitNo
-	case errors.As(err, &format), errors.As(err, &unsup), errors.As(err, &file), errors.Is(err, errors.ErrUnsupported),
+	case errors.As(err, &file), errors.Is(err, errors.ErrUnsupported),
 		errors.Is(err, guard.ErrInternal), errors.Is(err, runtime.ErrMemory):
 		return exitRefused
 	}

@@ -3,42 +3,16 @@ package feed
 import (
 	"fmt"
 	"image"
-	_ "image/gif" // the decoders register themselves with package image
-	_ "image/jpeg"
-	_ "image/png"
-	"os"
-
-	_ "golang.org/x/image/bmp"
-	"golang.org/x/image/draw"
-	_ "golang.org/x/image/tiff"
-	_ "golang.org/x/image/webp"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/pixels"
 	"github.com/nnrt/nnrt/tensor"
 )
-
-// maxPixels bounds the size a picture may declare.
-const maxPixels = 1 << 28
 
 // readPicture decodes a picture and scales it to want's height and width. want is [N,H,W,C], [N,C,H,W],
 // or [N,H,W]; C of 1 is grey, 3 is RGB, 4 is RGBA.
 func readPicture(path string, want graph.Type, opts Options) (tensor.Value, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	cfg, _, err := image.DecodeConfig(f)
-	if err != nil {
-		return nil, err
-	}
-	if cfg.Width*cfg.Height > maxPixels || cfg.Width > 1<<20 || cfg.Height > 1<<20 {
-		return nil, fmt.Errorf("a picture of %d x %d pixels is too large", cfg.Width, cfg.Height)
-	}
-	if _, err := f.Seek(0, 0); err != nil {
-		return nil, err
-	}
-	img, _, err := image.Decode(f)
+	img, err := pixels.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -89,34 +63,11 @@ func FromImage(img image.Image, want graph.Type, opts Options) (*tensor.Tensor, 
 	if err != nil {
 		return nil, err
 	}
-	if l.h <= 0 || l.w <= 0 || l.h*l.w > maxPixels {
+	if l.h <= 0 || l.w <= 0 || l.h*l.w > pixels.MaxPixels {
 		return nil, fmt.Errorf("an input of %d x %d pixels", l.w, l.h)
 	}
-	rgba := image.NewNRGBA(image.Rect(0, 0, l.w, l.h))
-	if img.Bounds().Dx() == l.w && img.Bounds().Dy() == l.h {
-		draw.Draw(rgba, rgba.Bounds(), img, img.Bounds().Min, draw.Src)
-	} else {
-		draw.BiLinear.Scale(rgba, rgba.Bounds(), img, img.Bounds(), draw.Src, nil)
-	}
-	scale := opts.Scale
-	if scale == 0 {
-		scale = 1
-	}
 	out := tensor.New(tensor.Float32, l.shape...)
-	y := tensor.As[float32](out)
-	for p := range l.h * l.w {
-		px := rgba.Pix[p*4:][:4]
-		for c := range l.c {
-			v := float32(px[c])
-			if l.c == 1 { // the luma of ITU-R BT.601, as Pillow converts to grey
-				v = float32((299*int(px[0]) + 587*int(px[1]) + 114*int(px[2])) / 1000)
-			}
-			at := p*l.c + c
-			if l.first {
-				at = c*l.h*l.w + p
-			}
-			y[at] = v*scale + opts.Offset
-		}
-	}
+	pixels.Layout{Height: l.h, Width: l.w, Channels: l.c, ChannelsFirst: l.first, Scale: opts.Scale, Offset: opts.Offset}.Paint(
+		tensor.As[float32](out), img)
 	return out, nil
 }

@@ -3,10 +3,6 @@ package data
 import (
 	"errors"
 	"fmt"
-	"image"
-	_ "image/gif" // the decoders register themselves with package image
-	_ "image/jpeg"
-	_ "image/png"
 	"iter"
 	"os"
 	"path/filepath"
@@ -15,12 +11,8 @@ import (
 	"strings"
 	"sync"
 
-	_ "golang.org/x/image/bmp"
-	"golang.org/x/image/draw"
-	_ "golang.org/x/image/tiff"
-	_ "golang.org/x/image/webp"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/pixels"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -161,50 +153,12 @@ func (p *Pictures) targets(idx []int) *tensor.Tensor {
 
 // decodePicture reads one file into dst, scaled to the size asked for.
 func decodePicture(path string, dst []float32, o FolderOptions) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	cfg, _, err := image.DecodeConfig(f)
+	img, err := pixels.Open(path)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if cfg.Width > 1<<16 || cfg.Height > 1<<16 || cfg.Width*cfg.Height > 1<<28 {
-		return fmt.Errorf("%s: a picture of %d x %d pixels is too large", path, cfg.Width, cfg.Height)
-	}
-	if _, err := f.Seek(0, 0); err != nil {
-		return err
-	}
-	img, _, err := image.Decode(f)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	rgba := image.NewNRGBA(image.Rect(0, 0, o.Width, o.Height))
-	if img.Bounds().Dx() == o.Width && img.Bounds().Dy() == o.Height {
-		draw.Draw(rgba, rgba.Bounds(), img, img.Bounds().Min, draw.Src)
-	} else {
-		draw.BiLinear.Scale(rgba, rgba.Bounds(), img, img.Bounds(), draw.Src, nil)
-	}
-	scale := o.Scale
-	if scale == 0 {
-		scale = 1
-	}
-	n := o.Height * o.Width
-	for q := range n {
-		px := rgba.Pix[q*4:][:4]
-		for c := range o.Channels {
-			v := float32(px[c])
-			if o.Channels == 1 {
-				v = float32((299*int(px[0]) + 587*int(px[1]) + 114*int(px[2])) / 1000)
-			}
-			at := q*o.Channels + c
-			if o.ChannelsFirst {
-				at = c*n + q
-			}
-			dst[at] = v*scale + o.Offset
-		}
-	}
+	pixels.Layout{Height: o.Height, Width: o.Width, Channels: o.Channels, ChannelsFirst: o.ChannelsFirst, Scale: o.Scale,
+		Offset: o.Offset}.Paint(dst, img)
 	return nil
 }
 

@@ -78,10 +78,14 @@ type FormatError struct {
 
 // Error is one line: format, place, reason.
 func (e *FormatError) Error() string {
-	if e.Offset < 0 {
-		return fmt.Sprintf("%v: %s", e.Format, e.Msg)
+	s := e.Msg
+	if e.Offset >= 0 {
+		s = fmt.Sprintf("offset %d: %s", e.Offset, s)
 	}
-	return fmt.Sprintf("%v: offset %d: %s", e.Format, e.Offset, e.Msg)
+	if e.Format == Unknown { // what is no model file has no format to name
+		return s
+	}
+	return fmt.Sprintf("%v: %s", e.Format, s)
 }
 
 // Unwrap is the underlying error.

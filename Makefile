@@ -26,7 +26,7 @@ FUZZTIME ?= 20s
 fuzz: ## each parser's fuzz target for FUZZTIME
 	@set -e; for t in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | grep -v /_ | sort -u); do \
 	  d=$$(dirname $$t); for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]*' $$t | sed 's/func //'); do \
-	    echo "fuzz $$d $$f"; $(GO) test $$d -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME); done; done
+	    echo "fuzz $$d $$f"; $(GO) test $$d -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; done; done
 
 conformance: build ## every suite below NNRT_DATA on both devices, against the expected-failure lists
 	./conformance/run.sh ./bin/nnrt

@@ -12,7 +12,7 @@ import (
 
 // fuse makes fused operators where the device has kernels for them. It needs no shapes, but matches more with them.
 func fuse(g *graph.Graph, c Context) error {
-	if !c.Dev.Kernels().Has(ops.FusedConv{}) {
+	if !c.own(ops.FusedConv{}) {
 		return nil
 	}
 	rules := []rewrite.Rule{

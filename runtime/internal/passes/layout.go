@@ -12,7 +12,7 @@ import (
 // layout turns spatial operators on channels-first data into their channels-last forms between transpositions, and
 // moves those down the graph until they meet and cancel. Weights stay as they are.
 func layout(g *graph.Graph, c Context) error {
-	if !c.Dev.Kernels().Has(ops.FusedConv{}) {
+	if !c.own(ops.FusedConv{}) {
 		return nil
 	}
 	return rewrite.Apply(g, []rewrite.Rule{
@@ -32,7 +32,7 @@ func layout(g *graph.Graph, c Context) error {
 // pair joins a pointwise convolution and the depthwise one that alone reads it, where what lies between is larger than
 // a core's cache.
 func pair(g *graph.Graph, c Context) error {
-	if !c.Dev.Kernels().Has(ops.ConvPair{}) {
+	if !c.own(ops.ConvPair{}) {
 		return nil
 	}
 	return rewrite.Apply(g, []rewrite.Rule{rewrite.On("pair", makePair)}, rewrite.Options{})

@@ -4,6 +4,7 @@ package passes
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
@@ -16,6 +17,15 @@ type Context struct {
 	Packs           *devices.PackCache
 	NoFusion, Exact bool
 	Sub             func(*graph.Graph) (devices.Runner, error)
+}
+
+// own reports whether the device has a kernel for op besides the reference device's, which it may include.
+func (c Context) own(op graph.Op) bool {
+	shared := map[string]bool{}
+	for _, k := range c.Ref.Kernels().Candidates(op) {
+		shared[k.Name] = true
+	}
+	return slices.ContainsFunc(c.Dev.Kernels().Candidates(op), func(k devices.Kernel) bool { return !shared[k.Name] })
 }
 
 // Pass changes a graph in place.

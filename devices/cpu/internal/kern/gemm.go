@@ -24,8 +24,9 @@ func (d Depth) Total() int { return d.K * d.Segs }
 // reach is how far a row of A extends.
 func (d Depth) reach() int { return (d.Segs-1)*d.Stride + d.K }
 
-// tileFunc computes a tile of C = A·B for m <= MR rows and n <= NR columns. b is one packed panel.
-type tileFunc func(m, n int, d Depth, a []float32, lda int, b []float32, c []float32, ldc int, ep Epilogue, flags Flags)
+// tileFunc computes m rows and n <= NR columns of C = A·B. b is one packed panel; next, which may be empty, is what the caller
+// multiplies by afterwards.
+type tileFunc func(m, n int, d Depth, a []float32, lda int, b, next []float32, c []float32, ldc int, ep Epilogue, flags Flags)
 
 // An Epilogue is what happens to C after the product.
 type Epilogue struct {
@@ -117,35 +118,41 @@ func (g *Gemm) Block(m, n int, k Depth, a []float32, lda int, b []float32, c []f
 	if ep.Clamp {
 		flags |= Clamp
 	}
-	tiles := (m + g.MR - 1) / g.MR
+	// One call is bounded work.
+	rows := max(1, callFlops/(2*k.Total()*g.NR*g.MR)) * g.MR
 	tep := ep
 	for j := 0; j < n; j += g.NR {
 		w := g.PanelWidth(j, n)
 		cols := min(w, n-j)
-		panel := b[k.Total()*j:][:k.Total()*w]
+		at := k.Total() * j
+		panel, next := b[at:][:k.Total()*w], b[at+k.Total()*w:]
+		next = next[:min(len(next), k.Total()*g.NR)]
 		if ep.Bias != nil {
 			tep.Bias = ep.Bias[j:]
 		}
-		for t, i := 0, 0; t < tiles; t++ {
-			// Equal heights: a short last tile wastes the loads of B.
-			rows := (m - i + tiles - t - 1) / (tiles - t)
+		for i := 0; i < m; i += rows {
 			if ep.Res != nil {
 				tep.Res = ep.Res[i*ep.LdRes+j:]
 			}
-			g.tile(rows, cols, k, a[i*lda:], lda, panel, c[i*ldc+j:], ldc, tep, flags)
-			i += rows
+			g.tile(min(rows, m-i), cols, k, a[i*lda:], lda, panel, next, c[i*ldc+j:], ldc, tep, flags)
 		}
 	}
 }
 
-// gemmTileGo is the specification of a tile: c[i][j] = sum over p of a[i][p]*b[p][j], then
-// plus c if Accumulate, plus bias[j], plus res[i][j], clamped.
-func gemmTileGo(m, n int, d Depth, a []float32, lda int, b []float32, c []float32, ldc int, ep Epilogue, flags Flags) {
+// callFlops is about the most operations of one call of a tile function.
+const callFlops = 2 << 20
+
+// gemmTileGo is the specification of a tile: c[i][j] = bias[j] + sum over p of a[i][p]*b[p][j], then
+// plus c if Accumulate, plus res[i][j], clamped.
+func gemmTileGo(m, n int, d Depth, a []float32, lda int, b, _ []float32, c []float32, ldc int, ep Epilogue, flags Flags) {
 	w := len(b) / d.Total()
 	var sum [64]float32
 	for i := range m {
 		row := sum[:n]
 		clear(row)
+		if flags&Bias != 0 {
+			copy(row, ep.Bias)
+		}
 		for s := range d.Segs {
 			ai := a[i*lda+s*d.Stride:][:d.K]
 			for p, av := range ai {
@@ -160,9 +167,6 @@ func gemmTileGo(m, n int, d Depth, a []float32, lda int, b []float32, c []float3
 			v := row[j]
 			if flags&Accumulate != 0 {
 				v += ci[j]
-			}
-			if flags&Bias != 0 {
-				v += ep.Bias[j]
 			}
 			if flags&Residual != 0 {
 				v += ep.Res[i*ep.LdRes+j]

@@ -15,6 +15,9 @@ type Set struct {
 	Vec          Vec
 	Spatial      Spatial
 	Wino4, Wino2 Wino
+	// Peak does n > 0 rounds of nothing but multiplications with additions, as fast as the processor can, and returns how many
+	// operations they were: what benchmarks are measured against.
+	Peak func(n int) float64
 }
 
 // New returns the kernels of level l. The caller has made sure that this processor has it.
@@ -25,5 +28,25 @@ func New(l cpuid.Level) *Set {
 }
 
 func genericSet() *Set {
-	return &Set{Level: cpuid.Generic, Vec: vecGo(), Spatial: spatialGo(), Wino4: winoGo(4, &wino4), Wino2: winoGo(2, &wino2), Gemm: Gemm{MR: 4, NR: 8, Lanes: 4, tile: gemmTileGo}}
+	return &Set{Level: cpuid.Generic, Vec: vecGo(), Spatial: spatialGo(), Wino4: winoGo(4, &wino4), Wino2: winoGo(2, &wino2), Gemm: Gemm{MR: 4, NR: 8, Lanes: 4, tile: gemmTileGo}, Peak: peakGo}
+}
+
+// peakGo is the fastest that plain Go does: eight independent sums.
+func peakGo(n int) float64 {
+	var s [8]float32
+	x := float32(1)
+	for range n {
+		s[0] += x * x
+		s[1] += x * x
+		s[2] += x * x
+		s[3] += x * x
+		s[4] += x * x
+		s[5] += x * x
+		s[6] += x * x
+		s[7] += x * x
+	}
+	if s[0] < 0 { // keeps the loop
+		return 0
+	}
+	return 16 * float64(n)
 }

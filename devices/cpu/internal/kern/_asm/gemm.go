@@ -5,37 +5,81 @@ import "fmt"
 func genGemm(a *asm) {
 	for _, s := range []isa{avx2, avx512} {
 		gemmTile(a, s)
+		peak(a, s)
 	}
 }
 
+// peakSets is how many independent sums peak keeps: more than the latency of an FMA times two a cycle.
+const peakSets = 12
+
+// peak writes func peak<ISA>(n int): n rounds of peakSets FMAs that depend on the round before alone.
+func peak(a *asm, s isa) {
+	a.text("peak"+s.name, 0, 8, "func peak"+s.name+"(n int)")
+	a.p("MOVQ n+0(FP), CX")
+	zero := "VXORPS"
+	if s.name == "AVX512" {
+		zero = "VPXORD"
+	}
+	for i := range peakSets + 2 {
+		a.p("%s %s, %s, %s", zero, s.r(i), s.r(i), s.r(i))
+	}
+	a.label("loop")
+	for i := range peakSets {
+		a.p("VFMADD231PS %s, %s, %s", s.r(peakSets), s.r(peakSets+1), s.r(i))
+	}
+	a.p("DECQ CX")
+	a.p("JNE loop")
+	a.p("VZEROUPPER")
+	a.p("RET")
+}
+
 // gemmTile writes func gemmTile<ISA>(m, nv, k int, a *float32, lda int, b *float32, c *float32, ldc int,
-// bias, res *float32, ldr int, lo, hi float32, flags, mask, segs, skip int). Strides are in bytes. The product runs over segs
-// segments of depth k; skip is how far the rows of a segment begin behind the end of the one before.
+// bias, res *float32, ldr int, lo, hi float32, flags, mask, segs, skip int, pf *float32, pfLen int). Strides are in bytes. The
+// product runs over segs segments of depth k; skip is how far the rows of a segment begin behind the end of the one before.
+// pfLen bytes from pf on are fetched into the second-level cache on the way: what the next call multiplies by.
 //
-// There is one loop for each number of rows and of vectors. Small tiles have too few accumulators to
-// hide the latency of an FMA, so they split k over several sets of them.
+// The m rows are cut into register tiles, the last two of about equal height. There is one loop for each number of rows and
+// of vectors. Small tiles have too few accumulators to hide the latency of an FMA, so they split k over several sets of them.
 func gemmTile(a *asm, s isa) {
-	a.text("gemmTile"+s.name, 0, 128, "func gemmTile"+s.name+"(m, nv, k int, a *float32, lda int, b, c *float32, ldc int, bias, res *float32, ldr int, lo, hi float32, flags, mask, segs, skip int)")
-	a.p("MOVQ m+0(FP), R11")
-	a.p("MOVQ nv+8(FP), R12")
-	a.p("MOVQ a+24(FP), AX")
-	a.p("MOVQ lda+32(FP), DI")
-	a.p("MOVQ b+40(FP), R8")
+	a.text("gemmTile"+s.name, 0, 144, "func gemmTile"+s.name+"(m, nv, k int, a *float32, lda int, b, c *float32, ldc int, bias, res *float32, ldr int, lo, hi float32, flags, mask, segs, skip int, pf *float32, pfLen int)")
 	// Rows are reached from a base for every three of them.
 	bases := []string{"AX", "BX", "CX", "DX", "SI"}
-	a.p("LEAQ (DI)(DI*2), R10")
-	for g := 1; g*3 < s.rows; g++ {
-		a.p("LEAQ (%s)(R10*1), %s", bases[g-1], bases[g])
-	}
 	if s.name == "AVX512" {
 		a.p("MOVQ mask+104(FP), R10")
 		a.p("KMOVW R10, K1")
 		a.p("SHRQ $16, R10")
 		a.p("KMOVW R10, K2")
 	}
+	a.p("MOVQ pf+128(FP), R15")
+	a.p("ADDQ R15, pfLen+136(FP)")
+	a.label("next")
+	a.p("MOVQ m+0(FP), R11")
+	a.p("CMPQ R11, $%d", s.rows)
+	a.p("JLE rows")
+	a.p("MOVQ $%d, R12", s.rows)
+	a.p("CMPQ R11, $%d", 2*s.rows)
+	a.p("JGE cut")
+	a.p("LEAQ 1(R11), R12")
+	a.p("SHRQ $1, R12")
+	a.label("cut")
+	a.p("MOVQ R12, R11")
+	a.label("rows")
+	a.p("SUBQ R11, m+0(FP)")
+	a.p("CMPQ R15, pfLen+136(FP)")
+	a.p("JLT fetch")
+	a.p("MOVQ pf+128(FP), R15")
+	a.label("fetch")
+	a.p("MOVQ a+24(FP), AX")
+	a.p("MOVQ lda+32(FP), DI")
+	a.p("MOVQ b+40(FP), R8")
+	a.p("LEAQ (DI)(DI*2), R10")
+	for g := 1; g*3 < s.rows; g++ {
+		a.p("LEAQ (%s)(R10*1), %s", bases[g-1], bases[g])
+	}
+	a.p("MOVQ flags+96(FP), R13")
 	a.p("MOVQ segs+112(FP), R10")
 	lbl := func(nv, m int) string { return fmt.Sprintf("v%dm%d", nv, m) }
-	a.p("CMPQ R12, $2")
+	a.p("CMPQ nv+8(FP), $2")
 	a.p("JEQ two")
 	dispatch(a, "R11", 1, s.rows, func(m int) string { return lbl(1, m) })
 	a.label("two")
@@ -87,14 +131,7 @@ func gemmBody(a *asm, s isa, m, nv int, bases []string) {
 	bReg := func(v int) string { return s.r(acc + v) }
 	xReg := func(i int) string { return s.r(acc + 2 + i%2) }
 
-	for i := range sets * m * nv {
-		r := s.r(i)
-		if s.name == "AVX512" {
-			a.p("VPXORD %s, %s, %s", r, r, r)
-		} else {
-			a.p("VXORPS %s, %s, %s", r, r, r)
-		}
-	}
+	gemmStart(a, s, m, nv, sets, accReg)
 	step := func(u, set int) {
 		for v := range nv {
 			a.p("VMOVUPS %d(R8), %s", (u*nv+v)*s.width, bReg(v))
@@ -110,6 +147,14 @@ func gemmBody(a *asm, s isa, m, nv int, bases []string) {
 			}
 		}
 	}
+	// Lines of what comes next: a quarter of what a round reads of B, so that four tiles fetch as much as they use.
+	fetch := func() {
+		lines := unroll * 2 * s.width / 64 / 4
+		for l := range lines {
+			a.p("PREFETCHT1 %d(R15)", l*64)
+		}
+		a.p("ADDQ $%d, R15", lines*64)
+	}
 	advance := func(n int) {
 		a.p("ADDQ $%d, R8", n*nv*s.width)
 		for g := 0; g*3 < m; g++ {
@@ -122,6 +167,7 @@ func gemmBody(a *asm, s isa, m, nv int, bases []string) {
 	a.p("SUBQ $%d, R9", unroll)
 	a.p("JLT %s", tail)
 	a.label(loop)
+	fetch()
 	for u := range unroll {
 		step(u, u%sets)
 	}
@@ -155,8 +201,67 @@ func gemmBody(a *asm, s isa, m, nv int, bases []string) {
 	gemmEpilogue(a, s, m, nv, accReg)
 }
 
-// gemmEpilogue adds what flags ask for to the accumulators and stores them. Flags: 1 add C, 2 add
-// the bias of the columns, 4 add the residual, 8 clamp to [lo, hi] (NaN stays NaN).
+// gemmStart fetches the rows that the epilogue reads and writes, and sets the accumulators to the bias, or to zero. Flag 2 asks
+// for the bias, flag 4 says that there is a residual.
+func gemmStart(a *asm, s isa, m, nv, sets int, acc func(set, i, v int) string) {
+	noRes, noBias, done := a.fresh("nofetch"), a.fresh("nobias"), a.fresh("started")
+	rows := func(op, base, stride string) {
+		for i := range m {
+			for l := 0; l < nv*s.width; l += 64 {
+				a.p("%s %d(%s)", op, l, base)
+			}
+			if i < m-1 {
+				a.p("ADDQ %s, %s", stride, base)
+			}
+		}
+	}
+	a.p("MOVQ c+48(FP), R12")
+	a.p("MOVQ ldc+56(FP), R11")
+	rows("PREFETCHT0", "R12", "R11")
+	a.p("TESTQ $4, R13")
+	a.p("JEQ %s", noRes)
+	a.p("MOVQ res+72(FP), R12")
+	a.p("MOVQ ldr+80(FP), R11")
+	rows("PREFETCHT0", "R12", "R11")
+	a.label(noRes)
+	zero := "VXORPS"
+	if s.name == "AVX512" {
+		zero = "VPXORD"
+	}
+	for set := 1; set < sets; set++ {
+		for i := range m {
+			for v := range nv {
+				r := acc(set, i, v)
+				a.p("%s %s, %s, %s", zero, r, r, r)
+			}
+		}
+	}
+	a.p("TESTQ $2, R13")
+	a.p("JEQ %s", noBias)
+	a.p("MOVQ bias+64(FP), R12")
+	for v := range nv {
+		if s.name == "AVX512" {
+			a.p("VMOVUPS.Z %d(R12), K%d, %s", v*s.width, v+1, acc(0, 0, v))
+		} else {
+			a.p("VMOVUPS %d(R12), %s", v*s.width, acc(0, 0, v))
+		}
+		for i := 1; i < m; i++ {
+			a.p("VMOVAPS %s, %s", acc(0, 0, v), acc(0, i, v))
+		}
+	}
+	a.p("JMP %s", done)
+	a.label(noBias)
+	for i := range m {
+		for v := range nv {
+			r := acc(0, i, v)
+			a.p("%s %s, %s, %s", zero, r, r, r)
+		}
+	}
+	a.label(done)
+}
+
+// gemmEpilogue adds what flags ask for to the accumulators, stores them and goes on with the next rows. Flags: 1 add C,
+// 4 add the residual, 8 clamp to [lo, hi] (NaN stays NaN).
 func gemmEpilogue(a *asm, s isa, m, nv int, acc func(set, i, v int) string) {
 	t0, t1 := s.r(s.nregs-1), s.r(s.nregs-2)
 	masked := func(v int) string {
@@ -183,30 +288,21 @@ func gemmEpilogue(a *asm, s isa, m, nv int, acc func(set, i, v int) string) {
 			}
 		}
 	}
-	a.p("MOVQ flags+96(FP), R13")
 	a.p("MOVQ c+48(FP), R10")
 	a.p("MOVQ ldc+56(FP), R11")
-	noAcc, noBias, noRes, noClamp := a.fresh("noacc"), a.fresh("nobias"), a.fresh("nores"), a.fresh("noclamp")
+	noAcc, noRes, noClamp, last := a.fresh("noacc"), a.fresh("nores"), a.fresh("noclamp"), a.fresh("last")
 	a.p("TESTQ $1, R13")
 	a.p("JEQ %s", noAcc)
 	a.p("MOVQ R10, R12")
 	addRows("R12", "R11")
 	a.label(noAcc)
-	a.p("TESTQ $2, R13")
-	a.p("JEQ %s", noBias)
-	a.p("MOVQ bias+64(FP), R12")
-	for v := range nv {
-		load(fmt.Sprintf("%d(R12)", v*s.width), v, t0)
-		for i := range m {
-			a.p("VADDPS %s, %s, %s", t0, acc(0, i, v), acc(0, i, v))
-		}
-	}
-	a.label(noBias)
 	a.p("TESTQ $4, R13")
 	a.p("JEQ %s", noRes)
 	a.p("MOVQ res+72(FP), R12")
-	a.p("MOVQ ldr+80(FP), DI")
-	addRows("R12", "DI")
+	a.p("MOVQ ldr+80(FP), R9")
+	addRows("R12", "R9")
+	a.p("ADDQ R9, R12")
+	a.p("MOVQ R12, res+72(FP)")
 	a.label(noRes)
 	a.p("TESTQ $8, R13")
 	a.p("JEQ %s", noClamp)
@@ -224,10 +320,15 @@ func gemmEpilogue(a *asm, s isa, m, nv int, acc func(set, i, v int) string) {
 		for v := range nv {
 			a.p("VMOVUPS %s, %s%d(R10)", acc(0, i, v), masked(v), v*s.width)
 		}
-		if i < m-1 {
-			a.p("ADDQ R11, R10")
-		}
+		a.p("ADDQ R11, R10")
 	}
+	a.p("CMPQ m+0(FP), $0")
+	a.p("JLE %s", last)
+	a.p("MOVQ R10, c+48(FP)")
+	a.p("IMUL3Q $%d, DI, R11", m)
+	a.p("ADDQ R11, a+24(FP)")
+	a.p("JMP next")
+	a.label(last)
 	a.p("VZEROUPPER")
 	a.p("RET")
 }

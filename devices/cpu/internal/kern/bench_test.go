@@ -1,0 +1,81 @@
+package kern
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nnrt/nnrt/internal/cpuid"
+)
+
+// fastest is the least time of one call of f: of batches that take about a millisecond, for as long as the benchmark runs, so that
+// other work on the machine spoils some batches but not the figure.
+func fastest(b *testing.B, f func()) time.Duration {
+	f()
+	start := time.Now()
+	f()
+	n := max(1, int(time.Millisecond/max(time.Since(start), time.Nanosecond)))
+	best := time.Duration(1 << 62)
+	for b.Loop() {
+		start := time.Now()
+		for range n {
+			f()
+		}
+		best = min(best, time.Since(start))
+	}
+	return max(1, best/time.Duration(n))
+}
+
+// report adds operations and bytes a second to a benchmark, and the operations' fraction of the peak.
+func report(b *testing.B, s *Set, best time.Duration, flops, bytes float64) {
+	peak := 0.0
+	for range 20 {
+		start := time.Now()
+		peak = max(peak, s.Peak(10000)/time.Since(start).Seconds())
+	}
+	if flops > 0 {
+		b.ReportMetric(flops/best.Seconds()/1e9, "GFLOP/s")
+		b.ReportMetric(flops/best.Seconds()/peak, "of-peak")
+	}
+	if bytes > 0 {
+		b.ReportMetric(bytes/best.Seconds()/1e9, "GB/s")
+	}
+	b.ReportMetric(float64(best.Nanoseconds()), "ns/op")
+}
+
+func benchLevels(b *testing.B, f func(b *testing.B, s *Set)) {
+	for l := cpuid.Generic + 1; l <= cpuid.NEON; l++ {
+		if cpuid.Has(l) {
+			b.Run(l.String(), func(b *testing.B) { f(b, New(l)) })
+		}
+	}
+}
+
+// BenchmarkGemm multiplies by weights that stay in the cache, and by others each time.
+func BenchmarkGemm(b *testing.B) {
+	shapes := []struct{ m, n, k int }{
+		{112, 96, 16}, {196, 96, 32}, {196, 64, 64}, {49, 160, 256}, {49, 256, 256}, {98, 256, 256}, {196, 256, 256}, {16, 256, 256}, {16, 512, 256}, {112, 24, 144}, {112, 40, 144}, {36, 256, 64},
+		{4, 512, 256}, {1, 512, 256}, {6, 16, 256}, {60, 16, 256}, {28, 32, 256}, {600, 16, 256},
+	}
+	benchLevels(b, func(b *testing.B, s *Set) {
+		for _, c := range shapes {
+			for _, far := range []bool{false, true} {
+				copies, name := 1, ""
+				if size := s.Gemm.PackedLen(c.k, c.n); far {
+					copies, name = (16<<20)/size, "/far"
+				}
+				b.Run(fmt.Sprintf("%dx%dx%d%s", c.m, c.n, c.k, name), func(b *testing.B) {
+					size := s.Gemm.PackedLen(c.k, c.n)
+					x, w, y, bias := make([]float32, c.m*c.k), make([]float32, size*copies), make([]float32, c.m*c.n), make([]float32, c.n)
+					i := 0
+					best := fastest(b, func() {
+						p := w[i*size:]
+						i = (i + 1) % copies
+						s.Gemm.Block(c.m, c.n, Whole(c.k), x, c.k, p, y, c.n, false, Epilogue{Bias: bias, Clamp: true, Hi: 6})
+					})
+					report(b, s, best, 2*float64(c.m*c.n*c.k), 4*float64(c.m*c.k+c.m*c.n+c.n*c.k))
+				})
+			}
+		}
+	})
+}

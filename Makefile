@@ -37,7 +37,7 @@ bench: ## kernels: GFLOP/s, GB/s
 bench-peers: ## against ONNX Runtime, interleaved; NNRT_ORT names libonnxruntime.so.1
 	$(MAKE) -C bench/peers inference
 
-bench-peers-train: ## against PyTorch
+bench-peers-train: ## training steps against PyTorch (python3-torch), interleaved
 	$(MAKE) -C bench/peers train
 
 generate: build ## assembly, docs/coverage.md

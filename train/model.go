@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"io"
 	"path"
 	"slices"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/nnrt/nnrt/layers/regularizer"
 	"github.com/nnrt/nnrt/runtime"
 	"github.com/nnrt/nnrt/tensor"
+	"github.com/nnrt/nnrt/train/data"
 )
 
 // Info is what training has to know of a graph beyond the graph itself.
@@ -293,4 +295,37 @@ func (p *program) run(ctx context.Context, feed map[string]*tensor.Tensor) (map[
 	}
 	// A step that has begun is finished: half a step would leave half of the weights changed.
 	return p.sess.Run(context.WithoutCancel(ctx), in)
+}
+
+// SetProfile makes the steps of training add to prof, from the next batch on; nil stops it. Compile and batches of
+// another kind end it too.
+func (m *Model) SetProfile(prof *runtime.Profile) {
+	if m.c != nil && m.c.step != nil {
+		m.c.step.sess.SetProfile(prof)
+	}
+}
+
+// WritePlan writes how a training step on batches like b runs: each node's kernel and the places of its outputs.
+func (m *Model) WritePlan(w io.Writer, b data.Batch) error {
+	if m.c == nil {
+		return ErrNotCompiled
+	}
+	b, err := m.feed(b, 0, true)
+	if err != nil {
+		return err
+	}
+	p, err := m.prepare(b, true)
+	if err != nil {
+		return err
+	}
+	feed := m.inputs(p, b)
+	feed[LearningRateInput] = tensor.Scalar(float32(0))
+	if p.step.Random {
+		feed[RandomInput] = tensor.Of([]int64{0, 0})
+	}
+	var in []tensor.Value
+	for _, v := range p.prog.Graph().Inputs {
+		in = append(in, feed[v.Name])
+	}
+	return p.sess.WritePlan(w, in)
 }

@@ -1,7 +1,9 @@
-// Command peers measures nnrt beside ONNX Runtime: both run the same model on the same input in processes of their
-// own, in turn, and their outputs are compared. It is a module of its own, so that nobody who uses nnrt pulls in cgo.
+// Command peers measures nnrt beside ONNX Runtime and PyTorch: both sides run the same model on the same input in
+// processes of their own, in turn, and their outputs or losses are compared. It is a module of its own, so that nobody
+// who uses nnrt pulls in cgo.
 //
 //	NNRT_ORT=/path/to/libonnxruntime.so.1 peers infer -models DIR
+//	peers train -script /path/to/torch_train.py
 package main
 
 import (
@@ -20,6 +22,10 @@ func main() {
 		err = infer(os.Args[2:])
 	case "profile":
 		err = profile(os.Args[2:])
+	case "train":
+		err = trainBench(os.Args[2:])
+	case "train-child":
+		err = trainChild(os.Args[2:])
 	case "child":
 		err = child(os.Args[2:])
 	default:
@@ -32,6 +38,6 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintln(flag.CommandLine.Output(), "usage: peers infer [-models DIR] [-only a,b] [-threads 1,2] [-procs 7] [-json FILE]")
+	fmt.Fprintln(flag.CommandLine.Output(), "usage: peers infer [-models DIR] [-only a,b] [-threads 1,2] [-procs 7] [-json FILE]\n       peers train -script torch_train.py [-only a,b] [-threads 1,2] [-procs 5] [-quick] [-json FILE]")
 	os.Exit(2)
 }

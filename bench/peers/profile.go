@@ -45,6 +45,12 @@ func profile(args []string) error {
 			best[i].Time = min(best[i].Time, p.Steps[i].Time)
 		}
 	}
+	printSteps(fmt.Sprintf("%s batch %d", *model, *batch), best, *top)
+	return nil
+}
+
+// printSteps prints how long kernels and the slowest steps took.
+func printSteps(title string, best []runtime.StepTime, top int) {
 	var total time.Duration
 	byKernel := map[string]time.Duration{}
 	for _, s := range best {
@@ -56,7 +62,7 @@ func profile(args []string) error {
 		kernels = append(kernels, k)
 	}
 	sort.Slice(kernels, func(i, j int) bool { return byKernel[kernels[i]] > byKernel[kernels[j]] })
-	fmt.Printf("%s batch %d: %d steps, %v\n", *model, *batch, len(best), total)
+	fmt.Printf("%s: %d steps, %v\n", title, len(best), total)
 	for _, k := range kernels {
 		fmt.Printf("%10v %5.1f %% %s\n", byKernel[k].Round(time.Microsecond), 100*float64(byKernel[k])/float64(total), k)
 	}
@@ -65,8 +71,7 @@ func profile(args []string) error {
 		order[i] = i
 	}
 	sort.SliceStable(order, func(i, j int) bool { return best[order[i]].Time > best[order[j]].Time })
-	for _, i := range order[:min(*top, len(order))] {
+	for _, i := range order[:min(top, len(order))] {
 		fmt.Printf("%10v %4d %-16s %-30s %s\n", best[i].Time.Round(time.Microsecond), i, best[i].Op, best[i].Origin, best[i].Kernel)
 	}
-	return nil
 }

@@ -26,7 +26,7 @@ var resizeOps = []Info{
 // They are for all axes, or for Axes.
 type Resize struct {
 	Mode                         string // nearest (also ""), linear or cubic
-	CoordinateTransformationMode string // half_pixel (also ""), half_pixel_symmetric, pytorch_half_pixel, align_corners, asymmetric or tf_crop_and_resize
+	CoordinateTransformationMode string // half_pixel (also ""), half_pixel_symmetric, pytorch_half_pixel, align_corners, asymmetric, tf_crop_and_resize or tf_half_pixel_for_nn (ONNX 11 and 12 only)
 	NearestMode                  string // round_prefer_floor (also ""), round_prefer_ceil, floor or ceil
 	KeepAspectRatioPolicy        string // stretch (also ""), not_larger or not_smaller: how sizes are meant
 	Axes                         []int  // empty: all
@@ -42,7 +42,7 @@ func (Resize) Name() string { return "Resize" }
 func (r Resize) check() error {
 	for _, p := range []struct{ name, have, allowed string }{
 		{"mode", r.Mode, "|nearest|linear|cubic|"},
-		{"coordinate_transformation_mode", r.CoordinateTransformationMode, "|half_pixel|half_pixel_symmetric|pytorch_half_pixel|align_corners|asymmetric|tf_crop_and_resize|"},
+		{"coordinate_transformation_mode", r.CoordinateTransformationMode, "|half_pixel|half_pixel_symmetric|pytorch_half_pixel|align_corners|asymmetric|tf_crop_and_resize|tf_half_pixel_for_nn|"},
 		{"nearest_mode", r.NearestMode, "|round_prefer_floor|round_prefer_ceil|floor|ceil|"},
 		{"keep_aspect_ratio_policy", r.KeepAspectRatioPolicy, "|stretch|not_larger|not_smaller|"},
 	} {

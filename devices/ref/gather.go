@@ -273,6 +273,9 @@ func scatter(c *Call, at []int, run int, reduction string) error {
 		}
 		return nil
 	}
+	if x.DType().IsComplex() {
+		return scatterComplex(out, x, u, at, run, reduction)
+	}
 	if x.DType().IsInt() {
 		return scatterInts(out, x, u, at, run, reduction)
 	}
@@ -325,6 +328,25 @@ func scatterInts(out, x, u *tensor.Tensor, at []int, run int, reduction string) 
 		}
 	}
 	return setInts(out, xs)
+}
+
+// scatterComplex combines complex numbers, which have no order.
+func scatterComplex(out, x, u *tensor.Tensor, at []int, run int, reduction string) error {
+	if reduction != "add" && reduction != "mul" {
+		return fmt.Errorf("reduction %s of %v, which has no order", reduction, x.DType())
+	}
+	xs, us := append([]complex128{}, complexOf(x)...), complexOf(u)
+	for i, a := range at {
+		for j := range run {
+			if reduction == "add" {
+				xs[a+j] += us[i*run+j]
+			} else {
+				xs[a+j] *= us[i*run+j]
+			}
+		}
+	}
+	setComplex(out, xs)
+	return nil
 }
 
 func compress(op ops.Compress, c *Call) error {

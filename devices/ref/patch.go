@@ -46,22 +46,24 @@ func patchKernels() []devices.Kernel {
 			if err != nil {
 				return err
 			}
-			x := c.In(0)
-			channels := x.Dim(1)
-			if op.Format == ops.NHWC {
-				channels = x.Dim(2)
-			}
-			out, err := c.OutOf(0, x.DType(), spatialShape(op.Format, x.Dim(0), channels/product(kernel), image)...)
-			if err != nil {
-				return err
-			}
-			xs, err := x.Float64s()
-			if err != nil {
-				return err
-			}
-			ys := make([]float64, out.Len())
-			newPatches(win, op.Format, out.Shape()).each(func(xi, ci int) { ys[xi] += xs[ci] })
-			return out.SetFloat64s(ys)
+			return byParts(c, func(c *Call, _ int) error {
+				x := c.In(0)
+				channels := x.Dim(1)
+				if op.Format == ops.NHWC {
+					channels = x.Dim(2)
+				}
+				out, err := c.OutOf(0, x.DType(), spatialShape(op.Format, x.Dim(0), channels/product(kernel), image)...)
+				if err != nil {
+					return err
+				}
+				xs, err := x.Float64s()
+				if err != nil {
+					return err
+				}
+				ys := make([]float64, out.Len())
+				newPatches(win, op.Format, out.Shape()).each(func(xi, ci int) { ys[xi] += xs[ci] })
+				return out.SetFloat64s(ys)
+			})
 		}),
 		fn(locallyConnected),
 		fn(func(op ops.DeformConv, c *Call) error {

@@ -10,7 +10,14 @@ import (
 
 func resizeKernels() []devices.Kernel {
 	return []devices.Kernel{
-		fn(resize),
+		fn(func(op ops.Resize, c *Call) error {
+			return byParts(c, func(c *Call, part int) error {
+				if part == 1 {
+					op.ExtrapolationValue = 0
+				}
+				return resize(op, c)
+			})
+		}),
 		fn(func(op ops.ResizeGrad, c *Call) error {
 			shape, err := c.ints(1)
 			if err != nil {
@@ -205,6 +212,8 @@ func sourceOf(op ops.Resize, p ops.ResizeAxis, i float64) float64 {
 		if p.Out <= 1 {
 			return 0
 		}
+	case "tf_half_pixel_for_nn":
+		return (i + 0.5) / p.Scale
 	case "half_pixel_symmetric":
 		return in/2*(1-float64(p.Out)/out) + (i+0.5)/p.Scale - 0.5
 	case "tf_crop_and_resize":

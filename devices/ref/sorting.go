@@ -34,6 +34,10 @@ func order(t *tensor.Tensor) (func(i, j int) int, error) {
 		s, err := t.Int64s()
 		return func(i, j int) int { return cmp.Compare(s[i], s[j]) }, err
 	}
+	if t.DType().IsComplex() {
+		s := complexOf(t)
+		return func(i, j int) int { return compareComplex(s[i], s[j]) }, nil
+	}
 	s, err := t.Float64s()
 	return func(i, j int) int {
 		if a, b := math.IsNaN(s[i]), math.IsNaN(s[j]); a || b {
@@ -190,6 +194,12 @@ func nonZero(_ ops.NonZero, c *Call) error {
 	if x.DType() == tensor.String {
 		for i, s := range x.Strings() {
 			if s != "" {
+				at = append(at, i)
+			}
+		}
+	} else if x.DType().IsComplex() {
+		for i, v := range complexOf(x) {
+			if v != 0 {
 				at = append(at, i)
 			}
 		}

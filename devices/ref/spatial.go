@@ -11,7 +11,9 @@ import (
 
 func spatialKernels() []devices.Kernel {
 	return []devices.Kernel{
-		fn(gridSample),
+		fn(func(op ops.GridSample, c *Call) error {
+			return byParts(c, func(c *Call, _ int) error { return gridSample(op, c) })
+		}),
 		fn(gridSampleGrad),
 		fn(affineGrid),
 		fn(func(op ops.DepthToSpace, c *Call) error {

@@ -3,6 +3,7 @@ package onnx
 import (
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/ops"
+	"github.com/nnrt/nnrt/tensor"
 )
 
 // shapeRows is operators that move elements without changing them, and those that make tensors.
@@ -20,6 +21,7 @@ func shapeRows() []row {
 		{name: "Pad", since: 2, imp: importPad1("pads")},
 		auto("Pad", 11, ops.Pad{Mode: "constant"}),
 		auto("Range", 11, ops.Range{}),
+		{name: "Range", since: 27, op: ops.Range{}, imp: importRange27},
 		{name: "Reshape", since: 1, imp: func(n *Node) []*graph.Value {
 			shape := n.Ints("shape")
 			if shape == nil {
@@ -80,21 +82,33 @@ func importPad1(name string) func(n *Node) []*graph.Value {
 	}
 }
 
-// importTile1 reads the first Tile: so many copies along one axis.
+// importTile1 reads the first Tile: so many copies along one axis, both given as inputs.
 func importTile1(n *Node) []*graph.Value {
-	tiles, ok1 := n.constInts(1)
-	axis, ok2 := n.constInts(2)
 	r := rank(n.Input(0))
-	if !ok1 || !ok2 || len(tiles) != 1 || len(axis) != 1 || r < 0 || axis[0] < -r || axis[0] >= r {
-		n.Refuse("tiles and axis are to be constants, and the rank known")
+	if r < 0 || len(n.In) != 3 || n.In[1] == nil || n.In[2] == nil {
+		n.Refuse("it has %d inputs, of which the first has rank %d", len(n.In), r)
 		return nil
 	}
-	repeats := make([]int, r)
-	for i := range repeats {
-		repeats[i] = 1
+	index := func(v *graph.Value) *graph.Value {
+		return n.Add(ops.Reshape{}, n.Add(ops.Cast{To: tensor.Int64, Saturate: true}, v), n.ints(1))
 	}
-	repeats[(axis[0]+r)%r] = tiles[0]
-	return one(n.Add(ops.Tile{}, n.Input(0), n.ints(repeats...)))
+	ones := make([]int, r)
+	for i := range ones {
+		ones[i] = 1
+	}
+	repeats := n.Add(ops.ScatterElements{Reduction: "none"}, n.ints(ones...), index(n.In[2]), index(n.In[1]))
+	return one(n.Add(ops.Tile{}, n.Input(0), repeats))
+}
+
+// importRange27 reads Range whose half-precision numbers are computed in a wider type, which they always are.
+func importRange27(n *Node) []*graph.Value {
+	stash := n.DType("stash_type", tensor.Float32)
+	half := n.Input(0) != nil && (n.In[0].Type.DType == tensor.Float16 || n.In[0].Type.DType == tensor.BFloat16)
+	if half && stash != tensor.Float32 && stash != tensor.Float64 {
+		n.Refuse("stash_type is %v, not float32 or float64", stash)
+		return nil
+	}
+	return n.AddN(ops.Range{}, n.In...)
 }
 
 // gatherRows is operators that pick elements by index.

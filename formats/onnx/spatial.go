@@ -89,7 +89,10 @@ func resizeRows() []row {
 					n.In[i] = nil
 				}
 			}
-		}).steering(1, 2),
+			if op.CoordinateTransformationMode == forNN && op.NearestMode == "floor" { // the same, as later versions say it
+				op.CoordinateTransformationMode, op.NearestMode = "half_pixel", "round_prefer_ceil"
+			}
+		}).steering(1, 2).exports(exportResize),
 		{name: "Upsample", since: 1, until: 6, imp: func(n *Node) []*graph.Value {
 			h, w := n.Float("height_scale", 1), n.Float("width_scale", 1)
 			return n.upsample(old, n.Const("scales", tensor.Of([]float32{1, 1, float32(h), float32(w)})))
@@ -107,6 +110,16 @@ func resizeRows() []row {
 		auto("SpaceToDepth", 1, ops.SpaceToDepth{Mode: "DCR"}),
 		auto("TensorScatter", 24, ops.TensorScatter{Axis: -2, Mode: "linear"}),
 	}
+}
+
+// forNN is a way to place pixels that versions 11 and 12 of Resize had.
+const forNN = "tf_half_pixel_for_nn"
+
+func exportResize(x *graphWriter, r row, n *graph.Node) error {
+	if op, ok := n.Op.(ops.Resize); ok && op.CoordinateTransformationMode == forNN {
+		return cannot("%s was removed in operator set 13", forNN)
+	}
+	return x.auto(r, n)
 }
 
 // upsample is Upsample as a Resize.

@@ -1,0 +1,4 @@
+package onnx
+
+// TypeOf is typeOf, for tests of package onnx_test.
+var TypeOf = typeOf

@@ -10,39 +10,6 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func TestLSTM(t *testing.T) {
-	eachDevice(t, func(t *testing.T, d *Device) {
-		r := rand.New(rand.NewPCG(4, 1))
-		for _, hidden := range []int{5, 8, 32, 72} {
-			for _, dir := range []string{"forward", "reverse", "bidirectional"} {
-				for layout := range 2 {
-					steps, n, in := 1+r.IntN(6), 1+r.IntN(4), 1+r.IntN(40)
-					dn := ops.Directions(dir)
-					op := ops.LSTM{HiddenSize: hidden, Direction: dir, Layout: layout}
-					x := randTensor(r, steps, n, in)
-					state := []int{dn, n, hidden}
-					if layout == 1 {
-						x, state = randTensor(r, n, steps, in), []int{n, dn, hidden}
-					}
-					args := []*tensor.Tensor{x, randTensor(r, dn, 4*hidden, in), randTensor(r, dn, 4*hidden, hidden), randTensor(r, dn, 8*hidden), nil,
-						randTensor(r, state...), randTensor(r, state...)}
-					if r.IntN(2) == 0 {
-						args = args[:3]
-					}
-					for _, w := range args[1:3] {
-						d.k.Vec.MulS(tensor.As[float32](w), tensor.As[float32](w), 0.2, 0)
-					}
-					want := applyRef(t, op, args...)
-					got := applyAll(t, d.Kernels(), op, true, []bool{false, true, true, true, false, false, false}[:len(args)], args...)
-					for i := range want {
-						requireClose(t, want[i], got[i], 2e-5, fmt.Sprintf("output %d of %+v x %v", i, op, x.Shape()))
-					}
-				}
-			}
-		}
-	})
-}
-
 // TestAgainstRef runs kernels that need no more than data on both devices.
 func TestAgainstRef(t *testing.T) {
 	eachDevice(t, func(t *testing.T, d *Device) {

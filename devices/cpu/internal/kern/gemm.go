@@ -42,6 +42,7 @@ type Gemm struct {
 	MR, NR int // register tile
 	Lanes  int // panel widths are multiples of this
 	tile   tileFunc
+	row    func(panels, k int, x, b, c []float32, back bool) // c += x·b for full panels; nil: tiles do it
 }
 
 // PanelWidth returns the width of the panel that starts at column j of n.

@@ -14,6 +14,7 @@ type Set struct {
 	Gemm         Gemm
 	Vec          Vec
 	Spatial      Spatial
+	Cells        Cells
 	Wino4, Wino2 Wino
 	// Peak does n > 0 rounds of nothing but multiplications with additions, as fast as the processor can, and returns how many
 	// operations they were: what benchmarks are measured against.
@@ -28,7 +29,7 @@ func New(l cpuid.Level) *Set {
 }
 
 func genericSet() *Set {
-	return &Set{Level: cpuid.Generic, Vec: vecGo(), Spatial: spatialGo(), Wino4: winoGo(4, &wino4), Wino2: winoGo(2, &wino2), Gemm: Gemm{MR: 4, NR: 8, Lanes: 4, tile: gemmTileGo}, Peak: peakGo}
+	return &Set{Level: cpuid.Generic, Vec: vecGo(), Spatial: spatialGo(), Cells: cellsGo(), Wino4: winoGo(4, &wino4), Wino2: winoGo(2, &wino2), Gemm: Gemm{MR: 4, NR: 8, Lanes: 4, tile: gemmTileGo}, Peak: peakGo}
 }
 
 // peakGo is the fastest that plain Go does: eight independent sums.

@@ -73,6 +73,7 @@ func main() {
 		{"gemm_amd64.s", genGemm},
 		{"vec_amd64.s", genVec},
 		{"spatial_amd64.s", genSpatial},
+		{"seq_amd64.s", genSeq},
 	}
 	for _, f := range files {
 		a := newFile()

@@ -59,3 +59,24 @@ func (s *Source) Update(m *train.Model) error {
 	}
 	return nil
 }
+
+// UpdateTraining takes what a Keras file keeps beside the weights: how a model that Trainer made was compiled,
+// and the state of its optimizer. ONNX has no place for either. A later training can go on from there.
+func (s *Source) UpdateTraining(m *train.Model) error {
+	if s.Keras == nil {
+		return nil
+	}
+	c, err := m.CompileConfig()
+	if err != nil {
+		return err
+	}
+	vs, err := m.OptimizerVariables()
+	if err != nil {
+		return err
+	}
+	s.Keras.Training, s.Keras.Optimizer = c, nil
+	for _, v := range vs {
+		s.Keras.Optimizer = append(s.Keras.Optimizer, keras.Variable{Name: v.Path, Data: v.Value})
+	}
+	return nil
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/nnrt/nnrt"
 	"github.com/nnrt/nnrt/feed"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/order"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/runtime"
 	"github.com/nnrt/nnrt/tensor"
@@ -197,6 +198,6 @@ func Profile(ctx context.Context, s *runtime.Session, in []tensor.Value, n int) 
 			return nil, err
 		}
 	}
-	slices.SortStableFunc(p.Steps, func(a, b runtime.StepTime) int { return int(b.Time - a.Time) })
+	order.Stable(p.Steps, func(a, b runtime.StepTime) int { return int(b.Time - a.Time) })
 	return p, nil
 }

@@ -13,13 +13,13 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/order"
 )
 
 // Status is how a case ended.
@@ -204,7 +204,7 @@ func runAll(ctx context.Context, cases []Case, opts Options) []Result {
 	}
 	close(next)
 	wg.Wait()
-	slices.SortStableFunc(results, func(a, b Result) int {
+	order.Stable(results, func(a, b Result) int {
 		return strings.Compare(a.Suite+"/"+a.Case, b.Suite+"/"+b.Case)
 	})
 	return results

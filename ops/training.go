@@ -18,6 +18,8 @@ var trainingOps = []Info{
 	{Momentum{Mode: "standard"}, "a step of gradient descent with momentum", []Sample{
 		Case(Momentum{Alpha: 0.95, Beta: 0.1, Mode: "standard", NormCoefficient: 0.001}, rate(), count(0), F(3), F(3), F(3)),
 		Case(Momentum{Alpha: 0.95, Beta: 0.8, Mode: "nesterov"}, rate(), count(3), F(3), F(2), F(3), F(2), F(3), F(2))}},
+	{RequireFinite{}, "a copy, refused where one of some other numbers is not finite", []Sample{
+		Case(RequireFinite{}, F(2, 3), F()), Case(RequireFinite{}, rate(), F(2), F(3))}},
 }
 
 func rate() SampleIn { return TV(tensor.Scalar(float32(0.1))) }
@@ -105,3 +107,32 @@ func (o Momentum) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	return inferStep(in, 3)
 }
+
+// RequireFinite is its first input, and fails the run with a NotFiniteError where an element of the others is
+// NaN or infinite: what depends on its output is not done then.
+type RequireFinite struct{}
+
+// Name implements graph.Op.
+func (RequireFinite) Name() string { return "RequireFinite" }
+
+// Infer implements graph.Op.
+func (RequireFinite) Infer(in []graph.Type) ([]graph.Type, error) {
+	if len(in) < 2 {
+		return nil, fmt.Errorf("takes what it copies and what it looks at, got %d inputs", len(in))
+	}
+	for _, t := range in[1:] {
+		if !t.DType.IsFloat() {
+			return nil, fmt.Errorf("looks at floating-point numbers, not %v", t)
+		}
+	}
+	return copied(in[:1])
+}
+
+// MayAlias implements graph.Aliaser.
+func (RequireFinite) MayAlias(in, out int) bool { return in == 0 }
+
+// NotFiniteError is what RequireFinite found.
+type NotFiniteError struct{ Value float64 }
+
+// Error is one line.
+func (e NotFiniteError) Error() string { return fmt.Sprintf("a number is %v", e.Value) }

@@ -4,9 +4,9 @@ import (
 	_ "embed" // the classes' names
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 
+	"github.com/nnrt/nnrt/internal/order"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -58,7 +58,7 @@ func DecodePredictions(y *tensor.Tensor, labels []Label, top int) ([][]Predictio
 		for c := range row {
 			row[c] = Prediction{labels[c], c, vs[i*len(labels)+c]}
 		}
-		slices.SortStableFunc(row, func(a, b Prediction) int {
+		order.Stable(row, func(a, b Prediction) int {
 			switch {
 			case a.Score > b.Score:
 				return -1

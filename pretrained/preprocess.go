@@ -17,28 +17,45 @@ var (
 )
 
 // Preprocess turns pixel values from 0 to 255, [..., 3] in the order RGB, into what a network wants, in place.
-func Preprocess(x *tensor.Tensor, mode Mode) error {
-	if x.DType() != tensor.Float32 || x.Rank() < 1 || x.Dim(-1) != 3 {
-		return fmt.Errorf("pretrained: can't preprocess %v %v; float32 [..., 3] is wanted", x.DType(), x.Shape())
+func Preprocess(x *tensor.Tensor, mode Mode) error { return PreprocessLayout(x, mode, false) }
+
+// PreprocessLayout is Preprocess, also for pictures [n, 3, height, width] (channelsFirst).
+func PreprocessLayout(x *tensor.Tensor, mode Mode, channelsFirst bool) error {
+	axis := -1
+	if channelsFirst {
+		axis = 1
+	}
+	if x.DType() != tensor.Float32 || x.Rank() < 1 || channelsFirst && x.Rank() != 4 || x.Dim(axis) != 3 {
+		return fmt.Errorf("pretrained: can't preprocess %v %v; float32 with 3 channels is wanted", x.DType(), x.Shape())
 	}
 	v := tensor.As[float32](x)
-	for i := 0; i+3 <= len(v); i += 3 {
-		p := v[i : i+3]
-		switch mode {
-		case None:
-		case TF:
-			for c := range p {
-				p[c] = p[c]/127.5 - 1
+	step, pixels := 1, 1 // the channels of a pixel stand step apart; pixels of them lie side by side
+	if channelsFirst {
+		pixels = x.Dim(2) * x.Dim(3)
+		step = pixels
+	}
+	for i := 0; i+3*pixels <= len(v) && pixels > 0; i += 3 * pixels {
+		for k := i; k < i+pixels; k++ {
+			if err := mode.pixel(&v[k], &v[k+step], &v[k+2*step]); err != nil {
+				return err
 			}
-		case Caffe:
-			p[0], p[1], p[2] = p[2]-caffeMean[2], p[1]-caffeMean[1], p[0]-caffeMean[0]
-		case Torch:
-			for c := range p {
-				p[c] = (p[c]/255 - torchMean[c]) / torchStd[c]
-			}
-		default:
-			return fmt.Errorf("pretrained: no mode %q of preprocessing", mode)
 		}
+	}
+	return nil
+}
+
+// pixel changes the channels of one pixel.
+func (mode Mode) pixel(r, g, b *float32) error {
+	switch mode {
+	case None:
+	case TF:
+		*r, *g, *b = *r/127.5-1, *g/127.5-1, *b/127.5-1
+	case Caffe:
+		*r, *g, *b = *b-caffeMean[2], *g-caffeMean[1], *r-caffeMean[0]
+	case Torch:
+		*r, *g, *b = (*r/255-torchMean[0])/torchStd[0], (*g/255-torchMean[1])/torchStd[1], (*b/255-torchMean[2])/torchStd[2]
+	default:
+		return fmt.Errorf("pretrained: no mode %q of preprocessing", mode)
 	}
 	return nil
 }

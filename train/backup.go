@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -64,6 +67,7 @@ func (c *EarlyStopping) takeTensors(w map[string]*tensor.Tensor) {
 // backup is the JSON part of a checkpoint.
 type backup struct {
 	Version      int
+	Tags         map[string]string
 	Seed         uint64
 	Steps        int64
 	LearningRate *float64 // nil: a schedule's
@@ -82,6 +86,9 @@ type BackupAndRestore struct {
 	Path     string
 	SaveFreq int // batches; 0: epochs
 	Keep     bool
+	// Tags describe the fit: data, batch size, whatever has to be the same. A checkpoint of other tags is
+	// refused, naming the first that differs.
+	Tags map[string]string
 
 	interrupted bool
 }
@@ -89,11 +96,11 @@ type BackupAndRestore struct {
 // save writes the checkpoint: the next batch is number batch of an epoch.
 func (c *BackupAndRestore) save(f *Fit, epoch, batch int) error {
 	m := f.Model
-	b := backup{Version: 1, Seed: m.seed, Steps: m.steps, Position: *snapshotMetrics(m.c)}
+	b := backup{Version: 1, Tags: c.Tags, Seed: m.seed, Steps: m.steps, Position: *snapshotMetrics(m.c)}
 	if o := m.optimizer(); o.LearningRate.Schedule == nil {
 		b.LearningRate = &o.LearningRate.Value
 	}
-	b.Position.Epoch, b.Position.Batch, b.Position.History = epoch, batch, f.History
+	b.Position.Epoch, b.Position.Batch, b.Position.Stop, b.Position.History = epoch, batch, f.stop, f.History
 	all := m.snapshot()
 	for i, cb := range f.Options.Callbacks {
 		var raw json.RawMessage
@@ -142,6 +149,9 @@ func (c *BackupAndRestore) restore(f *Fit) error {
 	if err := json.Unmarshal(tensor.As[uint8](state), &b); err != nil {
 		return fmt.Errorf("train: checkpoint %s: %w", c.Path, err)
 	}
+	if err := c.sameTags(b.Tags); err != nil {
+		return err
+	}
 	if len(b.Callbacks) != len(f.Options.Callbacks) {
 		return fmt.Errorf("train: checkpoint %s is of a fit with %d callbacks, this has %d", c.Path, len(b.Callbacks), len(f.Options.Callbacks))
 	}
@@ -175,11 +185,21 @@ func (c *BackupAndRestore) restore(f *Fit) error {
 	if b.Position.History == nil || b.Position.History.Values == nil {
 		b.Position.History = &History{Values: map[string][]float64{}}
 	}
-	f.Options.resume = &b.Position
+	f.Options.resume, f.stop = &b.Position, b.Position.Stop
 	// Metrics named by shape are resolved at the first batch: the state has to wait for them.
 	if first, err := firstBatch(f.data, f.order()); err == nil {
 		if fed, err := m.feed(first, 0, true); err == nil {
 			return m.c.buildMetrics(fed, m.outputTypes())
+		}
+	}
+	return nil
+}
+
+// sameTags compares what a checkpoint was made of with this fit.
+func (c *BackupAndRestore) sameTags(saved map[string]string) error {
+	for _, k := range slices.Sorted(maps.Keys(c.Tags)) {
+		if got, ok := saved[k]; !ok || got != c.Tags[k] {
+			return fmt.Errorf("train: checkpoint %s is of a fit with %s %s, this has %s", c.Path, k, orName(got, "unknown"), c.Tags[k])
 		}
 	}
 	return nil
@@ -229,39 +249,63 @@ type ModelCheckpoint struct {
 	SaveBestOnly bool
 	Threshold    *float64 // initial_value_threshold
 	SaveFreq     int      // epochs; 0: 1
+	SaveBatches  int      // above 0: batches from one save to the next, instead of epochs
 	// Save writes the model; nil is Model.SaveWeights.
 	Save func(path string, m *Model) error
 
-	st struct{ Best *float64 }
+	st struct {
+		Best exact
+		Seen int // batches since the last save
+	}
+}
+
+func (c *ModelCheckpoint) wantsBatches() bool { return c.SaveBatches > 0 }
+
+// OnBatchEnd implements BatchEnder.
+func (c *ModelCheckpoint) OnBatchEnd(f *Fit, batch int, logs Logs) error {
+	if c.SaveBatches <= 0 {
+		return nil
+	}
+	if c.st.Seen++; c.st.Seen < c.SaveBatches {
+		return nil
+	}
+	c.st.Seen = 0
+	return c.save(f, f.Epoch, append(logs[:len(logs):len(logs)], Log{"batch", []float64{float64(batch + 1)}}))
 }
 
 // OnTrainBegin implements TrainBeginner.
 func (c *ModelCheckpoint) OnTrainBegin(f *Fit) error {
 	if f.Options.resume == nil {
-		c.st.Best = c.Threshold
+		if c.st.Best = nil; c.Threshold != nil {
+			c.st.Best = exact{*c.Threshold}
+		}
 	}
 	return nil
 }
 
 // OnEpochEnd implements EpochEnder.
 func (c *ModelCheckpoint) OnEpochEnd(f *Fit, epoch int, logs Logs) error {
-	if (epoch+1)%max(c.SaveFreq, 1) != 0 {
+	if c.SaveBatches > 0 || (epoch+1)%max(c.SaveFreq, 1) != 0 {
 		return nil
 	}
+	return c.save(f, epoch, logs)
+}
+
+func (c *ModelCheckpoint) save(f *Fit, epoch int, logs Logs) error {
 	if c.SaveBestOnly {
 		name := orName(c.Monitor, "val_loss")
 		v, ok := logs.Get(name)
-		isBetter, _, err := better(c.Mode, name)
+		isBetter, _, err := f.direction(c.Mode, name)
 		if err != nil {
 			return err
 		}
 		if !ok {
 			return fmt.Errorf("train: ModelCheckpoint watches %q, which is not among the logs", name)
 		}
-		if c.st.Best != nil && !isBetter(v, *c.st.Best) {
+		if old := best(c.st.Best); old != nil && !isBetter(v, *old) {
 			return nil
 		}
-		c.st.Best = &v
+		c.st.Best = exact{v}
 	}
 	path, err := fillIn(c.Path, epoch+1, logs)
 	if err != nil {
@@ -339,13 +383,57 @@ func (h *History) MarshalJSON() ([]byte, error) {
 func (h *History) UnmarshalJSON(p []byte) error {
 	var full struct {
 		Epoch   []int
-		History map[string][]float64
+		History map[string][]*float64
 		Names   []string
 	}
-	if err := json.Unmarshal(p, &full); err == nil && full.History != nil {
-		*h = History{Epoch: full.Epoch, Names: full.Names, Values: full.History}
+	if err := json.Unmarshal(p, &full); err != nil || full.History == nil {
+		full.Epoch, full.Names = nil, nil
+		if err := json.Unmarshal(p, &full.History); err != nil {
+			return err
+		}
+	}
+	*h = History{Epoch: full.Epoch, Names: full.Names, Values: map[string][]float64{}}
+	for name, vs := range full.History {
+		values := make([]float64, len(vs))
+		for i, v := range vs {
+			if values[i] = math.NaN(); v != nil {
+				values[i] = *v
+			}
+		}
+		h.Values[name] = values
+	}
+	return nil
+}
+
+// exact is numbers whose JSON form keeps every bit, also of NaN and infinities.
+type exact []float64
+
+// MarshalJSON implements json.Marshaler.
+func (e exact) MarshalJSON() ([]byte, error) {
+	bits := make([]uint64, len(e))
+	for i, v := range e {
+		bits[i] = math.Float64bits(v)
+	}
+	return json.Marshal(bits)
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (e *exact) UnmarshalJSON(p []byte) error {
+	var bits []uint64
+	if err := json.Unmarshal(p, &bits); err != nil {
+		return err
+	}
+	*e = make(exact, len(bits))
+	for i, b := range bits {
+		(*e)[i] = math.Float64frombits(b)
+	}
+	return nil
+}
+
+// best is the best value so far, none to begin with.
+func best(e exact) *float64 {
+	if len(e) == 0 {
 		return nil
 	}
-	*h = History{}
-	return json.Unmarshal(p, &h.Values)
+	return &e[0]
 }

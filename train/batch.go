@@ -2,11 +2,14 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 	"github.com/nnrt/nnrt/train/data"
 	"github.com/nnrt/nnrt/train/loss"
@@ -14,6 +17,7 @@ import (
 
 // BatchError says what is wrong with a batch: which one, which of its tensors, and what was expected.
 type BatchError struct {
+	Epoch int // from 1; 0: outside of a fit
 	Batch int
 	What  string // "input \"x\"", "target 0", ...
 	Msg   string
@@ -21,7 +25,50 @@ type BatchError struct {
 
 // Error is one line.
 func (e *BatchError) Error() string {
-	return fmt.Sprintf("train: batch %d: %s: %s", e.Batch, e.What, e.Msg)
+	return fmt.Sprintf("train: %sbatch %d: %s: %s", inEpoch(e.Epoch), e.Batch, e.What, e.Msg)
+}
+
+// LossError says that a batch's loss is NaN or infinite. No weight has changed.
+type LossError struct {
+	Epoch int // from 1; 0: outside of a fit
+	Batch int
+	Value float64
+	Fed   string // the batch's tensors: names, types, what was expected, and ranges
+}
+
+// Error is one line.
+func (e *LossError) Error() string {
+	return fmt.Sprintf("train: %sbatch %d: the loss is %v; no weight was changed; the batch was %s", inEpoch(e.Epoch), e.Batch, e.Value, e.Fed)
+}
+
+func inEpoch(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("epoch %d, ", n)
+}
+
+// describe says what a batch holds: shapes, the types expected, ranges of values.
+func (m *Model) describe(b data.Batch) string {
+	var parts []string
+	say := func(what string, t *tensor.Tensor, want graph.Type) {
+		if t == nil {
+			return
+		}
+		vs, err := t.Float64s()
+		if err != nil || len(vs) == 0 {
+			parts = append(parts, fmt.Sprintf("%s %v%v for %v", what, t.DType(), t.Shape(), want.WithoutValue()))
+			return
+		}
+		parts = append(parts, fmt.Sprintf("%s %v%v for %v, from %.4g to %.4g", what, t.DType(), t.Shape(), want.WithoutValue(), slices.Min(vs), slices.Max(vs)))
+	}
+	for i, v := range m.infer.Inputs {
+		say(fmt.Sprintf("input %q", v.Name), b.X[i], v.Type)
+	}
+	for i, y := range b.Y {
+		say(fmt.Sprintf("target of output %q", m.info.OutputNames[i]), y, m.infer.Outputs[i].Type)
+	}
+	return strings.Join(parts, "; ")
 }
 
 // feed brings a batch into the form that the graphs take, and checks it: number of tensors, types, shapes,
@@ -29,7 +76,7 @@ func (e *BatchError) Error() string {
 func (m *Model) feed(b data.Batch, number int, targets bool) (data.Batch, error) {
 	g := m.infer
 	fail := func(what, format string, args ...any) (data.Batch, error) {
-		return b, &BatchError{number, what, fmt.Sprintf(format, args...)}
+		return b, &BatchError{0, number, what, fmt.Sprintf(format, args...)}
 	}
 	if len(b.X) != len(g.Inputs) {
 		return fail("inputs", "there are %d, the model takes %d", len(b.X), len(g.Inputs))
@@ -67,11 +114,11 @@ func (m *Model) feed(b data.Batch, number int, targets bool) (data.Batch, error)
 func (m *Model) feedTargets(out *data.Batch, b data.Batch, number int) error {
 	n := m.info.Outputs
 	if len(b.Y) != n {
-		return &BatchError{number, "targets", fmt.Sprintf("there are %d, the model has %d outputs", len(b.Y), n)}
+		return &BatchError{0, number, "targets", fmt.Sprintf("there are %d, the model has %d outputs", len(b.Y), n)}
 	}
 	out.Y, out.W = make([]*tensor.Tensor, n), make([]*tensor.Tensor, n)
 	if len(b.W) > 1 && len(b.W) != n {
-		return &BatchError{number, "sample weights", fmt.Sprintf("there are %d for %d outputs", len(b.W), n)}
+		return &BatchError{0, number, "sample weights", fmt.Sprintf("there are %d for %d outputs", len(b.W), n)}
 	}
 	for i, y := range b.Y {
 		if m.c.losses[i] == nil && y == nil {
@@ -80,16 +127,16 @@ func (m *Model) feedTargets(out *data.Batch, b data.Batch, number int) error {
 		what := fmt.Sprintf("target of output %q", m.info.OutputNames[i])
 		p := m.infer.Outputs[i].Type
 		if y == nil {
-			return &BatchError{number, what, fmt.Sprintf("missing, the output is %v", p.WithoutValue())}
+			return &BatchError{0, number, what, fmt.Sprintf("missing, the output is %v", p.WithoutValue())}
 		}
 		if y.Rank() == 0 || y.Dim(0) != b.Size() {
-			return &BatchError{number, what, fmt.Sprintf("shape %v for %d samples", y.Shape(), b.Size())}
+			return &BatchError{0, number, what, fmt.Sprintf("shape %v for %d samples", y.Shape(), b.Size())}
 		}
 		if at := notFinite(y); at >= 0 {
-			return &BatchError{number, what, fmt.Sprintf("element %d is not a finite number", at)}
+			return &BatchError{0, number, what, fmt.Sprintf("element %d is not a finite number", at)}
 		}
 		if err := checkTarget(m.c.losses[i], y, p); err != nil {
-			return &BatchError{number, what, err.Error()}
+			return &BatchError{0, number, what, err.Error()}
 		}
 		out.Y[i] = y
 		if len(b.W) == 0 {
@@ -104,10 +151,10 @@ func (m *Model) feedTargets(out *data.Batch, b data.Batch, number int) error {
 		}
 		what = "sample weights of " + m.info.OutputNames[i]
 		if w.Rank() == 0 || w.Dim(0) != b.Size() {
-			return &BatchError{number, what, fmt.Sprintf("shape %v for %d samples", w.Shape(), b.Size())}
+			return &BatchError{0, number, what, fmt.Sprintf("shape %v for %d samples", w.Shape(), b.Size())}
 		}
 		if at := notFinite(w); at >= 0 {
-			return &BatchError{number, what, fmt.Sprintf("element %d is not a finite number", at)}
+			return &BatchError{0, number, what, fmt.Sprintf("element %d is not a finite number", at)}
 		}
 		out.W[i] = w
 	}
@@ -394,6 +441,9 @@ func (m *Model) trainBatch(ctx context.Context, b data.Batch, number int) error 
 	}
 	out, err := p.run(ctx, in)
 	if err != nil {
+		if bad, ok := errors.AsType[ops.NotFiniteError](err); ok {
+			return &LossError{Batch: number, Value: bad.Value, Fed: m.describe(b)}
+		}
 		return fmt.Errorf("train: batch %d: %w", number, err)
 	}
 	m.steps++

@@ -2,14 +2,19 @@ package train
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nnrt/nnrt/tensor"
+	"github.com/nnrt/nnrt/train/metric"
 )
 
 // Callback is told of a fit's progress. It implements those of the small interfaces below that it cares
@@ -62,7 +67,10 @@ func each[T any](cbs []Callback, f func(T) error) error {
 
 func wantsBatches(cbs []Callback) bool {
 	for _, c := range cbs {
-		if _, ok := c.(BatchEnder); ok {
+		if _, ok := c.(BatchEnder); !ok {
+			continue
+		}
+		if w, ok := c.(interface{ wantsBatches() bool }); !ok || w.wantsBatches() {
 			return true
 		}
 	}
@@ -126,26 +134,47 @@ func (l *Lambda) OnBatchEnd(f *Fit, batch int, logs Logs) error {
 	return l.BatchEnd(f, batch, logs)
 }
 
-// direction is whether larger is better: Mode "max" or "min", or by the name's meaning.
-func better(mode, monitor string) (func(a, b float64) bool, float64, error) {
-	up := false
-	switch mode {
-	case "max":
-		up = true
-	case "", "auto":
-		for _, s := range []string{"acc", "auc", "precision", "recall", "f1", "fbeta", "io_u", "iou", "r2", "correlation", "cosine",
-			"sensitivity", "specificity", "true_positives", "true_negatives"} {
-			up = up || strings.Contains(monitor, s)
-		}
-		up = up && !strings.HasSuffix(monitor, "loss")
-	case "min":
-	default:
-		return nil, 0, fmt.Errorf("train: mode %q is none of auto, min, max", mode)
+// direction is how values of what is monitored compare: by Mode, or by the metric of that name.
+func (f *Fit) direction(mode, monitor string) (isBetter func(a, b float64) bool, up bool, err error) {
+	if up, err = f.largerIsBetter(mode, monitor); err != nil {
+		return nil, false, err
 	}
 	if up {
-		return func(a, b float64) bool { return a > b }, math.Inf(-1), nil
+		return func(a, b float64) bool { return a > b }, true, nil
 	}
-	return func(a, b float64) bool { return a < b }, math.Inf(1), nil
+	return func(a, b float64) bool { return a < b }, false, nil
+}
+
+func (f *Fit) largerIsBetter(mode, monitor string) (bool, error) {
+	switch mode {
+	case "max", "min":
+		return mode == "max", nil
+	case "", "auto":
+	default:
+		return false, fmt.Errorf("train: mode %q is none of auto, min, max", mode)
+	}
+	name := strings.TrimPrefix(monitor, "val_")
+	if strings.HasSuffix(name, "loss") {
+		return false, nil
+	}
+	for _, g := range f.Model.c.groups {
+		for _, x := range g.metrics {
+			if n := x.Name(); n == name || f.Model.info.OutputNames[g.output]+"_"+n == name {
+				if d := metric.Direction(x); d != 0 {
+					return d > 0, nil
+				}
+			}
+		}
+	}
+	return false, fmt.Errorf("train: whether more or less of %q is better can't be told by its name: set the mode to max or min", monitor)
+}
+
+func checkMode(mode string) error {
+	switch mode {
+	case "", "auto", "max", "min":
+		return nil
+	}
+	return fmt.Errorf("train: mode %q is none of auto, min, max", mode)
 }
 
 func delta(up bool, d float64) float64 {
@@ -171,7 +200,7 @@ type EarlyStopping struct {
 
 type stopState struct {
 	Wait, BestEpoch, StoppedEpoch int
-	Best                          *float64
+	Best                          exact
 }
 
 // StoppedEpoch is the epoch at which the fit was ended, 0 where it was not.
@@ -186,11 +215,10 @@ func orName(s, def string) string {
 
 // OnTrainBegin implements TrainBeginner.
 func (c *EarlyStopping) OnTrainBegin(f *Fit) error {
-	_, _, err := better(c.Mode, orName(c.Monitor, "val_loss"))
 	if f.Options.resume == nil {
 		c.st, c.w = stopState{}, nil
 	}
-	return err
+	return checkMode(c.Mode)
 }
 
 // OnEpochEnd implements EpochEnder.
@@ -200,17 +228,17 @@ func (c *EarlyStopping) OnEpochEnd(f *Fit, epoch int, logs Logs) error {
 	if !ok || epoch < c.StartFromEpoch {
 		return nil
 	}
-	isBetter, worst, err := better(c.Mode, name)
+	isBetter, up, err := f.direction(c.Mode, name)
 	if err != nil {
 		return err
 	}
-	d := delta(worst < 0, c.MinDelta)
+	d := delta(up, c.MinDelta)
 	if c.RestoreBestWeights && c.w == nil {
 		c.w, c.st.BestEpoch = f.Model.snapshot(), epoch
 	}
 	c.st.Wait++
-	if c.st.Best == nil || isBetter(v-d, *c.st.Best) {
-		c.st.Best, c.st.BestEpoch = &v, epoch
+	if old := best(c.st.Best); old == nil || isBetter(v-d, *old) {
+		c.st.Best, c.st.BestEpoch = exact{v}, epoch
 		if c.RestoreBestWeights {
 			c.w = f.Model.snapshot()
 		}
@@ -262,7 +290,7 @@ type ReduceLROnPlateau struct {
 
 type plateauState struct {
 	Wait, Cooldown int
-	Best           *float64
+	Best           exact
 }
 
 // OnTrainBegin implements TrainBeginner.
@@ -273,7 +301,7 @@ func (c *ReduceLROnPlateau) OnTrainBegin(f *Fit) error {
 	if f.Options.resume == nil {
 		c.st = plateauState{}
 	}
-	return nil
+	return checkMode(c.Mode)
 }
 
 // OnEpochEnd implements EpochEnder.
@@ -283,7 +311,7 @@ func (c *ReduceLROnPlateau) OnEpochEnd(f *Fit, epoch int, logs Logs) error {
 	if !ok {
 		return nil
 	}
-	isBetter, worst, err := better(c.Mode, name)
+	isBetter, up, err := f.direction(c.Mode, name)
 	if err != nil {
 		return err
 	}
@@ -291,13 +319,13 @@ func (c *ReduceLROnPlateau) OnEpochEnd(f *Fit, epoch int, logs Logs) error {
 	if min == 0 {
 		min = 1e-4
 	}
-	d := delta(worst < 0, min)
+	d := delta(up, min)
 	if c.st.Cooldown > 0 {
 		c.st.Cooldown--
 		c.st.Wait = 0
 	}
-	if c.st.Best == nil || isBetter(v-d, *c.st.Best) {
-		c.st.Best, c.st.Wait = &v, 0
+	if old := best(c.st.Best); old == nil || isBetter(v-d, *old) {
+		c.st.Best, c.st.Wait = exact{v}, 0
 		return nil
 	}
 	if c.st.Cooldown > 0 {
@@ -336,15 +364,10 @@ func (c *LearningRateScheduler) OnEpochBegin(f *Fit, epoch int) error {
 	return f.Model.SetLearningRate(c.Schedule(epoch, f.Model.LearningRate()))
 }
 
-// TerminateOnNaN ends a fit whose loss is no number any more.
-type TerminateOnNaN struct{}
-
-// OnBatchEnd implements BatchEnder.
-func (TerminateOnNaN) OnBatchEnd(f *Fit, batch int, logs Logs) error {
-	if v, ok := logs.Get("loss"); ok && (math.IsNaN(v) || math.IsInf(v, 0)) {
-		f.Stop(fmt.Sprintf("the loss is %v at batch %d", v, batch))
-	}
-	return nil
+// TerminateOnNaN ends a fit without an error when the loss is NaN or infinite; the weights are those before
+// that batch. Without it such a loss is an error of the fit.
+type TerminateOnNaN struct {
+	RaiseError bool // makes it an error all the same
 }
 
 // CSVLogger writes each epoch as a line of a CSV file.
@@ -357,19 +380,35 @@ type CSVLogger struct {
 	file  *os.File
 }
 
-// OnTrainBegin implements TrainBeginner.
+// OnTrainBegin implements TrainBeginner. A fit that goes on from a checkpoint goes on in its file, without
+// the lines of epochs that are trained once more.
 func (c *CSVLogger) OnTrainBegin(f *Fit) error {
-	flags := os.O_CREATE | os.O_WRONLY | os.O_TRUNC
 	c.names = nil
-	if c.Append {
-		flags = os.O_CREATE | os.O_WRONLY | os.O_APPEND
-		if p, err := os.ReadFile(c.Path); err == nil && len(p) > 0 {
-			head, _, _ := strings.Cut(string(p), "\n")
-			c.names = strings.Split(strings.TrimSpace(head), orName(c.Separator, ","))[1:]
+	var kept []string
+	if c.Append || f.Options.resume != nil {
+		p, err := os.ReadFile(c.Path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		sep := orName(c.Separator, ",")
+		for i, line := range strings.SplitAfter(string(p), "\n") {
+			first, rest, _ := strings.Cut(strings.TrimSpace(line), sep)
+			if i == 0 && first == "epoch" {
+				c.names = strings.Split(rest, sep)
+			} else if epoch, err := strconv.Atoi(first); err == nil && f.Options.resume != nil && epoch >= f.Options.resume.Epoch {
+				break
+			}
+			if strings.HasSuffix(line, "\n") {
+				kept = append(kept, line)
+			}
 		}
 	}
-	file, err := os.OpenFile(c.Path, flags, 0o644)
+	file, err := os.Create(c.Path)
+	if err != nil {
+		return err
+	}
 	c.file = file
+	_, err = io.WriteString(file, strings.Join(kept, ""))
 	return err
 }
 
@@ -377,8 +416,16 @@ func (c *CSVLogger) OnTrainBegin(f *Fit) error {
 func (c *CSVLogger) OnEpochEnd(f *Fit, epoch int, logs Logs) error {
 	sep := orName(c.Separator, ",")
 	if c.names == nil {
+		validated := false
 		for _, l := range logs {
 			c.names = append(c.names, l.Name)
+			validated = validated || strings.HasPrefix(l.Name, "val_")
+		}
+		slices.Sort(c.names)
+		if !validated { // later epochs may be validated
+			for _, n := range c.names[:len(c.names):len(c.names)] {
+				c.names = append(c.names, "val_"+n)
+			}
 		}
 		if _, err := fmt.Fprintln(c.file, strings.Join(append([]string{"epoch"}, c.names...), sep)); err != nil {
 			return err
@@ -421,6 +468,7 @@ func (c *CSVLogger) OnTrainEnd(*Fit) error {
 type ProgbarLogger struct {
 	Out   io.Writer
 	Lines bool
+	Plain bool // without colours
 
 	start, last time.Time
 }
@@ -433,6 +481,8 @@ func (c *ProgbarLogger) OnEpochBegin(f *Fit, epoch int) error {
 	_, err := fmt.Fprintf(c.Out, "Epoch %d/%d\n", epoch+1, f.Epochs)
 	return err
 }
+
+func (c *ProgbarLogger) wantsBatches() bool { return !c.Lines }
 
 // OnBatchEnd implements BatchEnder.
 func (c *ProgbarLogger) OnBatchEnd(f *Fit, batch int, logs Logs) error {
@@ -458,6 +508,10 @@ func (c *ProgbarLogger) bar(f *Fit, logs Logs) string {
 	left := took
 	if f.Steps > f.Batch {
 		left = perStep * time.Duration(f.Steps-f.Batch)
+	}
+	if c.Plain {
+		return fmt.Sprintf("%s %s%s %.0fs %s/step%s", count, strings.Repeat("━", done), strings.Repeat("╌", barWidth-done),
+			left.Seconds(), brief(perStep), spelled(logs))
 	}
 	return fmt.Sprintf("\x1b[1m%s\x1b[0m \x1b[32m%s\x1b[0m\x1b[37m%s\x1b[0m \x1b[1m%.0fs\x1b[0m %s/step%s", count,
 		strings.Repeat("━", done), strings.Repeat("━", barWidth-done), left.Seconds(), brief(perStep), spelled(logs))

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/order"
 	"github.com/nnrt/nnrt/train/data"
 	"github.com/nnrt/nnrt/train/loss"
 	"github.com/nnrt/nnrt/train/metric"
@@ -215,7 +216,7 @@ func (c *compiled) logs(names []string) Logs {
 			out = append(out, Log{name, x.Result()})
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Log) int { return strings.Compare(a.Name, b.Name) })
+	order.Stable(out, func(a, b Log) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 

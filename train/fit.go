@@ -34,6 +34,7 @@ type FitOptions struct {
 	// standard output).
 	Verbose int
 	Output  io.Writer
+	Plain   bool // the bar without colours
 	// Resume continues from a state that a checkpoint holds; Backup sets it.
 	resume *position
 }
@@ -44,9 +45,10 @@ type restorer interface{ restore(f *Fit) error }
 // position is where a fit has got to.
 type position struct {
 	Epoch, Batch int
+	Stop         string // why the fit was to end, where a callback had said so
 	History      *History
-	Trackers     [][]float64
-	Metrics      [][]float64
+	Trackers     []exact
+	Metrics      []exact
 }
 
 // History is what each epoch gave. Its JSON form holds Keras' history dictionary under "history".
@@ -232,7 +234,7 @@ func (f *Fit) callbacks() []Callback {
 		if w == nil {
 			w = os.Stdout
 		}
-		cbs = append(cbs, &ProgbarLogger{Out: w, Lines: f.Options.Verbose > 1})
+		cbs = append(cbs, &ProgbarLogger{Out: w, Lines: f.Options.Verbose > 1, Plain: f.Options.Plain})
 	}
 	return cbs
 }
@@ -258,7 +260,7 @@ func (f *Fit) epochs(ctx context.Context, cbs []Callback) error {
 		skip = 0
 		logs := m.c.logs(m.info.OutputNames)
 		if f.stop == "" || !f.cut() {
-			val, err := f.validate(ctx)
+			val, err := f.validate(ctx, cbs)
 			if err != nil {
 				return err
 			}
@@ -298,7 +300,9 @@ func (f *Fit) batches(ctx context.Context, cbs []Callback, skip int) error {
 			return err
 		}
 		if err := m.trainBatch(ctx, b, f.Batch); err != nil {
-			return err
+			if err = f.failed(cbs, err); err != nil {
+				return err
+			}
 		}
 		f.Batch++
 		if wantsBatches(cbs) {
@@ -324,6 +328,27 @@ func (f *Fit) batches(ctx context.Context, cbs []Callback, skip int) error {
 		f.Steps = f.Batch
 	}
 	return nil
+}
+
+// failed adds the epoch to an error about a batch. A loss that is no number ends the fit without an error
+// where a callback takes care of it; the logs then hold that loss, as Keras' do.
+func (f *Fit) failed(cbs []Callback, err error) error {
+	var bad *LossError
+	var batch *BatchError
+	switch {
+	case errors.As(err, &bad):
+		bad.Epoch = f.Epoch + 1
+		for _, c := range cbs {
+			if t, ok := c.(TerminateOnNaN); ok && !t.RaiseError {
+				f.Model.c.trackers[0].Add(bad.Value, 1)
+				f.Stop(bad.Error())
+				return nil
+			}
+		}
+	case errors.As(err, &batch):
+		batch.Epoch = f.Epoch + 1
+	}
+	return err
 }
 
 // weigh turns class weights into sample weights.
@@ -372,15 +397,21 @@ func classWeights(y *tensor.Tensor, cw map[int]float64) (*tensor.Tensor, error) 
 }
 
 // validate evaluates between epochs, leaving the training's losses and metrics as they are.
-func (f *Fit) validate(ctx context.Context) (Logs, error) {
+func (f *Fit) validate(ctx context.Context, cbs []Callback) (Logs, error) {
 	freq := max(f.Options.ValidationFreq, 1)
 	if f.valid == nil || (f.Epoch+1)%freq != 0 {
 		return nil, nil
 	}
+	if err := each(cbs, func(c ValidationBeginner) error { return c.OnValidationBegin(f) }); err != nil {
+		return nil, err
+	}
 	kept := snapshotMetrics(f.Model.c)
 	logs, err := f.Model.Evaluate(ctx, f.valid, EvaluateOptions{BatchSize: f.Options.BatchSize})
 	kept.restore(f.Model.c)
-	return logs.prefixed("val_"), err
+	if err != nil {
+		return nil, fmt.Errorf("train: validation after epoch %d: %w", f.Epoch+1, err)
+	}
+	return logs.prefixed("val_"), each(cbs, func(c ValidationEnder) error { return c.OnValidationEnd(f) })
 }
 
 // finish puts the averaged weights in place where the optimizer keeps them, as Keras does after fit.

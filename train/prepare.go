@@ -401,6 +401,13 @@ func (p *preparation) optimize(total *graph.Value) error {
 	if scale != nil {
 		total = e.Mul(total, scale)
 	}
+	lr := e.B.Input(LearningRateInput, graph.TensorOf(tensor.Float32))
+	rate := lr
+	if scale == nil {
+		// Every weight's new value depends on the rate, so that a loss that is no number ends the step before
+		// anything has changed. Loss scaling has its own way with those.
+		rate = e.B.Add(ops.RequireFinite{}, lr, total)
+	}
 	grads, err := autodiff.Grad(e.B, []*graph.Value{total}, nil, wrt)
 	if err != nil {
 		return fmt.Errorf("train: %w", err)
@@ -409,8 +416,7 @@ func (p *preparation) optimize(total *graph.Value) error {
 		vars[i].Grad = g
 	}
 	defer e.B.SetOrigin(e.B.SetOrigin("optimizer"))
-	lr := e.B.Input(LearningRateInput, graph.TensorOf(tensor.Float32))
-	p.step.State, err = optim.Build(e.B, p.spec.Optimizer, vars, lr, state)
+	p.step.State, err = optim.Build(e.B, p.spec.Optimizer, vars, rate, state)
 	if err != nil {
 		return fmt.Errorf("train: %w", err)
 	}

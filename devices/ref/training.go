@@ -5,10 +5,11 @@ import (
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/ops"
+	"github.com/nnrt/nnrt/tensor"
 )
 
 func trainingKernels() []devices.Kernel {
-	return []devices.Kernel{fn(adagrad), fn(adam), fn(momentum)}
+	return []devices.Kernel{fn(adagrad), fn(adam), fn(momentum), fn(requireFinite)}
 }
 
 // stepEach runs an optimizer's arithmetic on each element: v holds the variable, its gradient and its
@@ -99,4 +100,27 @@ func momentum(op ops.Momentum, c *Call) error {
 			v[0] -= rate * v[2]
 		}
 	})
+}
+
+func requireFinite(_ ops.RequireFinite, c *Call) error {
+	for i := 1; i < c.NIn(); i++ {
+		if t := c.In(i); t.DType() == tensor.Float32 {
+			for _, v := range tensor.As[float32](t) {
+				if v-v != 0 {
+					return ops.NotFiniteError{Value: float64(v)}
+				}
+			}
+			continue
+		}
+		vs, err := c.In(i).Float64s()
+		if err != nil {
+			return err
+		}
+		for _, v := range vs {
+			if v-v != 0 {
+				return ops.NotFiniteError{Value: v}
+			}
+		}
+	}
+	return c.Out(0).CopyFrom(c.In(0))
 }

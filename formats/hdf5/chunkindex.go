@@ -3,6 +3,8 @@ package hdf5
 import (
 	"math/bits"
 	"slices"
+
+	"github.com/nnrt/nnrt/internal/order"
 )
 
 // A chunk is one stored block of a chunked dataset.
@@ -96,7 +98,7 @@ func (x *chunkIndex) add(c chunk) {
 // sort orders the chunks and refuses duplicates and chunks that share storage,
 // which a valid file never has and which would multiply the work of reading.
 func (x *chunkIndex) sort() error {
-	slices.SortFunc(x.out, func(a, b chunk) int {
+	order.Sort(x.out, func(a, b chunk) int {
 		if a.addr != b.addr {
 			if a.addr < b.addr {
 				return -1
@@ -114,7 +116,7 @@ func (x *chunkIndex) sort() error {
 			return formatErr(at, "chunks %v and %v share storage", x.out[i-1].scaled, c.scaled)
 		}
 	}
-	slices.SortFunc(x.out, func(a, b chunk) int { return slices.Compare(a.scaled, b.scaled) })
+	order.Sort(x.out, func(a, b chunk) int { return slices.Compare(a.scaled, b.scaled) })
 	for i := 1; i < len(x.out); i++ {
 		if slices.Equal(x.out[i-1].scaled, x.out[i].scaled) {
 			return formatErr(-1, "two chunks at %v", x.out[i].scaled)

@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
+
+	"github.com/nnrt/nnrt/internal/order"
 )
 
 // DumpOptions says what Dump prints.
@@ -117,7 +118,7 @@ func (d *dumper) members(g *Group, ind, depth int) error {
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(links, func(a, b Link) int { return cmp.Compare(a.Name, b.Name) })
+	order.Sort(links, func(a, b Link) int { return cmp.Compare(a.Name, b.Name) })
 	for _, l := range links {
 		switch l.Kind {
 		case HardLink:
@@ -149,7 +150,7 @@ func (d *dumper) attrs(o Object, ind int) error {
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(as, func(a, b *Attr) int { return cmp.Compare(a.Name, b.Name) })
+	order.Sort(as, func(a, b *Attr) int { return cmp.Compare(a.Name, b.Name) })
 	for _, a := range as {
 		d.printf(ind, "ATTRIBUTE \"%s\" {", printable(a.Name))
 		if err := d.value(&a.value, ind+3, !d.opts.HeaderOnly); err != nil {

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+
+	"github.com/nnrt/nnrt/internal/order"
 )
 
 // An Object is a *Group, a *Dataset or a *NamedType.
@@ -262,7 +264,7 @@ func (g *Group) walk(seen map[uint64]string, byName bool, depth int, fn func(Vis
 		return err
 	}
 	if byName {
-		slices.SortFunc(links, func(a, b Link) int { return strings.Compare(a.Name, b.Name) })
+		order.Sort(links, func(a, b Link) int { return strings.Compare(a.Name, b.Name) })
 	}
 	for _, l := range links {
 		v := Visit{Path: join(g.path, l.Name), Link: l}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/nnrt/nnrt/internal/order"
 )
 
 const (
@@ -212,9 +214,9 @@ func (p *planner) closeHeap() {
 
 // group plans a group and all below it.
 func (p *planner) group(g *GroupWriter) (placed, error) {
-	order := slices.Clone(g.members)
-	objects := make(map[string]placed, len(order))
-	for _, m := range order {
+	members := slices.Clone(g.members)
+	objects := make(map[string]placed, len(members))
+	for _, m := range members {
 		var o placed
 		var err error
 		switch {
@@ -228,9 +230,9 @@ func (p *planner) group(g *GroupWriter) (placed, error) {
 		}
 		objects[m.name] = o
 	}
-	slices.SortFunc(order, func(a, b memberWriter) int { return strings.Compare(a.name, b.name) })
+	order.Sort(members, func(a, b memberWriter) int { return strings.Compare(a.name, b.name) })
 	o := placed{isGroup: true}
-	o.tree, o.heap = p.symbolTable(order, objects)
+	o.tree, o.heap = p.symbolTable(members, objects)
 	msg := putMessage(nil, msgSymbolTable, 0, le64(le64(nil, o.tree), o.heap))
 	b, err := p.headerBytes(&g.objectWriter, msg, 1)
 	if err != nil {

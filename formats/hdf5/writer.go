@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
+
+	"github.com/nnrt/nnrt/internal/order"
 )
 
 // A Writer describes a file and then writes it, in the layout that libhdf5,
@@ -225,7 +226,7 @@ func (w *Writer) WriteTo(dst io.Writer) (int64, error) {
 		_, err := w.Write(sb)
 		return err
 	}})
-	slices.SortFunc(p.segments, func(a, b segment) int { return int(int64(a.addr) - int64(b.addr)) })
+	order.Sort(p.segments, func(a, b segment) int { return int(int64(a.addr) - int64(b.addr)) })
 	out := &countWriter{w: bufio.NewWriterSize(dst, 64<<10)}
 	for _, s := range p.segments {
 		if out.n != s.addr {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/nnrt/nnrt/formats"
+	"github.com/nnrt/nnrt/internal/order"
 	"github.com/nnrt/nnrt/layers"
 )
 
@@ -37,7 +38,7 @@ func (b *binder) targets() []target {
 // legacyWeights is a layer's weights as legacy files order them: trainable ones first.
 func legacyWeights(m *layers.Model, l layers.Layer) []*layers.Weight {
 	ws := slices.Clone(m.LayerWeights(l))
-	slices.SortStableFunc(ws, func(a, b *layers.Weight) int {
+	order.Stable(ws, func(a, b *layers.Weight) int {
 		return rank(m.TrainableIn(a, l)) - rank(m.TrainableIn(b, l))
 	})
 	return ws

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/order"
 )
 
 // Domains of operators. The default domain is spelled "" in files, or "ai.onnx".
@@ -77,7 +78,7 @@ func newRowTable(rows []row) rowTable {
 		t[k] = append(t[k], r)
 	}
 	for _, list := range t {
-		slices.SortStableFunc(list, func(a, b row) int { return a.since - b.since })
+		order.Stable(list, func(a, b row) int { return a.since - b.since })
 	}
 	return t
 }

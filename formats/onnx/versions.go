@@ -2,7 +2,8 @@ package onnx
 
 import (
 	"cmp"
-	"slices"
+
+	"github.com/nnrt/nnrt/internal/order"
 )
 
 // Version says which versions of an ONNX operator are read, and as what.
@@ -35,7 +36,7 @@ func Versions() []Version {
 		}
 		out = append(out, v)
 	}
-	slices.SortFunc(out, func(a, b Version) int {
+	order.Sort(out, func(a, b Version) int {
 		return cmp.Or(cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.Name, b.Name))
 	})
 	return out

@@ -15,6 +15,7 @@ import (
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/internal/atomicfile"
+	"github.com/nnrt/nnrt/internal/order"
 )
 
 // Versions of the default operator set that Write can target.
@@ -169,7 +170,7 @@ func encodeAt(g *graph.Graph, opset int) (*pb.ModelProto, error) {
 		}
 	}
 	for _, list := range w.byOp {
-		slices.SortStableFunc(list, func(a, b row) int { return a.since - b.since })
+		order.Stable(list, func(a, b row) int { return a.since - b.since })
 	}
 	if len(g.Updates) > 0 {
 		return nil, &formats.UnsupportedError{Format: formats.ONNX, Items: []formats.Unsupported{{What: "updates",

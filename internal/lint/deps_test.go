@@ -23,7 +23,7 @@ var layers = []struct {
 	within   bool // packages of this row may import each other
 }{
 	{packages: []string{"internal/half", "internal/cpuid", "internal/par", "internal/mmap", "internal/philox", "internal/mt19937", "internal/testdata",
-		"internal/atomicfile", "internal/mt19937", "internal/guard", "internal/pixels"}, within: true},
+		"internal/atomicfile", "internal/order", "internal/guard", "internal/pixels"}, within: true},
 	{packages: []string{"tensor"}},
 	{packages: []string{"internal/npz"}},
 	{packages: []string{"graph"}},
@@ -44,7 +44,7 @@ var layers = []struct {
 	{packages: []string{"pretrained", "pretrained/...", "vision", "vision/..."}, within: true},
 	{packages: []string{"feed"}},
 	{packages: []string{""}},
-	{packages: []string{"bench", "inspect"}, within: true},
+	{packages: []string{"bench", "inspect", "job"}, within: true},
 	{packages: []string{"conformance", "conformance/...", "cmd/...", "examples/...", "internal/lint"}, within: true},
 }
 

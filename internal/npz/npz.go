@@ -3,8 +3,8 @@ package npz
 
 import (
 	"os"
-	"slices"
 
+	"github.com/nnrt/nnrt/internal/order"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -27,7 +27,7 @@ func Write(path string, arrays map[string]*tensor.Tensor) error {
 	for n, t := range arrays {
 		list = append(list, tensor.Named{Name: n, Tensor: t})
 	}
-	slices.SortFunc(list, func(a, b tensor.Named) int {
+	order.Sort(list, func(a, b tensor.Named) int {
 		if a.Name < b.Name {
 			return -1
 		}

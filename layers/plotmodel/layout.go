@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/nnrt/nnrt/internal/order"
 	"github.com/nnrt/nnrt/layers"
 )
 
@@ -237,7 +238,7 @@ func orderBy(rank []*box, neighbours func(*box) []*box) {
 		}
 		b.order = sum / float64(len(ns))
 	}
-	slices.SortStableFunc(rank, func(a, b *box) int { return cmp.Compare(a.order, b.order) })
+	order.Stable(rank, func(a, b *box) int { return cmp.Compare(a.order, b.order) })
 	for i, b := range rank {
 		b.position = i
 	}

@@ -6,12 +6,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nnrt/nnrt/internal/order"
 	"github.com/nnrt/nnrt/tensor"
 )
 
-// ReadNpz reads a dataset of an .npz: inputs are the arrays x, x_train, or x_0, x_1, ...; targets y, y_train,
-// or y_0, ...; sample_weight weights. part picks "train" or "test" arrays (x_test) where there are such.
-func ReadNpz(path, part string) (Arrays, error) {
+// ReadNpz reads a dataset of an .npz: inputs are the arrays x, or x_0, x_1, ...; targets y, or y_0, ...;
+// sample_weight weights. parts are the endings to look for first, in order: "train" picks x_train and y_train.
+func ReadNpz(path string, parts ...string) (Arrays, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return Arrays{}, err
@@ -20,8 +21,15 @@ func ReadNpz(path, part string) (Arrays, error) {
 	if err != nil {
 		return Arrays{}, fmt.Errorf("%s: %w", path, err)
 	}
-	slices.SortFunc(list, func(a, b tensor.Named) int { return strings.Compare(a.Name, b.Name) })
+	order.Sort(list, func(a, b tensor.Named) int { return strings.Compare(a.Name, b.Name) })
 	var a Arrays
+	part := ""
+	for _, p := range parts {
+		if slices.ContainsFunc(list, func(n tensor.Named) bool { return n.Name == "x_"+p }) {
+			part = p
+			break
+		}
+	}
 	a.X, a.Y = series(list, "x", part), series(list, "y", part)
 	if w := series(list, "sample_weight", part); len(w) > 0 {
 		a.W = w

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 )
 
 func numberOrList(p []byte, out *[]float64) error {
@@ -127,6 +128,7 @@ func Decode(class string, config json.RawMessage) (Metric, error) {
 			}
 			m := r.make()
 			m.(interface{ setDefaultName(string) }).setDefaultName(r.name)
+			m.(interface{ setClass(string) }).setClass(r.class)
 			if len(config) > 0 {
 				if err := json.Unmarshal(config, m); err != nil {
 					return nil, fmt.Errorf("metric: %s config: %w", class, err)
@@ -169,4 +171,70 @@ func ForShapes(name string, yTrue, yPred []int) (Metric, error) {
 		Rename(m, name)
 	}
 	return m, err
+}
+
+// Encode is m's class name and config as Keras writes them.
+func Encode(m Metric) (class string, config json.RawMessage, err error) {
+	b, ok := m.(interface{ keras() (class, name string) })
+	if !ok {
+		return "", nil, fmt.Errorf("metric: %T is none of Keras'", m)
+	}
+	class, name := b.keras()
+	if class == "" { // made as a struct
+		for _, r := range metrics {
+			if reflect.TypeOf(r.make()) == reflect.TypeOf(m) {
+				class, name = r.class, m.Name()
+			}
+		}
+	}
+	if class == "" {
+		return "", nil, fmt.Errorf("metric: %T is none of Keras'", m)
+	}
+	cfg := map[string]any{}
+	given(reflect.ValueOf(m), cfg)
+	cfg["name"] = name
+	config, err = json.Marshal(cfg)
+	return class, config, err
+}
+
+// given gathers the fields that differ from the zero value, which stands for Keras' default; fields that
+// Keras has no default for are always there.
+func given(v reflect.Value, cfg map[string]any) {
+	v = reflect.Indirect(v)
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		key := f.Tag.Get("json")
+		switch {
+		case f.Anonymous:
+			given(v.Field(i), cfg)
+		case key != "" && (!v.Field(i).IsZero() || slices.Contains(noDefault, key)):
+			cfg[key] = v.Field(i).Interface()
+		}
+	}
+}
+
+// noDefault is the parameters that Keras' classes demand.
+var noDefault = []string{"specificity", "sensitivity", "recall", "precision", "num_classes", "target_class_ids"}
+
+// Direction is 1 where more of a metric is better, -1 where less is, 0 where that can't be told.
+func Direction(m Metric) int {
+	b, ok := m.(interface{ keras() (class, name string) })
+	if !ok {
+		return 0
+	}
+	class, _ := b.keras()
+	for _, r := range metrics {
+		if class == "" && reflect.TypeOf(r.make()) == reflect.TypeOf(m) {
+			class = r.class
+		}
+	}
+	switch class {
+	case "", "Mean", "Sum", "FalseNegatives", "FalsePositives", "TrueNegatives", "TruePositives":
+		return 0
+	case "BinaryCrossentropy", "CategoricalCrossentropy", "SparseCategoricalCrossentropy", "KLDivergence", "Poisson", "MeanSquaredError",
+		"RootMeanSquaredError", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredLogarithmicError", "LogCoshError",
+		"Hinge", "SquaredHinge", "CategoricalHinge":
+		return -1
+	}
+	return 1
 }

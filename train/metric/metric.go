@@ -34,6 +34,7 @@ type Base struct {
 	Label string `json:"name"` // empty: Keras' own name for the class
 	s     []float64
 	name  string
+	class string // Keras' class, where Decode made it
 }
 
 // Name implements Metric.
@@ -45,6 +46,10 @@ func (b *Base) Name() string {
 }
 
 func (b *Base) setDefaultName(name string) { b.name = name }
+
+func (b *Base) setClass(class string) { b.class = class }
+
+func (b *Base) keras() (class, name string) { return b.class, b.Name() }
 
 // Rename gives the metric another name.
 func (b *Base) Rename(name string) { b.Label = name }

@@ -117,7 +117,7 @@ func New(name string) (Optimizer, error) { return Decode(name, nil) }
 // Decode makes the optimizer of a Keras class name from its config; absent keys take Keras' defaults.
 func Decode(class string, config json.RawMessage) (Optimizer, error) {
 	for _, r := range rows {
-		if r.class != class && !strings.EqualFold(r.class, class) {
+		if !strings.EqualFold(r.class, strings.ReplaceAll(class, "_", "")) {
 			continue
 		}
 		o := r.make(base(r.name, 0.001))

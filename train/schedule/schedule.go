@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"strings"
 )
 
 // Schedule gives the learning rate of a step, counted from 0.
@@ -164,8 +165,14 @@ var schedules = map[string]Schedule{
 
 // Decode makes the schedule of a Keras class name from its config.
 func Decode(class string, config json.RawMessage) (Schedule, error) {
-	def, ok := schedules[class]
-	if !ok {
+	var def Schedule
+	for name, d := range schedules { // cosine_decay is CosineDecay
+		if strings.EqualFold(name, strings.ReplaceAll(class, "_", "")) {
+			def, class = d, name
+			break
+		}
+	}
+	if def == nil {
 		return nil, fmt.Errorf("schedule: unknown schedule %q", class)
 	}
 	p := reflect.New(reflect.TypeOf(def))

@@ -327,9 +327,13 @@ func TestConvPair(t *testing.T) {
 	eachDevice(t, func(t *testing.T, d *Device) {
 		r := rand.New(rand.NewPCG(6, 1))
 		for range 30 {
-			c, m, k, s := 1+r.IntN(20), 1+r.IntN(60), []int{3, 5}[r.IntN(2)], 1+r.IntN(2)
+			c, m, k, s := 1+r.IntN(20), 1+r.IntN(60), []int{3, 5, 7, 2}[r.IntN(4)], 1+r.IntN(3)
 			x := randTensor(r, 1+r.IntN(2), 6+r.IntN(60), 6+r.IntN(30), c)
-			first := ops.FusedConv{Format: ops.NHWC, Epilogue: ops.Epilogue{Act: ops.ActSilu}}
+			if r.IntN(2) == 0 { // small pictures of many channels
+				m *= 8
+				x = randTensor(r, 1+r.IntN(2), 6+r.IntN(10), 6+r.IntN(10), c)
+			}
+			first := ops.FusedConv{Format: ops.NHWC, Epilogue: ops.Epilogue{Act: []ops.ActKind{ops.ActSilu, ops.ActNone, ops.ActClip}[r.IntN(3)], B: 3}}
 			second := ops.FusedConv{Format: ops.NHWC, Group: m, Strides: []int{s, s}, Pads: []int{k / 2, k / 2, k / 2, r.IntN(k)},
 				Epilogue: ops.Epilogue{Act: ops.ActClip, A: 0, B: 6}}
 			w1, s1, b1 := randTensor(r, m, c, 1, 1), randTensor(r, m), randTensor(r, m)

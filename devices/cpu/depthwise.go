@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/devices/cpu/internal/kern"
 )
 
 // windowTable is how windows slide over a picture: rows and columns of output pixels that share a set of valid taps.
@@ -37,7 +38,8 @@ func validTaps(o, kernel, stride, pad, dilation, size int) tapRange {
 	return r
 }
 
-func newWindowTable(g *geometry, channels int) *windowTable {
+// newWindowTable makes the table for pixels that lie pix elements apart, and taps of the weights that lie channels apart.
+func newWindowTable(g *geometry, pix, channels int) *windowTable {
 	t := &windowTable{}
 	for o := range g.ow {
 		r := validTaps(o, g.kw, g.sw, g.pl, g.dw, g.w)
@@ -56,7 +58,7 @@ func newWindowTable(g *geometry, channels int) *windowTable {
 			c = len(classes)
 			classes[r] = c
 			for _, s := range t.spans {
-				t.taps = append(t.taps, tapOffsets(g, r, s.tapRange, channels))
+				t.taps = append(t.taps, tapOffsets(g, r, s.tapRange, pix, channels))
 			}
 		}
 		t.class = append(t.class, c)
@@ -65,19 +67,19 @@ func newWindowTable(g *geometry, channels int) *windowTable {
 }
 
 // tapOffsets lists the taps of a window, relative to the first.
-func tapOffsets(g *geometry, rows, cols tapRange, channels int) []int {
+func tapOffsets(g *geometry, rows, cols tapRange, pix, channels int) []int {
 	var out []int
 	for i := rows.lo; i < rows.hi; i++ {
 		for j := cols.lo; j < cols.hi; j++ {
-			out = append(out, ((i-rows.lo)*g.dh*g.w+(j-cols.lo)*g.dw)*channels, (i*g.kw+j)*channels)
+			out = append(out, ((i-rows.lo)*g.dh*g.w+(j-cols.lo)*g.dw)*pix, (i*g.kw+j)*channels)
 		}
 	}
 	return out
 }
 
-// origin is where the first valid tap of output pixel (oh, ow) lies in a picture.
+// origin is which pixel of a picture the first valid tap of output pixel (oh, ow) lies in.
 func (g *geometry) origin(oh, ow int, rows, cols tapRange) int {
-	return ((oh*g.sh-g.pt+rows.lo*g.dh)*g.w + ow*g.sw - g.pl + cols.lo*g.dw) * g.c
+	return (oh*g.sh-g.pt+rows.lo*g.dh)*g.w + ow*g.sw - g.pl + cols.lo*g.dw
 }
 
 // rowTiling cuts n pictures of oh rows into tiles of some rows, by the work of a row.
@@ -93,7 +95,8 @@ type depthwise struct {
 	d     *Device
 	p     *convPlan
 	t     *windowTable
-	w     []float32 // [tap][channel]
+	row   kern.RowFunc // for windows that have all their columns; may be nil
+	w     []float32    // [tap][channel]
 	zeros []float32
 	rows  int // of one tile
 	tiles int // of one picture
@@ -101,7 +104,10 @@ type depthwise struct {
 }
 
 func (d *Device) newDepthwise(p *convPlan, r devices.Request) *depthwise {
-	s := &depthwise{d: d, p: p, t: newWindowTable(&p.geometry, p.c), zeros: make([]float32, p.c)}
+	s := &depthwise{d: d, p: p, t: newWindowTable(&p.geometry, p.c, p.c), zeros: make([]float32, p.c)}
+	if p.dw == 1 {
+		s.row = d.k.Spatial.RowKernel(p.kw, p.sw)
+	}
 	s.rows, s.tiles = rowTiling(p.oh, 2*p.ow*p.c*p.taps())
 	if !p.dyn {
 		key := devices.PackKey{T: r.Const[1], Kind: fmt.Sprintf("cpu/dw/%s", p.key)}
@@ -153,46 +159,54 @@ type depthwiseTask struct {
 	w []float32
 }
 
+// chanRange is n neighbouring channels, the first of them at, in data whose pixels lie pix elements apart.
+type chanRange struct{ at, n, pix int }
+
 // Tile implements par.Task.
 func (t *depthwiseTask) Tile(i, _ int) {
 	s, p := t.s, t.s.p
 	n, r0 := i/s.tiles, i%s.tiles*s.rows
 	x := t.o.x[n*p.h*p.geometry.w*p.c:]
 	for oh := r0; oh < min(r0+s.rows, p.oh); oh++ {
-		t.row(x, 0, n, oh)
+		t.row(x, 0, n, oh, chanRange{n: p.c, pix: p.c})
 	}
 }
 
-// row computes output row oh of picture n. x is the picture from element skip on.
-func (t *depthwiseTask) row(x []float32, skip, n, oh int) {
+// row computes channels ch of output row oh of picture n. x is the first of these channels of the picture from element skip on.
+func (t *depthwiseTask) row(x []float32, skip, n, oh int, ch chanRange) {
 	s, p := t.s, t.s.p
 	lo, hi := p.lo, p.hi
 	if t.o.res != nil {
 		lo, hi = negInf, posInf
 	}
-	at := (n*p.oh + oh) * p.ow * p.c
-	y := t.o.y[at:][:p.ow*p.c]
+	at := (n*p.oh+oh)*p.ow*p.c + ch.at
+	y := t.o.y[at:][:p.ow*p.c-ch.at]
+	rows := s.t.rows[oh]
+	bias := t.o.bias[ch.at:]
 	for k, sp := range s.t.spans {
 		taps := s.t.taps[s.t.class[oh]*len(s.t.spans)+k]
 		dst := y[sp.at*p.c:]
 		if len(taps) == 0 {
-			t.empty(dst[:sp.n*p.c], lo, hi)
+			t.empty(dst, sp.n, bias[:ch.n], lo, hi)
 			continue
 		}
-		s.d.k.Spatial.Dw(dst, p.c, sp.n, p.c, x[p.origin(oh, sp.at, s.t.rows[oh], sp.tapRange)-skip:], p.sw*p.c, t.w, taps, t.o.bias, lo, hi)
+		src := x[p.origin(oh, sp.at, rows, sp.tapRange)*ch.pix-skip:]
+		if s.row == nil || sp.hi-sp.lo < p.kw {
+			s.d.k.Spatial.Dw(dst, p.c, sp.n, ch.n, src, p.sw*ch.pix, t.w[ch.at:], taps, bias, lo, hi)
+			continue
+		}
+		s.row(kern.DwRow{Dst: dst, DstStride: p.c, N: sp.n, C: ch.n, X: src, Pix: ch.pix, Row: p.dh * p.geometry.w * ch.pix,
+			Rows: rows.hi - rows.lo, W: t.w[rows.lo*p.kw*p.c+ch.at:], WStride: p.c, Bias: bias, Lo: lo, Hi: hi})
 	}
 	if t.o.res != nil {
 		s.d.k.Vec.AddClip(y, y, t.o.res[at:], p.lo, p.hi)
 	}
-	if p.act.f != nil {
-		p.act.f(y, y, p.act.a, p.act.b)
-	}
+	p.act.rows(y, p.c, p.ow, ch.n)
 }
 
-// empty fills pixels whose windows lie in the padding altogether.
-func (t *depthwiseTask) empty(dst []float32, lo, hi float32) {
-	for len(dst) > 0 {
-		t.s.d.k.Vec.Clip(dst[:t.s.p.c], t.o.bias, lo, hi)
-		dst = dst[t.s.p.c:]
+// empty fills n pixels whose windows lie in the padding altogether.
+func (t *depthwiseTask) empty(dst []float32, n int, bias []float32, lo, hi float32) {
+	for i := range n {
+		t.s.d.k.Vec.Clip(dst[i*t.s.p.c:][:len(bias)], bias, lo, hi)
 	}
 }

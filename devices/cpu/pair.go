@@ -72,20 +72,24 @@ func (d *Device) planOf(op ops.FusedConv, r devices.Request) (*convPlan, error) 
 	return p, nil
 }
 
-// pairStep runs a pointwise convolution into a few rows of scratch that stay in the cache, and a depthwise one from there.
+// pairStep runs a pointwise convolution into scratch that stays in the cache, and a depthwise one from there. The scratch has the
+// border that the windows need. Tiles are bands of rows, or, of small pictures, some channels of the whole.
 type pairStep struct {
 	d      *Device
 	first  *convPlan
-	second *depthwise
+	second *depthwise // of pictures with their border
 	b      *packedB
-	bands  int // of one picture: what a tile computes
+	left   int // columns of border
+	w, h   int // of the picture in between
+	chunk  int // channels of a tile; 0 where tiles are bands
+	bands  int // tiles of one picture
 	rows   int // output rows of a band
 	sub    int // output rows computed between two refills
 	cap    int // rows of scratch
 	tasks  freelist[pairTask]
 }
 
-// pairBytes is how much scratch for rows a tile aims at.
+// pairBytes is how much scratch a tile aims at.
 const pairBytes = 192 << 10
 
 func (d *Device) preparePair(op ops.ConvPair, r devices.Request) (devices.Step, error) {
@@ -93,22 +97,54 @@ func (d *Device) preparePair(op ops.ConvPair, r devices.Request) (devices.Step, 
 	if err != nil {
 		return nil, err
 	}
-	s := &pairStep{d: d, first: p1, second: d.newDepthwise(p2, r2)}
+	s := &pairStep{d: d, first: p1, w: p2.geometry.w, h: p2.h, left: max(0, p2.pl)}
+	p2.geometry.w = max(s.left+s.w, (p2.ow-1)*p2.sw+(p2.kw-1)*p2.dw+1)
+	p2.pl -= s.left
 	key := devices.PackKey{T: r.Const[1], Kind: fmt.Sprintf("cpu/conv/%s/%s/%d", d.Level(), p1.key, 1)}
 	s.b = r.Packs.Get(key, func() any {
 		defer evict(r.Const[1])
 		return packKernel(d, p1, blockDepth(p1.c), p1.c, nil)
 	}).([]*packedB)[0]
-	span := (p2.kh-1)*p2.dh + 1
-	s.bands = max(1, min(4, p2.oh/14))
-	s.rows = ceilDiv(p2.oh, s.bands)
-	row := p2.geometry.w * p2.c * 4
-	s.sub = max(1, min(s.rows, (pairBytes/row-span)/p2.sh+1))
-	s.cap = (s.sub-1)*p2.sh + span
+	s.cut(p2)
+	s.second = d.newDepthwise(p2, r2)
+	if s.chunk > 0 {
+		s.second.t = newWindowTable(&p2.geometry, s.chunk, p2.c)
+	}
 	return s, nil
 }
 
-func (s *pairStep) bufLen() int { return pad64(s.cap * s.second.p.geometry.w * s.second.p.c) }
+// cut chooses the tiles.
+func (s *pairStep) cut(p *convPlan) {
+	nr, workers := s.d.k.Gemm.NR, s.d.pool.Workers()
+	perChannel := 4 * s.h * (s.w + p.geometry.w)
+	if chunk := pairBytes / perChannel / nr * nr; chunk >= 32 || chunk >= p.c {
+		if workers > 1 { // some tiles for each
+			chunk = min(chunk, max(nr, roundUp(ceilDiv(p.c, 4*workers), nr)))
+		}
+		n := ceilDiv(p.c, chunk)
+		s.chunk = roundUp(ceilDiv(p.c, n), nr)
+		s.bands = ceilDiv(p.c, s.chunk)
+		return
+	}
+	span := (p.kh-1)*p.dh + 1
+	s.bands = 1
+	if workers > 1 {
+		s.bands = max(1, min(2*workers, p.oh/14))
+	}
+	s.rows = ceilDiv(p.oh, s.bands)
+	row := p.geometry.w * p.c * 4
+	s.sub = max(1, min(s.rows, (pairBytes/row-span)/p.sh+1))
+	s.cap = (s.sub-1)*p.sh + span
+}
+
+// bufLen is the elements of scratch of one worker.
+func (s *pairStep) bufLen() int {
+	p := s.second.p
+	if s.chunk > 0 {
+		return pad64(s.h*s.w*s.chunk) + pad64(s.h*p.geometry.w*s.chunk)
+	}
+	return pad64(s.cap * p.geometry.w * p.c)
+}
 
 func (s *pairStep) Scratch() int { return s.bufLen() * s.d.pool.Workers() * 4 }
 
@@ -136,10 +172,19 @@ type pairTask struct {
 
 // Tile implements par.Task.
 func (t *pairTask) Tile(i, worker int) {
-	s, p := t.s, t.s.second.p
-	img, o0 := i/s.bands, i%s.bands*s.rows
-	end := min(o0+s.rows, p.oh)
+	s := t.s
 	buf := t.buf[worker*s.bufLen():][:s.bufLen()]
+	if s.chunk > 0 {
+		t.channels(buf, i/s.bands, i%s.bands*s.chunk)
+		return
+	}
+	t.band(buf, i/s.bands, i%s.bands*s.rows)
+}
+
+// band computes output rows from o0 on.
+func (t *pairTask) band(buf []float32, img, o0 int) {
+	s, p := t.s, t.s.second.p
+	end := min(o0+s.rows, p.oh)
 	row := p.geometry.w * p.c
 	lo, hi := 0, 0 // rows of the picture in buf
 	for ; o0 < end; o0 += s.sub {
@@ -152,28 +197,70 @@ func (t *pairTask) Tile(i, worker int) {
 			hi = need0
 		}
 		lo = need0
-		if need1 > hi {
-			t.expand(buf[(hi-lo)*row:], img, hi, need1-hi)
-			hi = need1
+		for ; hi < need1; hi++ {
+			t.expand(buf[(hi-lo)*row:][:row], img, hi)
 		}
 		for oh := o0; oh < o1; oh++ {
-			t.dw.row(buf, lo*row, img, oh)
+			t.dw.row(buf, lo*row, img, oh, chanRange{n: p.c, pix: p.c})
 		}
 	}
 }
 
-// expand computes n rows of the first convolution, from row h on.
-func (t *pairTask) expand(dst []float32, img, h, n int) {
+// expand computes row h of the first convolution between its border.
+func (t *pairTask) expand(dst []float32, img, h int) {
+	s, p, b := t.s, t.s.first, t.s.b
+	lo, hi := s.left*b.n, (s.left+s.w)*b.n
+	clear(dst[:lo])
+	clear(dst[hi:])
+	t.multiply(dst[lo:hi], b.n, t.x[(img*s.h+h)*s.w*p.c:], s.w, 0)
+	p.act.rows(dst[lo:hi], b.n, s.w, b.n)
+}
+
+// multiply computes n columns of m pixels of the first convolution, from column j on.
+func (t *pairTask) multiply(dst []float32, n int, x []float32, m, j int) {
 	p, b, g := t.s.first, t.s.b, &t.s.d.k.Gemm
-	m := n * p.geometry.w
-	x := t.x[(img*p.h+h)*p.geometry.w*p.c:]
+	ep := t.ep
+	if ep.Bias != nil {
+		ep.Bias = ep.Bias[j:]
+	}
 	for q := 0; q < b.k; q += b.depthAt(q) {
 		kc := b.depthAt(q)
-		ep := kern.Epilogue{}
+		last := kern.Epilogue{}
 		if q+kc == b.k {
-			ep = t.ep
+			last = ep
 		}
-		g.Block(m, b.n, kern.Whole(kc), x[q:], p.c, b.block(q, kc, 0), dst, b.n, q > 0, ep)
+		g.Block(m, n, kern.Whole(kc), x[q:], p.c, b.block(q, kc, j), dst, n, q > 0, last)
 	}
-	p.act.rows(dst, b.n, m, b.n)
+}
+
+// channels computes a chunk of channels of a whole picture, from channel j on.
+func (t *pairTask) channels(buf []float32, img, j int) {
+	s, p := t.s, t.s.second.p
+	n := min(s.chunk, p.c-j)
+	run, row := s.w*n, p.geometry.w*s.chunk
+	flat, dst := buf[:s.h*run], buf[pad64(s.h*s.w*s.chunk):]
+	t.multiply(flat, n, t.x[img*s.h*s.w*s.first.c:], s.h*s.w, j)
+	act := &s.first.act
+	for h := range s.h {
+		// Pixels lie a whole chunk apart, so that one table of taps serves all of them.
+		out := dst[h*row:][:row]
+		clear(out[:s.left*s.chunk])
+		in := out[s.left*s.chunk:]
+		clear(in[s.w*s.chunk:])
+		from := flat[h*run:][:run]
+		switch {
+		case n < s.chunk:
+			for i := range s.w {
+				copy(in[i*s.chunk:], from[i*n:][:n])
+			}
+			act.rows(in, s.chunk, s.w, n)
+		case act.f != nil:
+			act.f(in[:run], from, act.a, act.b)
+		default:
+			copy(in, from)
+		}
+	}
+	for oh := range p.oh {
+		t.dw.row(dst, 0, img, oh, chanRange{at: j, n: n, pix: s.chunk})
+	}
 }

@@ -81,7 +81,7 @@ func (d *Device) preparePool(r devices.Request, window func([]int) (ops.Window, 
 	if !ok {
 		return nil, fmt.Errorf("no kernel for this window")
 	}
-	s := &poolStep{d: d, g: g, t: newWindowTable(&g, c)}
+	s := &poolStep{d: d, g: g, t: newWindowTable(&g, c, c)}
 	s.rows, s.tiles = rowTiling(g.oh, 2*g.ow*c*g.taps())
 	if divisor == nil {
 		return s, nil
@@ -152,7 +152,7 @@ func (t *poolTask) Tile(i, _ int) {
 				if s.scales != nil {
 					m, scale = run(s.scales[oh][at : sp.at+sp.n])
 				}
-				fn(y[at*g.c:], g.c, m, g.c, x[g.origin(oh, at, s.t.rows[oh], sp.tapRange):], g.sw*g.c, nil, taps, nil, scale, 0)
+				fn(y[at*g.c:], g.c, m, g.c, x[g.origin(oh, at, s.t.rows[oh], sp.tapRange)*g.c:], g.sw*g.c, nil, taps, nil, scale, 0)
 				at += m
 			}
 		}

@@ -38,11 +38,8 @@ func pair(g *graph.Graph, c Context) error {
 	return rewrite.Apply(g, []rewrite.Rule{rewrite.On("pair", makePair)}, rewrite.Options{})
 }
 
-// pairBytes is the size of a value from which on it pays not to make it as a whole, and pairRows the least height.
-const (
-	pairBytes = 1 << 19
-	pairRows  = 28
-)
+// pairBytes is the size of a value from which on it pays not to make it as a whole.
+const pairBytes = 1 << 16
 
 func makePair(r *rewrite.Rewriter, n *graph.Node, dw ops.FusedConv) bool {
 	pw, prev := rewrite.SoleProducer[ops.FusedConv](r, n.In[0])
@@ -53,7 +50,7 @@ func makePair(r *rewrite.Rewriter, n *graph.Node, dw ops.FusedConv) bool {
 	mid, ok2 := n.In[0].Type.Shape()
 	out, ok3 := n.Out[0].Type.Shape()
 	w1, ok4 := prev.In[1].Type.Shape()
-	if !ok1 || !ok2 || !ok3 || !ok4 || len(mid) != 4 || dw.Group != mid[3] || out[3] != mid[3] || out[1] < pairRows || 4*mid[1]*mid[2]*mid[3] < pairBytes {
+	if !ok1 || !ok2 || !ok3 || !ok4 || len(mid) != 4 || dw.Group != mid[3] || out[3] != mid[3] || 4*mid[1]*mid[2]*mid[3] < pairBytes {
 		return false
 	}
 	kernel, _, _ := ops.KernelDims(pw.Kernel, w1)

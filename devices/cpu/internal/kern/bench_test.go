@@ -79,3 +79,37 @@ func BenchmarkGemm(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkDwRow computes rows of depthwise convolutions whose operands are in the first or second level of the cache.
+func BenchmarkDwRow(b *testing.B) {
+	benchLevels(b, func(b *testing.B, s *Set) {
+		for _, k := range s.Spatial.rows {
+			for _, n := range []int{7, 14, 28} {
+				b.Run(fmt.Sprintf("%dx%d/s%d/n%d", k.width, k.width, k.stride, n), func(b *testing.B) {
+					const c = 96
+					d := DwRow{N: n, C: c, Rows: k.width, Hi: 6, DstStride: c, Pix: c, WStride: c, Row: (n*k.stride + k.width) * c}
+					d.X, d.W, d.Bias, d.Dst = make([]float32, d.Rows*d.Row), make([]float32, d.Rows*k.width*c), make([]float32, c), make([]float32, n*c)
+					report(b, s, fastest(b, func() { k.f(d) }), 2*float64(n*c*k.width*k.width), 0)
+				})
+			}
+		}
+	})
+}
+
+// BenchmarkUnary applies the functions of epilogues to rows in the first level of the cache.
+func BenchmarkUnary(b *testing.B) {
+	benchLevels(b, func(b *testing.B, s *Set) {
+		for _, f := range []struct {
+			name string
+			f    Unary
+		}{{"Clip", s.Vec.Clip}, {"Sigmoid", s.Vec.Sigmoid}, {"Silu", s.Vec.Silu}, {"Tanh", s.Vec.Tanh}, {"Gelu", s.Vec.Gelu}, {"HardSwish", s.Vec.HardSwish}} {
+			b.Run(f.name, func(b *testing.B) {
+				x, y := make([]float32, 2048), make([]float32, 2048)
+				for i := range x {
+					x[i] = float32(i%17) - 8
+				}
+				report(b, s, fastest(b, func() { f.f(y, x, -1, 1) }), 0, 8*2048)
+			})
+		}
+	})
+}

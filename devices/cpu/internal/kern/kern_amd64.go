@@ -13,6 +13,7 @@ func addLevel(s *Set, l cpuid.Level) {
 		s.Cells = cellsAVX2()
 		s.Vec = vecAVX2()
 		s.Spatial = spatialAVX2()
+		s.Spatial.rows = rowsOf(rowFuncsAVX2(), 8, false)
 		s.Wino4, s.Wino2 = wino4AVX2(), wino2AVX2()
 	case cpuid.AVX512:
 		s.Level = l
@@ -21,6 +22,7 @@ func addLevel(s *Set, l cpuid.Level) {
 		s.Cells = cellsAVX512()
 		s.Vec = vecAVX512()
 		s.Spatial = spatialAVX512()
+		s.Spatial.rows = rowsOf(rowFuncsAVX512(), 16, true)
 		s.Wino4, s.Wino2 = wino4AVX512(), wino2AVX512()
 	}
 }

@@ -9,6 +9,7 @@ type Spatial struct {
 	Dw     TapFunc // clamp(bias + Σ x·w, lo, hi): depthwise convolution
 	MaxTap TapFunc // the largest x; w, bias, lo, hi are not used
 	SumTap TapFunc // lo·Σ x; w, bias, hi are not used
+	rows   []rowKernel
 }
 
 // Wino is Winograd's minimal filtering F(O x O, 3x3) with N x N = (O+2)² products for O² results.
@@ -159,7 +160,9 @@ func sumTapsGo(dst []float32, dstStride, npix, c int, x []float32, xStride int, 
 	}
 }
 
-func spatialGo() Spatial { return Spatial{Dw: dwTapsGo, MaxTap: maxTapsGo, SumTap: sumTapsGo} }
+func spatialGo() Spatial {
+	return Spatial{Dw: dwTapsGo, MaxTap: maxTapsGo, SumTap: sumTapsGo, rows: rowsGo()}
+}
 
 // checkTaps panics, as the Go twin would, where an operand is too short.
 func checkTaps(dst []float32, dstStride, npix, c int, x []float32, xStride int, taps []int) {

@@ -74,6 +74,7 @@ func main() {
 		{"vec_amd64.s", genVec},
 		{"spatial_amd64.s", genSpatial},
 		{"seq_amd64.s", genSeq},
+		{"rows_amd64.s", genRows},
 	}
 	for _, f := range files {
 		a := newFile()
@@ -83,7 +84,7 @@ func main() {
 			log.Fatal(err)
 		}
 	}
-	for name, gen := range map[string]func() []byte{"vec_amd64.go": goVec, "spatial_amd64.go": goSpatial} {
+	for name, gen := range map[string]func() []byte{"vec_amd64.go": goVec, "spatial_amd64.go": goSpatial, "rows_amd64.go": goRows} {
 		if err := os.WriteFile(filepath.Join("..", name), gen(), 0o644); err != nil {
 			log.Fatal(err)
 		}

@@ -166,47 +166,76 @@ func (v vm) exp(x, t int) {
 	}
 }
 
-// expNormal: register x = e^x, clobbering t, t+1, t+2, for results that are normal numbers: beyond, the nearest of those.
+// expNormal: register x = e^x, clobbering t, t+1, t+2 and s, for results that are normal numbers: beyond, the nearest of those.
 // Adding 1.5·2^23 rounds to an integer, which then sits in the low bits: shifted, it adds to the exponent.
-func (v vm) expNormal(x, t int) {
-	n, q := t, t+1
-	const magic = 12582912
+func (v vm) expNormal(x, t, s int) {
+	n := t
 	v.set(f(88.3), n)
 	v.minx(x, n, x)
 	v.set(f(-87.3), n)
 	v.maxx(x, n, x)
-	v.set(f(magic), t+2)
-	v.set(f(math.Log2E), n)
-	v.fma(t+2, x, n) // n = log2e·x + magic
-	v.sub(t+2, n, t+2)
-	v.fnma(f(0.693359375), t+2, x)
-	v.fnma(f(math.Ln2-0.693359375), t+2, x)
-	v.poly(expCoefs, x, q)
-	v.mul(x, x, t+2)
-	v.fma(x, t+2, q)
-	v.add(f(1), q, x)
+	v.reduceArg(x, t)
+	v.expPoly(x, t+1, t+2, s)
 	v.p("VPSLLD $23, %s, %s", v.r(n), v.r(n))
 	v.p("VPADDD %s, %s, %s", v.r(n), v.r(x), v.r(x))
 }
 
-// sigmoid: register x = 1/(1+e^-x), clobbering t..t+3.
+// reduceArg: register x -= ln2·n for the nearest integer n to x/ln2, which t holds with 1.5·2^23 added; t+2 is n.
+func (v vm) reduceArg(x, t int) {
+	const magic = 12582912
+	v.set(f(magic), t+2)
+	v.set(f(math.Log2E), t)
+	v.fma(t+2, x, t) // log2e·x + magic
+	v.sub(t+2, t, t+2)
+	v.fnma(f(0.693359375), t+2, x)
+	v.fnma(f(math.Ln2-0.693359375), t+2, x)
+}
+
+// expPoly: register x = e^x for small x, clobbering a, b and s: 1 + x + x²·P, whose terms are summed in pairs, as the time
+// from one result to the next counts.
+func (v vm) expPoly(x, a, b, s int) {
+	c := expCoefs
+	v.mul(x, x, s)
+	v.set(f(c[1]), a)
+	v.fma(f(c[0]), x, a)
+	v.set(f(c[3]), b)
+	v.fma(f(c[2]), x, b)
+	v.fmaAcc(f(c[4]), s, b)
+	v.add(f(1), x, x)
+	v.fmaAcc(b, s, a)
+	v.fmaAcc(a, s, x)
+}
+
+// sigmoid: register x = 1/(1+e^-x), clobbering t..t+2 and 12.
 func (v vm) sigmoid(x, t int) {
 	v.xor(u(0x80000000), x, x)
-	v.expNormal(x, t)
+	v.expNormal(x, t, 12)
 	v.add(f(1), x, x)
 	v.set(f(1), t)
 	v.div(x, t, x)
 }
 
-// gate: register x = y·sigmoid(x), clobbering 1, 2, 3 and 7.
+// gate: register x = y·sigmoid(x), clobbering 1 to 4 and 7.
 func (v vm) gate(y, x int) {
 	v.xor(u(0x80000000), x, x)
-	// What lies above the range of expNormal is lost in the sum below, but for what is far above.
-	v.set(f(88.3), 7)
-	v.maxx(x, 7, 7)
-	v.sub(f(88.3), 7, 7)
-	v.expNormal(x, 1)
-	v.add(7, x, x)
+	if v.name == "AVX512" {
+		// This scaling goes to infinity by itself.
+		v.set(f(200), 1)
+		v.minx(x, 1, x)
+		v.set(f(-104), 1)
+		v.maxx(x, 1, x)
+		v.reduceArg(x, 1)
+		v.mov(3, 7)
+		v.expPoly(x, 2, 3, 4)
+		v.p("VSCALEFPS %s, %s, %s", v.r(7), v.r(x), v.r(x))
+	} else {
+		// What lies above the range of expNormal is lost in the sum below, but for what is far above.
+		v.set(f(88.3), 7)
+		v.maxx(x, 7, 7)
+		v.sub(f(88.3), 7, 7)
+		v.expNormal(x, 1, 4)
+		v.add(7, x, x)
+	}
 	v.add(f(1), x, x)
 	v.div(x, y, x)
 }
@@ -220,7 +249,7 @@ func (v vm) tanh(x, t int) {
 	v.fma(x, x, t+5) // small: x + x·x²·P
 	v.and(u(0x7fffffff), x, x)
 	v.add(x, x, x)
-	v.expNormal(x, t)
+	v.expNormal(x, t, t+6)
 	v.add(f(1), x, x)
 	v.set(f(-2), t)
 	v.div(x, t, x)
@@ -237,7 +266,7 @@ func (v vm) lnErfcExp(x, t int) {
 	v.set(f(4), t)
 	v.minx(x, t, t+4)
 	v.poly(lnErfcCoefs, t+4, t+5)
-	v.expNormal(t+5, t)
+	v.expNormal(t+5, t, t+4)
 }
 
 // erf: register x = erf x, clobbering t..t+6.

@@ -10,40 +10,26 @@ import (
 
 // activationOps is the family of activation functions.
 var activationOps = []Info{
-	{Relu{}, "max(x, 0)", []Sample{Case(Relu{}, F(3, 4)), Case(Relu{}, F())}},
-	{Sigmoid{}, "1 / (1 + exp(-x))", []Sample{Case(Sigmoid{}, FR(-4, 4, 3, 4))}},
-	{Tanh{}, "the hyperbolic tangent", []Sample{Case(Tanh{}, FR(-3, 3, 3, 4))}},
-	{LeakyRelu{Alpha: 0.01}, "x, or Alpha*x where negative", []Sample{
-		Case(LeakyRelu{Alpha: 0.01}, F(3, 4)), Case(LeakyRelu{Alpha: -0.5}, F(3, 4))}},
-	{PRelu{}, "x, or slope*x where negative", []Sample{
-		Case(PRelu{}, F(2, 3, 4), F(3, 1)), Case(PRelu{}, F(3, 4), F(3, 4))}},
-	{Elu{Alpha: 1}, "x, or Alpha*(exp(x)-1) where negative", []Sample{
-		Case(Elu{Alpha: 1}, FR(-3, 3, 3, 4)), Case(Elu{Alpha: 0.5}, F(5))}},
-	{Selu{Alpha: seluAlpha, Gamma: seluGamma}, "Gamma*x, or Gamma*Alpha*(exp(x)-1) where negative", []Sample{
-		Case(Selu{Alpha: seluAlpha, Gamma: seluGamma}, FR(-3, 3, 3, 4)), Case(Selu{Alpha: 2, Gamma: 3}, F(5))}},
-	{Celu{Alpha: 1}, "max(0, x) + min(0, Alpha*(exp(x/Alpha)-1))", []Sample{
-		Case(Celu{Alpha: 1}, FR(-3, 3, 3, 4)), Case(Celu{Alpha: 2}, FR(-3, 3, 5))}},
-	{ThresholdedRelu{Alpha: 1}, "x where above Alpha, else 0", []Sample{
-		Case(ThresholdedRelu{Alpha: 1}, FR(-3, 3, 3, 4)), Case(ThresholdedRelu{Alpha: 0.3}, F(5))}},
-	{HardSigmoid{Alpha: 0.2, Beta: 0.5}, "Alpha*x + Beta clipped to [0, 1]", []Sample{
-		Case(HardSigmoid{Alpha: 0.2, Beta: 0.5}, FR(-4, 4, 3, 4)), Case(HardSigmoid{Alpha: 0.5, Beta: 0.6}, FR(-3, 3, 7))}},
-	{HardSwish{}, "x * min(max(x/6 + 0.5, 0), 1)", []Sample{Case(HardSwish{}, FR(-5, 5, 4, 5))}},
-	{Mish{}, "x * tanh(softplus(x))", []Sample{Case(Mish{}, FR(-4, 4, 3, 4))}},
-	{Softplus{}, "log(1 + exp(x))", []Sample{Case(Softplus{}, FR(-4, 4, 3, 4))}},
-	{Softsign{}, "x / (1 + |x|)", []Sample{Case(Softsign{}, FR(-4, 4, 3, 4))}},
-	{Gelu{Approximate: "none"}, "x * Phi(x), exactly or by tanh", []Sample{
-		Case(Gelu{Approximate: "none"}, FR(-3, 3, 3, 4)), Case(Gelu{Approximate: "tanh"}, FR(-3, 3, 3, 4))}},
-	{Swish{Alpha: 1}, "x * sigmoid(Alpha*x); silu with Alpha 1", []Sample{
-		Case(Swish{Alpha: 1}, FR(-4, 4, 3, 4)), Case(Swish{Alpha: 1.702}, FR(-3, 3, 5))}},
-	{Shrink{Lambd: 0.5}, "x -/+ Bias where |x| > Lambd, else 0", []Sample{
-		Case(Shrink{Lambd: 0.5}, FR(-2, 2, 3, 4)), Case(Shrink{Lambd: 0.7, Bias: 0.3}, FR(-2, 2, 7))}},
-	{Clip{}, "x limited to [min, max]", []Sample{
-		Case(Clip{}, FR(-2, 2, 3, 4), scalarStill(-0.6), scalarStill(0.7)),
-		Case(Clip{}, F(5), SampleIn{}, scalarStill(0.25)),
-		Case(Clip{}, TV(tensor.Of([]int32{-5, 1, 9})), TV(tensor.Scalar(int32(0))))}},
-	{Erf{}, "the error function", []Sample{Case(Erf{}, FR(-3, 3, 3, 4))}},
-	{SwiGLU{Alpha: 1}, "a * sigmoid(Alpha*a) * b", []Sample{
-		Case(SwiGLU{Alpha: 1}, FR(-3, 3, 3, 4), F(3, 4)), Case(SwiGLU{Alpha: 1.5}, FR(-3, 3, 5), F(5))}},
+	{Relu{}, "max(x, 0)"},
+	{Sigmoid{}, "1 / (1 + exp(-x))"},
+	{Tanh{}, "the hyperbolic tangent"},
+	{LeakyRelu{Alpha: 0.01}, "x, or Alpha*x where negative"},
+	{PRelu{}, "x, or slope*x where negative"},
+	{Elu{Alpha: 1}, "x, or Alpha*(exp(x)-1) where negative"},
+	{Selu{Alpha: seluAlpha, Gamma: seluGamma}, "Gamma*x, or Gamma*Alpha*(exp(x)-1) where negative"},
+	{Celu{Alpha: 1}, "max(0, x) + min(0, Alpha*(exp(x/Alpha)-1))"},
+	{ThresholdedRelu{Alpha: 1}, "x where above Alpha, else 0"},
+	{HardSigmoid{Alpha: 0.2, Beta: 0.5}, "Alpha*x + Beta clipped to [0, 1]"},
+	{HardSwish{}, "x * min(max(x/6 + 0.5, 0), 1)"},
+	{Mish{}, "x * tanh(softplus(x))"},
+	{Softplus{}, "log(1 + exp(x))"},
+	{Softsign{}, "x / (1 + |x|)"},
+	{Gelu{Approximate: "none"}, "x * Phi(x), exactly or by tanh"},
+	{Swish{Alpha: 1}, "x * sigmoid(Alpha*x); silu with Alpha 1"},
+	{Shrink{Lambd: 0.5}, "x -/+ Bias where |x| > Lambd, else 0"},
+	{Clip{}, "x limited to [min, max]"},
+	{Erf{}, "the error function"},
+	{SwiGLU{Alpha: 1}, "a * sigmoid(Alpha*a) * b"},
 }
 
 // The constants of self-normalizing networks (Klambauer et al. 2017), as ONNX gives them.
@@ -462,4 +448,44 @@ func (o SwiGLU) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []b
 		dx[1] = b.Add(Mul{}, dy[0], w)
 	}
 	return dx
+}
+
+// activationSamples is the cases of activationOps.
+func activationSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"Relu":    {Case(Relu{}, F(3, 4)), Case(Relu{}, F())},
+		"Sigmoid": {Case(Sigmoid{}, FR(-4, 4, 3, 4))},
+		"Tanh":    {Case(Tanh{}, FR(-3, 3, 3, 4))},
+		"LeakyRelu": {
+			Case(LeakyRelu{Alpha: 0.01}, F(3, 4)), Case(LeakyRelu{Alpha: -0.5}, F(3, 4))},
+		"PRelu": {
+			Case(PRelu{}, F(2, 3, 4), F(3, 1)), Case(PRelu{}, F(3, 4), F(3, 4))},
+		"Elu": {
+			Case(Elu{Alpha: 1}, FR(-3, 3, 3, 4)), Case(Elu{Alpha: 0.5}, F(5))},
+		"Selu": {
+			Case(Selu{Alpha: seluAlpha, Gamma: seluGamma}, FR(-3, 3, 3, 4)), Case(Selu{Alpha: 2, Gamma: 3}, F(5))},
+		"Celu": {
+			Case(Celu{Alpha: 1}, FR(-3, 3, 3, 4)), Case(Celu{Alpha: 2}, FR(-3, 3, 5))},
+		"ThresholdedRelu": {
+			Case(ThresholdedRelu{Alpha: 1}, FR(-3, 3, 3, 4)), Case(ThresholdedRelu{Alpha: 0.3}, F(5))},
+		"HardSigmoid": {
+			Case(HardSigmoid{Alpha: 0.2, Beta: 0.5}, FR(-4, 4, 3, 4)), Case(HardSigmoid{Alpha: 0.5, Beta: 0.6}, FR(-3, 3, 7))},
+		"HardSwish": {Case(HardSwish{}, FR(-5, 5, 4, 5))},
+		"Mish":      {Case(Mish{}, FR(-4, 4, 3, 4))},
+		"Softplus":  {Case(Softplus{}, FR(-4, 4, 3, 4))},
+		"Softsign":  {Case(Softsign{}, FR(-4, 4, 3, 4))},
+		"Gelu": {
+			Case(Gelu{Approximate: "none"}, FR(-3, 3, 3, 4)), Case(Gelu{Approximate: "tanh"}, FR(-3, 3, 3, 4))},
+		"Swish": {
+			Case(Swish{Alpha: 1}, FR(-4, 4, 3, 4)), Case(Swish{Alpha: 1.702}, FR(-3, 3, 5))},
+		"Shrink": {
+			Case(Shrink{Lambd: 0.5}, FR(-2, 2, 3, 4)), Case(Shrink{Lambd: 0.7, Bias: 0.3}, FR(-2, 2, 7))},
+		"Clip": {
+			Case(Clip{}, FR(-2, 2, 3, 4), scalarStill(-0.6), scalarStill(0.7)),
+			Case(Clip{}, F(5), SampleIn{}, scalarStill(0.25)),
+			Case(Clip{}, TV(tensor.Of([]int32{-5, 1, 9})), TV(tensor.Scalar(int32(0))))},
+		"Erf": {Case(Erf{}, FR(-3, 3, 3, 4))},
+		"SwiGLU": {
+			Case(SwiGLU{Alpha: 1}, FR(-3, 3, 3, 4), F(3, 4)), Case(SwiGLU{Alpha: 1.5}, FR(-3, 3, 5), F(5))},
+	}
 }

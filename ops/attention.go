@@ -9,25 +9,11 @@ import (
 
 // attentionOps is the family of attention and what surrounds it.
 var attentionOps = []Info{
-	{Attention{LeftWindowSize: -1, RightWindowSize: -1}, "scaled dot-product attention", []Sample{
-		Case(Attention{LeftWindowSize: -1, RightWindowSize: -1}, F(2, 2, 3, 4), F(2, 2, 5, 4), F(2, 2, 5, 3)),
-		Case(Attention{IsCausal: true, QNumHeads: 2, KVNumHeads: 1, LeftWindowSize: -1, RightWindowSize: -1, Softcap: 2},
-			F(1, 3, 8), F(1, 3, 4), F(1, 3, 4)),
-		Case(Attention{IsCausal: true, LeftWindowSize: 2, RightWindowSize: -1, Scale: 0.4}, F(1, 4, 3, 4), F(1, 2, 3, 4), F(1, 2, 3, 2),
-			F(3, 5), F(1, 2, 2, 4), F(1, 2, 2, 2)),
-		Case(Attention{LeftWindowSize: -1, RightWindowSize: 1, QKMatmulOutputMode: 3}, F(1, 1, 3, 2), F(1, 1, 3, 2), F(1, 1, 3, 2),
-			TV(tensor.Of([]bool{true, false, true, false, false, false, true, true, true}, 3, 3)))}},
-	{RotaryEmbedding{}, "rotary position embedding", []Sample{
-		Case(RotaryEmbedding{}, F(1, 2, 3, 4), F(1, 3, 2), F(1, 3, 2)),
-		Case(RotaryEmbedding{Interleaved: true, NumHeads: 2}, F(1, 3, 8), F(5, 2), F(5, 2), TV(tensor.Of([]int64{0, 4, 2}, 1, 3))),
-		Case(RotaryEmbedding{Interleaved: true, RotaryEmbeddingDim: 4}, F(1, 2, 3, 6), F(1, 3, 2), F(1, 3, 2))}},
-	{LinearAttention{}, "linear attention as a recurrence", []Sample{
-		Case(LinearAttention{KVNumHeads: 1, QNumHeads: 2, UpdateRule: "linear"}, F(1, 3, 4), F(1, 3, 2), F(1, 3, 2))}},
-	{CausalConvWithState{}, "causal depthwise convolution with carried state", []Sample{
-		Case(CausalConvWithState{Activation: "silu"}, F(2, 3, 4), F(3, 1, 3), F(3)),
-		Case(CausalConvWithState{}, F(2, 3, 2), F(3, 1, 3), SampleIn{}, F(2, 3, 2))}},
-	{FlexAttention{}, "attention with graphs that change scores and probabilities", []Sample{
-		Case(FlexAttention{ScoreMod: unaryBody(Tanh{})}, F(1, 2, 3, 4), F(1, 1, 5, 4), F(1, 1, 5, 3))}},
+	{Attention{LeftWindowSize: -1, RightWindowSize: -1}, "scaled dot-product attention"},
+	{RotaryEmbedding{}, "rotary position embedding"},
+	{LinearAttention{}, "linear attention as a recurrence"},
+	{CausalConvWithState{}, "causal depthwise convolution with carried state"},
+	{FlexAttention{}, "attention with graphs that change scores and probabilities"},
 }
 
 // Attention is ONNX's Attention. Inputs Q, K, V (rank 4: batch, heads, length, size; or rank 3 with
@@ -295,4 +281,29 @@ func (f FlexAttention) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, fmt.Errorf("Q, K and V have rank 4: %s", typeList(in[:3]))
 	}
 	return out[:1], nil
+}
+
+// attentionSamples is the cases of attentionOps.
+func attentionSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"Attention": {
+			Case(Attention{LeftWindowSize: -1, RightWindowSize: -1}, F(2, 2, 3, 4), F(2, 2, 5, 4), F(2, 2, 5, 3)),
+			Case(Attention{IsCausal: true, QNumHeads: 2, KVNumHeads: 1, LeftWindowSize: -1, RightWindowSize: -1, Softcap: 2},
+				F(1, 3, 8), F(1, 3, 4), F(1, 3, 4)),
+			Case(Attention{IsCausal: true, LeftWindowSize: 2, RightWindowSize: -1, Scale: 0.4}, F(1, 4, 3, 4), F(1, 2, 3, 4), F(1, 2, 3, 2),
+				F(3, 5), F(1, 2, 2, 4), F(1, 2, 2, 2)),
+			Case(Attention{LeftWindowSize: -1, RightWindowSize: 1, QKMatmulOutputMode: 3}, F(1, 1, 3, 2), F(1, 1, 3, 2), F(1, 1, 3, 2),
+				TV(tensor.Of([]bool{true, false, true, false, false, false, true, true, true}, 3, 3)))},
+		"RotaryEmbedding": {
+			Case(RotaryEmbedding{}, F(1, 2, 3, 4), F(1, 3, 2), F(1, 3, 2)),
+			Case(RotaryEmbedding{Interleaved: true, NumHeads: 2}, F(1, 3, 8), F(5, 2), F(5, 2), TV(tensor.Of([]int64{0, 4, 2}, 1, 3))),
+			Case(RotaryEmbedding{Interleaved: true, RotaryEmbeddingDim: 4}, F(1, 2, 3, 6), F(1, 3, 2), F(1, 3, 2))},
+		"LinearAttention": {
+			Case(LinearAttention{KVNumHeads: 1, QNumHeads: 2, UpdateRule: "linear"}, F(1, 3, 4), F(1, 3, 2), F(1, 3, 2))},
+		"CausalConvWithState": {
+			Case(CausalConvWithState{Activation: "silu"}, F(2, 3, 4), F(3, 1, 3), F(3)),
+			Case(CausalConvWithState{}, F(2, 3, 2), F(3, 1, 3), SampleIn{}, F(2, 3, 2))},
+		"FlexAttention": {
+			Case(FlexAttention{ScoreMod: unaryBody(Tanh{})}, F(1, 2, 3, 4), F(1, 1, 5, 4), F(1, 1, 5, 3))},
+	}
 }

@@ -9,37 +9,25 @@ import (
 
 // binaryOps is the family of broadcasting arithmetic.
 var binaryOps = []Info{
-	{Add{}, "a + b, broadcast", []Sample{Case(Add{}, F(3, 4), F(4)), Case(Add{}, F(2, 1, 3), F(4, 1))}},
-	{Sub{}, "a - b, broadcast", []Sample{Case(Sub{}, F(3, 4), F(4))}},
-	{Mul{}, "a * b, broadcast", []Sample{Case(Mul{}, F(3, 4), F(4))}},
-	{Div{}, "a / b, broadcast; integers truncate toward zero", []Sample{
-		Case(Div{}, F(3, 4), FR(0.5, 2, 4)), Case(Div{}, IV(7, -7, 9), IV(2, 2, -4))}},
-	{Pow{}, "a to the b, broadcast", []Sample{Case(Pow{}, FR(0.3, 2, 3, 4), FR(-2, 2, 4)),
-		Case(Pow{}, IV(2, -3), IV(3, 2)), Case(Pow{}, FR(0.5, 2, 3), SampleIn{DType: tensor.Int64, Data: tensor.Of([]int64{2, 3, -1})})}},
-	{Mod{}, "the remainder of a / b, with the sign of b (or of a, with Fmod)", []Sample{
-		Case(Mod{}, IV(7, -7, 7, -7), IV(3, 3, -3, -3)),
-		Case(Mod{Fmod: true}, F(3, 4), SampleIn{DType: tensor.Float32, Shape: []int{4}, Lo: 2, Hi: 3}),
-		Case(Mod{}, FR(0.2, 0.8, 3, 4), TV(tensor.Of([]float32{0.9, 1, 1.1, -0.15})))}},
-	{FloorDiv{}, "the floor of a / b, broadcast", []Sample{
-		Case(FloorDiv{}, IV(7, -7, 7, -7), IV(3, 3, -3, -3)), Case(FloorDiv{}, FR(0.2, 0.8, 3, 4), FR(0.81, 0.9, 4))}},
-	{Atan2{}, "the angle of the point (b, a)", []Sample{Case(Atan2{}, FR(-2, 2, 3, 4), FR(-2, 2, 3, 4)), Case(Atan2{}, F(3, 1), FR(0.5, 2, 4))}},
-	{Max{}, "the largest of any number of inputs, broadcast", []Sample{
-		Case(Max{}, F(3, 4), F(4)), Case(Max{}, F(3)), Case(Max{}, F(2, 1), F(3), F(2, 3)), Case(Max{}, IV(1, 5), IV(4))}},
-	{Min{}, "the smallest of any number of inputs, broadcast", []Sample{
-		Case(Min{}, F(3, 4), F(4)), Case(Min{}, F(3)), Case(Min{}, F(2, 1), F(3), F(2, 3)), Case(Min{}, IV(1, 5), IV(4))}},
-	{Sum{}, "the sum of any number of inputs, broadcast", []Sample{
-		Case(Sum{}, F(3, 4), F(4)), Case(Sum{}, F(3)), Case(Sum{}, F(2, 1), F(3), F(2, 3))}},
-	{Mean{}, "the mean of any number of inputs, broadcast", []Sample{
-		Case(Mean{}, F(3, 4), F(4)), Case(Mean{}, F(3)), Case(Mean{}, F(2, 1), F(3), F(2, 3))}},
-	{BitShift{Direction: "LEFT"}, "x shifted LEFT or RIGHT by y bits", []Sample{
-		Case(BitShift{Direction: "LEFT"}, TV(tensor.Of([]uint8{16, 4, 255})), TV(tensor.Of([]uint8{1, 2, 9}))),
-		Case(BitShift{Direction: "RIGHT"}, TV(tensor.Of([]uint64{1 << 63, 4, 255})), TV(tensor.Of([]uint64{1})))}},
-	{BitwiseAnd{}, "bitwise and, broadcast", []Sample{Case(BitwiseAnd{}, IV(12, 10, -1), IV(10))}},
-	{BitwiseOr{}, "bitwise or, broadcast", []Sample{Case(BitwiseOr{}, IV(12, 10, -1), IV(10))}},
-	{BitwiseXor{}, "bitwise exclusive or, broadcast", []Sample{Case(BitwiseXor{}, IV(12, 10, -1), IV(10))}},
-	{And{}, "logical and, broadcast", []Sample{Case(And{}, bools(true, true, false, false), bools(true, false, true, false))}},
-	{Or{}, "logical or, broadcast", []Sample{Case(Or{}, bools(true, true, false, false), bools(true, false, true, false))}},
-	{Xor{}, "logical exclusive or, broadcast", []Sample{Case(Xor{}, bools(true, true, false, false), bools(true))}},
+	{Add{}, "a + b, broadcast"},
+	{Sub{}, "a - b, broadcast"},
+	{Mul{}, "a * b, broadcast"},
+	{Div{}, "a / b, broadcast; integers truncate toward zero"},
+	{Pow{}, "a to the b, broadcast"},
+	{Mod{}, "the remainder of a / b, with the sign of b (or of a, with Fmod)"},
+	{FloorDiv{}, "the floor of a / b, broadcast"},
+	{Atan2{}, "the angle of the point (b, a)"},
+	{Max{}, "the largest of any number of inputs, broadcast"},
+	{Min{}, "the smallest of any number of inputs, broadcast"},
+	{Sum{}, "the sum of any number of inputs, broadcast"},
+	{Mean{}, "the mean of any number of inputs, broadcast"},
+	{BitShift{Direction: "LEFT"}, "x shifted LEFT or RIGHT by y bits"},
+	{BitwiseAnd{}, "bitwise and, broadcast"},
+	{BitwiseOr{}, "bitwise or, broadcast"},
+	{BitwiseXor{}, "bitwise exclusive or, broadcast"},
+	{And{}, "logical and, broadcast"},
+	{Or{}, "logical or, broadcast"},
+	{Xor{}, "logical exclusive or, broadcast"},
 }
 
 func bools(vs ...bool) SampleIn { return TV(tensor.Of(vs)) }
@@ -210,4 +198,41 @@ func (Div) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) 
 		dx[1] = sumTo(b, b.Add(Neg{}, b.Add(Mul{}, q, n.Out[0])), n.In[1])
 	}
 	return dx
+}
+
+// binarySamples is the cases of binaryOps.
+func binarySamples() map[string][]Sample {
+	return map[string][]Sample{
+		"Add": {Case(Add{}, F(3, 4), F(4)), Case(Add{}, F(2, 1, 3), F(4, 1))},
+		"Sub": {Case(Sub{}, F(3, 4), F(4))},
+		"Mul": {Case(Mul{}, F(3, 4), F(4))},
+		"Div": {
+			Case(Div{}, F(3, 4), FR(0.5, 2, 4)), Case(Div{}, IV(7, -7, 9), IV(2, 2, -4))},
+		"Pow": {Case(Pow{}, FR(0.3, 2, 3, 4), FR(-2, 2, 4)),
+			Case(Pow{}, IV(2, -3), IV(3, 2)), Case(Pow{}, FR(0.5, 2, 3), SampleIn{DType: tensor.Int64, Data: tensor.Of([]int64{2, 3, -1})})},
+		"Mod": {
+			Case(Mod{}, IV(7, -7, 7, -7), IV(3, 3, -3, -3)),
+			Case(Mod{Fmod: true}, F(3, 4), SampleIn{DType: tensor.Float32, Shape: []int{4}, Lo: 2, Hi: 3}),
+			Case(Mod{}, FR(0.2, 0.8, 3, 4), TV(tensor.Of([]float32{0.9, 1, 1.1, -0.15})))},
+		"FloorDiv": {
+			Case(FloorDiv{}, IV(7, -7, 7, -7), IV(3, 3, -3, -3)), Case(FloorDiv{}, FR(0.2, 0.8, 3, 4), FR(0.81, 0.9, 4))},
+		"Atan2": {Case(Atan2{}, FR(-2, 2, 3, 4), FR(-2, 2, 3, 4)), Case(Atan2{}, F(3, 1), FR(0.5, 2, 4))},
+		"Max": {
+			Case(Max{}, F(3, 4), F(4)), Case(Max{}, F(3)), Case(Max{}, F(2, 1), F(3), F(2, 3)), Case(Max{}, IV(1, 5), IV(4))},
+		"Min": {
+			Case(Min{}, F(3, 4), F(4)), Case(Min{}, F(3)), Case(Min{}, F(2, 1), F(3), F(2, 3)), Case(Min{}, IV(1, 5), IV(4))},
+		"Sum": {
+			Case(Sum{}, F(3, 4), F(4)), Case(Sum{}, F(3)), Case(Sum{}, F(2, 1), F(3), F(2, 3))},
+		"Mean": {
+			Case(Mean{}, F(3, 4), F(4)), Case(Mean{}, F(3)), Case(Mean{}, F(2, 1), F(3), F(2, 3))},
+		"BitShift": {
+			Case(BitShift{Direction: "LEFT"}, TV(tensor.Of([]uint8{16, 4, 255})), TV(tensor.Of([]uint8{1, 2, 9}))),
+			Case(BitShift{Direction: "RIGHT"}, TV(tensor.Of([]uint64{1 << 63, 4, 255})), TV(tensor.Of([]uint64{1})))},
+		"BitwiseAnd": {Case(BitwiseAnd{}, IV(12, 10, -1), IV(10))},
+		"BitwiseOr":  {Case(BitwiseOr{}, IV(12, 10, -1), IV(10))},
+		"BitwiseXor": {Case(BitwiseXor{}, IV(12, 10, -1), IV(10))},
+		"And":        {Case(And{}, bools(true, true, false, false), bools(true, false, true, false))},
+		"Or":         {Case(Or{}, bools(true, true, false, false), bools(true, false, true, false))},
+		"Xor":        {Case(Xor{}, bools(true, true, false, false), bools(true))},
+	}
 }

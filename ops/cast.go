@@ -9,16 +9,9 @@ import (
 
 // castOps is the family of conversions of element types.
 var castOps = []Info{
-	{Cast{To: tensor.Float32, Saturate: true, RoundMode: "up"}, "its input in another element type", []Sample{
-		Case(Cast{To: tensor.Float64, Saturate: true}, F(3, 4)), Case(Cast{To: tensor.Float32, Saturate: true}, noGrad(3)),
-		Case(Cast{To: tensor.Int32, Saturate: true}, FR(-9, 9, 8)), Case(Cast{To: tensor.Float16, Saturate: true}, IV(1, -2)),
-		Case(Cast{To: tensor.Bool, Saturate: true}, IV(0, 3)), Case(Cast{To: tensor.Float8E5M2, Saturate: true}, still(-8.5, 3.3, 0, 1e6)),
-		Case(Cast{To: tensor.String, Saturate: true}, IV(0, 3))}},
-	{CastLike{Saturate: true, RoundMode: "up"}, "its input in the element type of the second", []Sample{
-		Case(CastLike{Saturate: true}, F(3, 4), SampleIn{DType: tensor.Float64, Shape: []int{1}}),
-		Case(CastLike{Saturate: true}, FR(-9, 9, 8), IV(1))}},
-	{BitCast{To: tensor.Int32}, "its input's bits under another element type", []Sample{
-		Case(BitCast{To: tensor.Int32}, F(3, 4)), Case(BitCast{To: tensor.Uint64}, IV(-1, 2))}},
+	{Cast{To: tensor.Float32, Saturate: true, RoundMode: "up"}, "its input in another element type"},
+	{CastLike{Saturate: true, RoundMode: "up"}, "its input in the element type of the second"},
+	{BitCast{To: tensor.Int32}, "its input's bits under another element type"},
 }
 
 // Cast converts to the element type To. Saturate and RoundMode ("up", "down" or "nearest"; "" is up) say
@@ -112,4 +105,20 @@ func (o BitCast) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, fmt.Errorf("%v and %v do not have the same width", from, o.To)
 	}
 	return []graph.Type{retyped(in[0], o.To)}, nil
+}
+
+// castSamples is the cases of castOps.
+func castSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"Cast": {
+			Case(Cast{To: tensor.Float64, Saturate: true}, F(3, 4)), Case(Cast{To: tensor.Float32, Saturate: true}, noGrad(3)),
+			Case(Cast{To: tensor.Int32, Saturate: true}, FR(-9, 9, 8)), Case(Cast{To: tensor.Float16, Saturate: true}, IV(1, -2)),
+			Case(Cast{To: tensor.Bool, Saturate: true}, IV(0, 3)), Case(Cast{To: tensor.Float8E5M2, Saturate: true}, still(-8.5, 3.3, 0, 1e6)),
+			Case(Cast{To: tensor.String, Saturate: true}, IV(0, 3))},
+		"CastLike": {
+			Case(CastLike{Saturate: true}, F(3, 4), SampleIn{DType: tensor.Float64, Shape: []int{1}}),
+			Case(CastLike{Saturate: true}, FR(-9, 9, 8), IV(1))},
+		"BitCast": {
+			Case(BitCast{To: tensor.Int32}, F(3, 4)), Case(BitCast{To: tensor.Uint64}, IV(-1, 2))},
+	}
 }

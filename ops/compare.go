@@ -9,16 +9,12 @@ import (
 
 // compareOps is the family of comparisons and choice.
 var compareOps = []Info{
-	{Equal{}, "a == b, broadcast", []Sample{Case(Equal{}, IV(1, 2, 3), IV(1, 5, 3)), Case(Equal{}, F(3, 4), F(4)),
-		Case(Equal{}, bools(true, false), bools(true)), Case(Equal{}, TV(texts("a", "b")), TV(texts("a", "c")))}},
-	{Greater{}, "a > b, broadcast", []Sample{Case(Greater{}, F(3, 4), F(4)), Case(Greater{}, IV(1, 2, 3), IV(2))}},
-	{GreaterOrEqual{}, "a >= b, broadcast", []Sample{Case(GreaterOrEqual{}, F(3, 4), F(4)), Case(GreaterOrEqual{}, IV(1, 2, 3), IV(2))}},
-	{Less{}, "a < b, broadcast", []Sample{Case(Less{}, F(3, 4), F(4)), Case(Less{}, IV(1, 2, 3), IV(2))}},
-	{LessOrEqual{}, "a <= b, broadcast", []Sample{Case(LessOrEqual{}, F(3, 4), F(4)), Case(LessOrEqual{}, IV(1, 2, 3), IV(2))}},
-	{Where{}, "cond ? a : b, broadcast", []Sample{
-		Case(Where{}, bools(true, false, true), F(2, 3), F(3)),
-		Case(Where{}, bools(true, false), IV(1, 2), IV(3, 4)),
-		Case(Where{}, bools(true, false), TV(texts("a", "b")), TV(texts("c")))}},
+	{Equal{}, "a == b, broadcast"},
+	{Greater{}, "a > b, broadcast"},
+	{GreaterOrEqual{}, "a >= b, broadcast"},
+	{Less{}, "a < b, broadcast"},
+	{LessOrEqual{}, "a <= b, broadcast"},
+	{Where{}, "cond ? a : b, broadcast"},
 }
 
 func texts(s ...string) *tensor.Tensor {
@@ -175,4 +171,20 @@ func (Where) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool
 		dx[2] = sumTo(b, b.Add(Where{}, n.In[0], zero, dy[0]), n.In[2])
 	}
 	return dx
+}
+
+// compareSamples is the cases of compareOps.
+func compareSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"Equal": {Case(Equal{}, IV(1, 2, 3), IV(1, 5, 3)), Case(Equal{}, F(3, 4), F(4)),
+			Case(Equal{}, bools(true, false), bools(true)), Case(Equal{}, TV(texts("a", "b")), TV(texts("a", "c")))},
+		"Greater":        {Case(Greater{}, F(3, 4), F(4)), Case(Greater{}, IV(1, 2, 3), IV(2))},
+		"GreaterOrEqual": {Case(GreaterOrEqual{}, F(3, 4), F(4)), Case(GreaterOrEqual{}, IV(1, 2, 3), IV(2))},
+		"Less":           {Case(Less{}, F(3, 4), F(4)), Case(Less{}, IV(1, 2, 3), IV(2))},
+		"LessOrEqual":    {Case(LessOrEqual{}, F(3, 4), F(4)), Case(LessOrEqual{}, IV(1, 2, 3), IV(2))},
+		"Where": {
+			Case(Where{}, bools(true, false, true), F(2, 3), F(3)),
+			Case(Where{}, bools(true, false), IV(1, 2), IV(3, 4)),
+			Case(Where{}, bools(true, false), TV(texts("a", "b")), TV(texts("c")))},
+	}
 }

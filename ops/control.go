@@ -10,14 +10,10 @@ import (
 // controlOps is the family that holds graphs. What a graph captures from outside is passed to it as
 // explicit inputs, after its own.
 var controlOps = []Info{
-	{If{}, "runs one of two graphs", []Sample{Case(If{Then: unaryBody(Relu{}), Else: unaryBody(Tanh{})},
-		TV(tensor.Scalar(true)), F(2, 3))}},
-	{Loop{}, "runs a graph while a condition holds", []Sample{Case(Loop{Body: loopBody(), NumCarried: 1},
-		TV(tensor.Scalar(int64(3))), TV(tensor.Scalar(true)), F(2))}},
-	{Scan{}, "runs a graph over slices of its inputs", []Sample{Case(Scan{Body: scanBody(), NumStates: 1, NumScanInputs: 1},
-		F(2), F(4, 2))}},
-	{SequenceMap{}, "runs a graph on each element of a sequence", []Sample{
-		Case(SequenceMap{Body: unaryBody(Relu{}), NumInputs: 1}, SV(F(2), F(3)))}},
+	{If{}, "runs one of two graphs"},
+	{Loop{}, "runs a graph while a condition holds"},
+	{Scan{}, "runs a graph over slices of its inputs"},
+	{SequenceMap{}, "runs a graph on each element of a sequence"},
 }
 
 // unaryBody is a graph that applies op to its only input.
@@ -363,4 +359,18 @@ func (o SequenceMap) Infer(in []graph.Type) ([]graph.Type, error) {
 		outs[i] = graph.SequenceOf(t.WithoutValue())
 	}
 	return outs, nil
+}
+
+// controlSamples is the cases of controlOps.
+func controlSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"If": {Case(If{Then: unaryBody(Relu{}), Else: unaryBody(Tanh{})},
+			TV(tensor.Scalar(true)), F(2, 3))},
+		"Loop": {Case(Loop{Body: loopBody(), NumCarried: 1},
+			TV(tensor.Scalar(int64(3))), TV(tensor.Scalar(true)), F(2))},
+		"Scan": {Case(Scan{Body: scanBody(), NumStates: 1, NumScanInputs: 1},
+			F(2), F(4, 2))},
+		"SequenceMap": {
+			Case(SequenceMap{Body: unaryBody(Relu{}), NumInputs: 1}, SV(F(2), F(3)))},
+	}
 }

@@ -9,27 +9,10 @@ import (
 
 // convOps is the family of convolutions.
 var convOps = slices.Concat([]Info{
-	{Conv{}, "convolution in any number of spatial dimensions, with groups", []Sample{
-		Case(Conv{Pads: []int{1, 0, 1, 2}, Strides: []int{2, 1}}, F(2, 3, 5, 4), F(4, 3, 3, 2), F(4)),
-		Case(Conv{Group: 2, Dilations: []int{2}}, F(1, 4, 7), F(6, 2, 3)),
-		Case(Conv{AutoPad: SameUpper, Strides: []int{2, 2}, Format: NHWC}, F(1, 5, 4, 3), F(3, 2, 3, 2), F(2)),
-		Case(Conv{AutoPad: SameLower, Group: 2, Format: NHWC}, F(1, 4, 3, 2), F(2, 2, 1, 4)),
-		Case(Conv{Strides: []int{1, 2, 1}}, F(1, 2, 3, 4, 3), F(2, 2, 2, 2, 2)),
-	}},
-	{ConvTranspose{}, "transposed convolution", []Sample{
-		Case(ConvTranspose{Strides: []int{2, 2}, Pads: []int{1, 1, 0, 1}, OutputPadding: []int{1, 0}}, F(1, 3, 3, 3), F(3, 2, 3, 3), F(2)),
-		Case(ConvTranspose{Strides: []int{2}, Group: 2, Format: NHWC, AutoPad: SameUpper}, F(2, 3, 4), F(3, 1, 4), F(2)),
-		Case(ConvTranspose{Strides: []int{2}, OutputPadding: []int{2}, Dilations: []int{3}}, F(1, 2, 3), F(2, 2, 2)),
-		Case(ConvTranspose{Strides: []int{3, 2}, OutputShape: []int{10, 8}}, F(1, 1, 3, 3), F(1, 2, 3, 3)),
-	}},
-	{ConvGradInput{}, "the gradient of Conv toward its data", []Sample{
-		Case(ConvGradInput{Pads: []int{1, 0, 1, 1}, Strides: []int{2, 2}}, F(1, 4, 3, 2), F(4, 2, 3, 2), IV(1, 2, 5, 4)),
-		Case(ConvGradInput{AutoPad: SameUpper, Group: 2, Format: NHWC}, F(1, 4, 2), F(2, 1, 2), IV(1, 4, 2)),
-	}},
-	{ConvGradWeight{}, "the gradient of Conv toward its kernel", []Sample{
-		Case(ConvGradWeight{Pads: []int{1, 0, 1, 1}, Strides: []int{2, 2}}, F(1, 2, 5, 4), F(1, 4, 3, 2), IV(4, 2, 3, 2)),
-		Case(ConvGradWeight{AutoPad: SameUpper, Group: 2, Format: NHWC}, F(1, 4, 2), F(1, 4, 2), IV(2, 1, 2)),
-	}},
+	{Conv{}, "convolution in any number of spatial dimensions, with groups"},
+	{ConvTranspose{}, "transposed convolution"},
+	{ConvGradInput{}, "the gradient of Conv toward its data"},
+	{ConvGradWeight{}, "the gradient of Conv toward its kernel"},
 }, patchOps)
 
 // Format is the logical order of a spatial operator's data.
@@ -280,4 +263,31 @@ func (c ConvGradWeight) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, 
 		dx[1] = b.Add(Conv(c), n.In[0], dy[0])
 	}
 	return dx
+}
+
+// convSamples is the cases of convOps.
+func convSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"Conv": {
+			Case(Conv{Pads: []int{1, 0, 1, 2}, Strides: []int{2, 1}}, F(2, 3, 5, 4), F(4, 3, 3, 2), F(4)),
+			Case(Conv{Group: 2, Dilations: []int{2}}, F(1, 4, 7), F(6, 2, 3)),
+			Case(Conv{AutoPad: SameUpper, Strides: []int{2, 2}, Format: NHWC}, F(1, 5, 4, 3), F(3, 2, 3, 2), F(2)),
+			Case(Conv{AutoPad: SameLower, Group: 2, Format: NHWC}, F(1, 4, 3, 2), F(2, 2, 1, 4)),
+			Case(Conv{Strides: []int{1, 2, 1}}, F(1, 2, 3, 4, 3), F(2, 2, 2, 2, 2)),
+		},
+		"ConvTranspose": {
+			Case(ConvTranspose{Strides: []int{2, 2}, Pads: []int{1, 1, 0, 1}, OutputPadding: []int{1, 0}}, F(1, 3, 3, 3), F(3, 2, 3, 3), F(2)),
+			Case(ConvTranspose{Strides: []int{2}, Group: 2, Format: NHWC, AutoPad: SameUpper}, F(2, 3, 4), F(3, 1, 4), F(2)),
+			Case(ConvTranspose{Strides: []int{2}, OutputPadding: []int{2}, Dilations: []int{3}}, F(1, 2, 3), F(2, 2, 2)),
+			Case(ConvTranspose{Strides: []int{3, 2}, OutputShape: []int{10, 8}}, F(1, 1, 3, 3), F(1, 2, 3, 3)),
+		},
+		"ConvGradInput": {
+			Case(ConvGradInput{Pads: []int{1, 0, 1, 1}, Strides: []int{2, 2}}, F(1, 4, 3, 2), F(4, 2, 3, 2), IV(1, 2, 5, 4)),
+			Case(ConvGradInput{AutoPad: SameUpper, Group: 2, Format: NHWC}, F(1, 4, 2), F(2, 1, 2), IV(1, 4, 2)),
+		},
+		"ConvGradWeight": {
+			Case(ConvGradWeight{Pads: []int{1, 0, 1, 1}, Strides: []int{2, 2}}, F(1, 2, 5, 4), F(1, 4, 3, 2), IV(4, 2, 3, 2)),
+			Case(ConvGradWeight{AutoPad: SameUpper, Group: 2, Format: NHWC}, F(1, 4, 2), F(1, 4, 2), IV(2, 1, 2)),
+		},
+	}
 }

@@ -11,32 +11,11 @@ import (
 // fusedOps is the fused family: operators that passes make for devices that have kernels for them. They
 // never occur in canonical graphs, so no format imports or exports them.
 var fusedOps = []Info{
-	{Pointwise{}, "a program of elementwise operators", []Sample{
-		Case(Pointwise{Float: tensor.Float32, Expr: []Instr{{Fn: "Mul", X: []int{-1, -2}}, {Fn: "Tanh", X: []int{0}}, {Fn: "Add", X: []int{1, 0}}},
-			Results: []int{2}}, F(3, 4), F(4)),
-		Case(Pointwise{Float: tensor.Float32, Expr: []Instr{{Fn: "Greater", X: []int{-1, -2}}, {Fn: "Where", X: []int{0, -3, -1}},
-			{Fn: "Clip", X: []int{1}, A: -2, B: math.Inf(1)}, {Fn: "ToFloat", X: []int{0}}},
-			Results: []int{0, 2, 3}}, SampleIn{DType: tensor.Float32, Shape: []int{2, 3, 5}, NoGrad: true}, scalarStill(0.25), F(3, 1)),
-		Case(Pointwise{Float: tensor.Float32, Expr: []Instr{{Fn: "ToBool", X: []int{-1}}, {Fn: "Not", X: []int{-2}}, {Fn: "Xor", X: []int{0, 1}}},
-			Results: []int{2, 1}}, FR(0, 2, 7), bools(true, false, true, true, false, false, true))}},
-	{FusedConv{}, "Conv with a factor and bias for each channel, a residual and an activation", []Sample{
-		Case(FusedConv{Epilogue: Epilogue{Act: ActClip, B: math.Inf(1)}}, F(2, 3, 6, 5), F(4, 3, 3, 3), FR(0.5, 2, 4), F(4)),
-		Case(FusedConv{Format: NHWC, Pads: []int{1, 1, 1, 1}, Strides: []int{2, 2}, Group: 2, Epilogue: Epilogue{Act: ActSilu}},
-			F(1, 6, 5, 4), F(6, 2, 3, 3), SampleIn{}, F(6), F(1, 3, 3, 6)),
-		Case(FusedConv{Format: NHWC, Kernel: NHWC, AutoPad: SameUpper}, F(1, 7, 3), F(3, 3, 5), FR(0.5, 2, 5)),
-		Case(FusedConv{Kernel: NHWC, Epilogue: Epilogue{Act: ActHardSigmoid, A: 0.2, B: 0.5}}, F(1, 3, 4, 4), F(1, 1, 3, 2))}},
-	{FusedMatMul{}, "rows times a matrix, with a bias, a residual and an activation", []Sample{
-		Case(FusedMatMul{Epilogue: Epilogue{Act: ActGelu}}, F(2, 3, 4), F(4, 5), F(5), F(2, 3, 5)),
-		Case(FusedMatMul{TransB: true, Epilogue: Epilogue{Act: ActLeakyRelu, A: 0.1}}, F(3, 4), F(5, 4), F(5)),
-		Case(FusedMatMul{Epilogue: Epilogue{Act: ActTanh}}, F(3, 4), F(4, 2))}},
-	{ChannelAffine{}, "x*scale + shift along the last dimension, and an activation", []Sample{
-		Case(ChannelAffine{}, F(2, 3, 4), F(4), F(4)),
-		Case(ChannelAffine{Epilogue: Epilogue{Act: ActHardSwish}}, F(3, 4), F(4), F(4)),
-		Case(ChannelAffine{Epilogue: Epilogue{Act: ActGeluTanh}}, F(5), F(5), F(5))}},
-	{ConvPair{}, "a FusedConv and another that alone reads its result", []Sample{
-		Case(ConvPair{First: FusedConv{Format: NHWC, Epilogue: Epilogue{Act: ActClip, B: 6}},
-			Second: FusedConv{Format: NHWC, Group: 6, Pads: []int{1, 1, 1, 1}, Strides: []int{2, 2}, Epilogue: Epilogue{Act: ActSigmoid}}},
-			F(1, 7, 6, 3), F(6, 3, 1, 1), FR(0.5, 2, 6), F(6), F(6, 1, 3, 3), SampleIn{}, F(6))}},
+	{Pointwise{}, "a program of elementwise operators"},
+	{FusedConv{}, "Conv with a factor and bias for each channel, a residual and an activation"},
+	{FusedMatMul{}, "rows times a matrix, with a bias, a residual and an activation"},
+	{ChannelAffine{}, "x*scale + shift along the last dimension, and an activation"},
+	{ConvPair{}, "a FusedConv and another that alone reads its result"},
 }
 
 // ActKind is a function that an Epilogue ends with.
@@ -300,4 +279,36 @@ func (c ConvPair) Decompose(b *graph.Builder, in []*graph.Value) []*graph.Value 
 		return nil
 	}
 	return c.Second.Decompose(b, []*graph.Value{mid[0], in[4], in[5], in[6]})
+}
+
+// fusedSamples is the cases of fusedOps.
+func fusedSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"Pointwise": {
+			Case(Pointwise{Float: tensor.Float32, Expr: []Instr{{Fn: "Mul", X: []int{-1, -2}}, {Fn: "Tanh", X: []int{0}}, {Fn: "Add", X: []int{1, 0}}},
+				Results: []int{2}}, F(3, 4), F(4)),
+			Case(Pointwise{Float: tensor.Float32, Expr: []Instr{{Fn: "Greater", X: []int{-1, -2}}, {Fn: "Where", X: []int{0, -3, -1}},
+				{Fn: "Clip", X: []int{1}, A: -2, B: math.Inf(1)}, {Fn: "ToFloat", X: []int{0}}},
+				Results: []int{0, 2, 3}}, SampleIn{DType: tensor.Float32, Shape: []int{2, 3, 5}, NoGrad: true}, scalarStill(0.25), F(3, 1)),
+			Case(Pointwise{Float: tensor.Float32, Expr: []Instr{{Fn: "ToBool", X: []int{-1}}, {Fn: "Not", X: []int{-2}}, {Fn: "Xor", X: []int{0, 1}}},
+				Results: []int{2, 1}}, FR(0, 2, 7), bools(true, false, true, true, false, false, true))},
+		"FusedConv": {
+			Case(FusedConv{Epilogue: Epilogue{Act: ActClip, B: math.Inf(1)}}, F(2, 3, 6, 5), F(4, 3, 3, 3), FR(0.5, 2, 4), F(4)),
+			Case(FusedConv{Format: NHWC, Pads: []int{1, 1, 1, 1}, Strides: []int{2, 2}, Group: 2, Epilogue: Epilogue{Act: ActSilu}},
+				F(1, 6, 5, 4), F(6, 2, 3, 3), SampleIn{}, F(6), F(1, 3, 3, 6)),
+			Case(FusedConv{Format: NHWC, Kernel: NHWC, AutoPad: SameUpper}, F(1, 7, 3), F(3, 3, 5), FR(0.5, 2, 5)),
+			Case(FusedConv{Kernel: NHWC, Epilogue: Epilogue{Act: ActHardSigmoid, A: 0.2, B: 0.5}}, F(1, 3, 4, 4), F(1, 1, 3, 2))},
+		"FusedMatMul": {
+			Case(FusedMatMul{Epilogue: Epilogue{Act: ActGelu}}, F(2, 3, 4), F(4, 5), F(5), F(2, 3, 5)),
+			Case(FusedMatMul{TransB: true, Epilogue: Epilogue{Act: ActLeakyRelu, A: 0.1}}, F(3, 4), F(5, 4), F(5)),
+			Case(FusedMatMul{Epilogue: Epilogue{Act: ActTanh}}, F(3, 4), F(4, 2))},
+		"ChannelAffine": {
+			Case(ChannelAffine{}, F(2, 3, 4), F(4), F(4)),
+			Case(ChannelAffine{Epilogue: Epilogue{Act: ActHardSwish}}, F(3, 4), F(4), F(4)),
+			Case(ChannelAffine{Epilogue: Epilogue{Act: ActGeluTanh}}, F(5), F(5), F(5))},
+		"ConvPair": {
+			Case(ConvPair{First: FusedConv{Format: NHWC, Epilogue: Epilogue{Act: ActClip, B: 6}},
+				Second: FusedConv{Format: NHWC, Group: 6, Pads: []int{1, 1, 1, 1}, Strides: []int{2, 2}, Epilogue: Epilogue{Act: ActSigmoid}}},
+				F(1, 7, 6, 3), F(6, 3, 1, 1), FR(0.5, 2, 6), F(6), F(6, 1, 3, 3), SampleIn{}, F(6))},
+	}
 }

@@ -9,30 +9,14 @@ import (
 
 // gatherOps is the family that reads and writes at indices. Negative indices count from the end.
 var gatherOps = []Info{
-	{Gather{}, "entries of an axis at indices", []Sample{
-		Case(Gather{}, F(4, 3), IV(2, 0, -1, 2)), Case(Gather{Axis: 1}, F(2, 3, 2), TV(tensor.Of([]int32{1, 1, 0, 2}, 2, 2)))}},
-	{GatherGrad{}, "the gradient of Gather", []Sample{
-		Case(GatherGrad{Axis: 1}, F(2, 3), IV(2, 0, 2), IV(2, 4))}},
-	{GatherElements{}, "elements of an axis at indices of the same rank", []Sample{
-		Case(GatherElements{Axis: 1}, F(2, 3), TV(tensor.Of([]int64{0, 0, 2, -1}, 2, 2)))}},
-	{GatherND{}, "slices at index tuples", []Sample{
-		Case(GatherND{}, F(2, 3, 2), TV(tensor.Of([]int64{1, 2, 0, -1}, 2, 2))),
-		Case(GatherND{BatchDims: 1}, F(2, 3, 2), TV(tensor.Of([]int64{1, 0}, 2, 1)))}},
-	{GatherNDGrad{}, "the gradient of GatherND", []Sample{
-		Case(GatherNDGrad{BatchDims: 1}, F(2, 2), TV(tensor.Of([]int64{1, 0}, 2, 1)), IV(2, 3, 2))}},
-	{ScatterElements{}, "writes, or combines, elements at indices", []Sample{
-		Case(ScatterElements{Axis: 1}, F(2, 3), TV(tensor.Of([]int64{0, 2, 1, -1}, 2, 2)), F(2, 2)),
-		Case(ScatterElements{Reduction: "add"}, F(3, 2), TV(tensor.Of([]int64{0, 2, 0, 1}, 2, 2)), F(2, 2)),
-		Case(ScatterElements{Reduction: "mul"}, FR(0.5, 2, 3, 2), TV(tensor.Of([]int64{0, 2, 0, 1}, 2, 2)), FR(0.5, 2, 2, 2)),
-		Case(ScatterElements{Reduction: "max"}, F(3, 2), TV(tensor.Of([]int64{0, 2, 0, 1}, 2, 2)), F(2, 2))}},
-	{ScatterND{}, "writes, or combines, slices at index tuples", []Sample{
-		Case(ScatterND{}, F(3, 2), TV(tensor.Of([]int64{2, 0}, 2, 1)), F(2, 2)),
-		Case(ScatterND{Reduction: "add"}, F(3, 2), TV(tensor.Of([]int64{2, 1, 2, 1}, 2, 2)), F(2)),
-		Case(ScatterND{Reduction: "mul"}, FR(0.5, 2, 3, 2), TV(tensor.Of([]int64{2, 2}, 2, 1)), FR(0.5, 2, 2, 2)),
-		Case(ScatterND{Reduction: "min"}, F(3, 2), TV(tensor.Of([]int64{2, 2}, 2, 1)), F(2, 2))}},
-	{Compress{}, "entries where a condition holds", []Sample{
-		Case(Compress{Axis: 1, HasAxis: true}, F(2, 3), TV(tensor.Of([]bool{true, false, true}))),
-		Case(Compress{}, F(2, 3), TV(tensor.Of([]bool{false, true, true, false})))}},
+	{Gather{}, "entries of an axis at indices"},
+	{GatherGrad{}, "the gradient of Gather"},
+	{GatherElements{}, "elements of an axis at indices of the same rank"},
+	{GatherND{}, "slices at index tuples"},
+	{GatherNDGrad{}, "the gradient of GatherND"},
+	{ScatterElements{}, "writes, or combines, elements at indices"},
+	{ScatterND{}, "writes, or combines, slices at index tuples"},
+	{Compress{}, "entries where a condition holds"},
 }
 
 // Gather reads entries of Axis: inputs data and indices, whose shape takes the axis's place.
@@ -393,4 +377,34 @@ func (c Compress) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need [
 	size := b.Add(Reshape{}, b.Add(Size{}, n.In[0]), b.Ints(1))
 	flat := b.Add(GatherGrad{}, dy[0], at, size)
 	return []*graph.Value{b.Add(Reshape{Allowzero: true}, flat, shape), nil}
+}
+
+// gatherSamples is the cases of gatherOps.
+func gatherSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"Gather": {
+			Case(Gather{}, F(4, 3), IV(2, 0, -1, 2)), Case(Gather{Axis: 1}, F(2, 3, 2), TV(tensor.Of([]int32{1, 1, 0, 2}, 2, 2)))},
+		"GatherGrad": {
+			Case(GatherGrad{Axis: 1}, F(2, 3), IV(2, 0, 2), IV(2, 4))},
+		"GatherElements": {
+			Case(GatherElements{Axis: 1}, F(2, 3), TV(tensor.Of([]int64{0, 0, 2, -1}, 2, 2)))},
+		"GatherND": {
+			Case(GatherND{}, F(2, 3, 2), TV(tensor.Of([]int64{1, 2, 0, -1}, 2, 2))),
+			Case(GatherND{BatchDims: 1}, F(2, 3, 2), TV(tensor.Of([]int64{1, 0}, 2, 1)))},
+		"GatherNDGrad": {
+			Case(GatherNDGrad{BatchDims: 1}, F(2, 2), TV(tensor.Of([]int64{1, 0}, 2, 1)), IV(2, 3, 2))},
+		"ScatterElements": {
+			Case(ScatterElements{Axis: 1}, F(2, 3), TV(tensor.Of([]int64{0, 2, 1, -1}, 2, 2)), F(2, 2)),
+			Case(ScatterElements{Reduction: "add"}, F(3, 2), TV(tensor.Of([]int64{0, 2, 0, 1}, 2, 2)), F(2, 2)),
+			Case(ScatterElements{Reduction: "mul"}, FR(0.5, 2, 3, 2), TV(tensor.Of([]int64{0, 2, 0, 1}, 2, 2)), FR(0.5, 2, 2, 2)),
+			Case(ScatterElements{Reduction: "max"}, F(3, 2), TV(tensor.Of([]int64{0, 2, 0, 1}, 2, 2)), F(2, 2))},
+		"ScatterND": {
+			Case(ScatterND{}, F(3, 2), TV(tensor.Of([]int64{2, 0}, 2, 1)), F(2, 2)),
+			Case(ScatterND{Reduction: "add"}, F(3, 2), TV(tensor.Of([]int64{2, 1, 2, 1}, 2, 2)), F(2)),
+			Case(ScatterND{Reduction: "mul"}, FR(0.5, 2, 3, 2), TV(tensor.Of([]int64{2, 2}, 2, 1)), FR(0.5, 2, 2, 2)),
+			Case(ScatterND{Reduction: "min"}, F(3, 2), TV(tensor.Of([]int64{2, 2}, 2, 1)), F(2, 2))},
+		"Compress": {
+			Case(Compress{Axis: 1, HasAxis: true}, F(2, 3), TV(tensor.Of([]bool{true, false, true}))),
+			Case(Compress{}, F(2, 3), TV(tensor.Of([]bool{false, true, true, false})))},
+	}
 }

@@ -10,27 +10,14 @@ import (
 
 // generatorOps is the part of the shape family that makes or rearranges whole tensors.
 var generatorOps = []Info{
-	{Pad{}, "pads, or crops, every side", []Sample{
-		Case(Pad{}, F(2, 3), IV(1, -1, 0, 2)),
-		Case(Pad{Mode: "reflect"}, F(3, 4), IV(2, 0, 1, 3)),
-		Case(Pad{Mode: "edge"}, F(2, 3), IV(2, 1), SampleIn{}, IV(1)),
-		Case(Pad{Mode: "wrap"}, F(2, 3), IV(0, 2, 1, 4)),
-		Case(Pad{}, F(2, 3), IV(0, 1, 1, 0), F()),
-	}},
-	{PadGrad{}, "the gradient of Pad", []Sample{
-		Case(PadGrad{}, F(3, 5), IV(1, -1, 0, 2), IV(2, 4)),
-		Case(PadGrad{Mode: "reflect"}, F(3, 5), IV(2, 1), IV(3, 2), IV(1))}},
-	{Range{}, "start, start+delta, ... up to limit", []Sample{
-		Case(Range{}, TV(tensor.Scalar(int64(1))), TV(tensor.Scalar(int64(9))), TV(tensor.Scalar(int64(3))))}},
-	{ConstantOfShape{}, "one value in a shape", []Sample{
-		Case(ConstantOfShape{}, IV(2, 3)), Case(ConstantOfShape{Value: tensor.Of([]int64{4})}, IV(3))}},
-	{EyeLike{}, "ones on a diagonal", []Sample{Case(EyeLike{K: 1}, F(3, 4))}},
-	{OneHot{Axis: -1}, "indices as one-hot vectors", []Sample{
-		Case(OneHot{Axis: 1}, IV(0, 2, -1), TV(tensor.Scalar(int64(3))), F(2))}},
-	{Trilu{Upper: true}, "the upper or lower triangle of matrices", []Sample{
-		Case(Trilu{Upper: true}, F(2, 3, 4)), Case(Trilu{}, F(3, 3), TV(tensor.Scalar(int64(-1))))}},
-	{ReverseSequence{BatchAxis: 1}, "reverses the first elements of each sequence", []Sample{
-		Case(ReverseSequence{BatchAxis: 1}, F(4, 3, 2), IV(4, 1, 2))}},
+	{Pad{}, "pads, or crops, every side"},
+	{PadGrad{}, "the gradient of Pad"},
+	{Range{}, "start, start+delta, ... up to limit"},
+	{ConstantOfShape{}, "one value in a shape"},
+	{EyeLike{}, "ones on a diagonal"},
+	{OneHot{Axis: -1}, "indices as one-hot vectors"},
+	{Trilu{Upper: true}, "the upper or lower triangle of matrices"},
+	{ReverseSequence{BatchAxis: 1}, "reverses the first elements of each sequence"},
 }
 
 // Pad adds elements at both ends of each axis: inputs data, pads (begins, then ends; negative crops), an
@@ -421,4 +408,31 @@ func (r ReverseSequence) Infer(in []graph.Type) ([]graph.Type, error) {
 // VJP reverses back.
 func (r ReverseSequence) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	return []*graph.Value{b.Add(r, dy[0], n.In[1]), nil}
+}
+
+// generatorSamples is the cases of generatorOps.
+func generatorSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"Pad": {
+			Case(Pad{}, F(2, 3), IV(1, -1, 0, 2)),
+			Case(Pad{Mode: "reflect"}, F(3, 4), IV(2, 0, 1, 3)),
+			Case(Pad{Mode: "edge"}, F(2, 3), IV(2, 1), SampleIn{}, IV(1)),
+			Case(Pad{Mode: "wrap"}, F(2, 3), IV(0, 2, 1, 4)),
+			Case(Pad{}, F(2, 3), IV(0, 1, 1, 0), F()),
+		},
+		"PadGrad": {
+			Case(PadGrad{}, F(3, 5), IV(1, -1, 0, 2), IV(2, 4)),
+			Case(PadGrad{Mode: "reflect"}, F(3, 5), IV(2, 1), IV(3, 2), IV(1))},
+		"Range": {
+			Case(Range{}, TV(tensor.Scalar(int64(1))), TV(tensor.Scalar(int64(9))), TV(tensor.Scalar(int64(3))))},
+		"ConstantOfShape": {
+			Case(ConstantOfShape{}, IV(2, 3)), Case(ConstantOfShape{Value: tensor.Of([]int64{4})}, IV(3))},
+		"EyeLike": {Case(EyeLike{K: 1}, F(3, 4))},
+		"OneHot": {
+			Case(OneHot{Axis: 1}, IV(0, 2, -1), TV(tensor.Scalar(int64(3))), F(2))},
+		"Trilu": {
+			Case(Trilu{Upper: true}, F(2, 3, 4)), Case(Trilu{}, F(3, 3), TV(tensor.Scalar(int64(-1))))},
+		"ReverseSequence": {
+			Case(ReverseSequence{BatchAxis: 1}, F(4, 3, 2), IV(4, 1, 2))},
+	}
 }

@@ -9,21 +9,10 @@ import (
 
 // lossOps is the family of loss functions.
 var lossOps = []Info{
-	{NegativeLogLikelihoodLoss{Reduction: "mean"}, "the loss of class labels under log-probabilities", []Sample{
-		Case(NegativeLogLikelihoodLoss{Reduction: "mean"}, F(3, 4), IV(1, 0, 3)),
-		Case(NegativeLogLikelihoodLoss{Reduction: "sum", IgnoreIndex: -1, HasIgnoreIndex: true}, F(2, 3, 2),
-			TV(tensor.Of([]int64{0, 2, -1, 1}, 2, 2)), weights(3)),
-		Case(NegativeLogLikelihoodLoss{Reduction: "mean", IgnoreIndex: 1, HasIgnoreIndex: true}, F(3, 4), IV(1, 0, 3)),
-		Case(NegativeLogLikelihoodLoss{Reduction: "none"}, F(3, 4), IV(1, 0, 3), weights(4))}},
-	{SoftmaxCrossEntropyLoss{Reduction: "mean"}, "the loss of class labels under logits", []Sample{
-		Case(SoftmaxCrossEntropyLoss{Reduction: "mean"}, F(3, 4), IV(1, 0, 3)),
-		Case(SoftmaxCrossEntropyLoss{Reduction: "mean"}, F(3, 4), IV(1, 0, 3), weights(4)),
-		Case(SoftmaxCrossEntropyLoss{Reduction: "none", IgnoreIndex: 0, HasIgnoreIndex: true}, F(2, 3, 2),
-			TV(tensor.Of([]int32{0, 2, 0, 1}, 2, 2)), weights(3))}},
-	{SoftmaxCrossEntropy{Axis: -1}, "the cross entropy of target probabilities under logits", []Sample{
-		Case(SoftmaxCrossEntropy{Axis: -1}, FR(-3, 3, 3, 4), FR(0, 1, 3, 4)), Case(SoftmaxCrossEntropy{Axis: 1}, F(2, 3, 2), FR(0, 1, 2, 3, 2))}},
-	{SigmoidCrossEntropy{}, "the binary cross entropy of targets under logits", []Sample{
-		Case(SigmoidCrossEntropy{}, FR(-3, 3, 3, 4), FR(0, 1, 3, 4))}},
+	{NegativeLogLikelihoodLoss{Reduction: "mean"}, "the loss of class labels under log-probabilities"},
+	{SoftmaxCrossEntropyLoss{Reduction: "mean"}, "the loss of class labels under logits"},
+	{SoftmaxCrossEntropy{Axis: -1}, "the cross entropy of target probabilities under logits"},
+	{SigmoidCrossEntropy{}, "the binary cross entropy of targets under logits"},
 }
 
 func weights(n int) SampleIn {
@@ -226,4 +215,25 @@ func (SigmoidCrossEntropy) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Valu
 		dx[1] = b.Add(Neg{}, b.Add(Mul{}, dy[0], n.In[0]))
 	}
 	return dx
+}
+
+// lossSamples is the cases of lossOps.
+func lossSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"NegativeLogLikelihoodLoss": {
+			Case(NegativeLogLikelihoodLoss{Reduction: "mean"}, F(3, 4), IV(1, 0, 3)),
+			Case(NegativeLogLikelihoodLoss{Reduction: "sum", IgnoreIndex: -1, HasIgnoreIndex: true}, F(2, 3, 2),
+				TV(tensor.Of([]int64{0, 2, -1, 1}, 2, 2)), weights(3)),
+			Case(NegativeLogLikelihoodLoss{Reduction: "mean", IgnoreIndex: 1, HasIgnoreIndex: true}, F(3, 4), IV(1, 0, 3)),
+			Case(NegativeLogLikelihoodLoss{Reduction: "none"}, F(3, 4), IV(1, 0, 3), weights(4))},
+		"SoftmaxCrossEntropyLoss": {
+			Case(SoftmaxCrossEntropyLoss{Reduction: "mean"}, F(3, 4), IV(1, 0, 3)),
+			Case(SoftmaxCrossEntropyLoss{Reduction: "mean"}, F(3, 4), IV(1, 0, 3), weights(4)),
+			Case(SoftmaxCrossEntropyLoss{Reduction: "none", IgnoreIndex: 0, HasIgnoreIndex: true}, F(2, 3, 2),
+				TV(tensor.Of([]int32{0, 2, 0, 1}, 2, 2)), weights(3))},
+		"SoftmaxCrossEntropy": {
+			Case(SoftmaxCrossEntropy{Axis: -1}, FR(-3, 3, 3, 4), FR(0, 1, 3, 4)), Case(SoftmaxCrossEntropy{Axis: 1}, F(2, 3, 2), FR(0, 1, 2, 3, 2))},
+		"SigmoidCrossEntropy": {
+			Case(SigmoidCrossEntropy{}, FR(-3, 3, 3, 4), FR(0, 1, 3, 4))},
+	}
 }

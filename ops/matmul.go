@@ -9,24 +9,11 @@ import (
 
 // matmulOps is the family of matrix products.
 var matmulOps = []Info{
-	{MatMul{}, "matrix product with numpy's broadcasting", []Sample{
-		Case(MatMul{}, F(3, 4), F(4, 5)), Case(MatMul{}, F(2, 3, 4), F(4, 5)), Case(MatMul{}, F(2, 1, 3, 4), F(3, 4, 5)),
-		Case(MatMul{}, F(4), F(4, 5)), Case(MatMul{}, F(2, 3, 4), F(4)), Case(MatMul{}, F(4), F(4)),
-		Case(MatMul{}, F(4), F(2, 4, 5)), Case(MatMul{}, F(3, 4), F(2, 4, 5)),
-		Case(MatMul{}, TV(tensor.Of([]int32{1, 2, 3, 4}, 2, 2)), TV(tensor.Of([]int32{5, 6, 7, 8}, 2, 2)))}},
-	{Gemm{Alpha: 1, Beta: 1}, "Alpha*A*B + Beta*C on matrices", []Sample{
-		Case(Gemm{Alpha: 1, Beta: 1}, F(3, 4), F(4, 5), F(5)), Case(Gemm{Alpha: 0.5, Beta: 2, TransA: true}, F(4, 3), F(4, 5), F(3, 1)),
-		Case(Gemm{Alpha: 1, Beta: 1, TransB: true}, F(3, 4), F(5, 4)),
-		Case(Gemm{Alpha: -1, Beta: 0.5, TransA: true, TransB: true}, F(4, 3), F(5, 4), F())}},
-	{Einsum{Equation: "ij,jk->ik"}, "Einstein summation", []Sample{
-		Case(Einsum{Equation: "ij,jk->ik"}, F(3, 4), F(4, 5)), Case(Einsum{Equation: "...ii ->...i"}, F(2, 3, 3)),
-		Case(Einsum{Equation: "bij, bjk -> bik"}, F(2, 3, 4), F(2, 4, 5)), Case(Einsum{Equation: "i,i"}, F(4), F(4)),
-		Case(Einsum{Equation: "ij->ji"}, F(3, 4)), Case(Einsum{Equation: "ij->i"}, F(3, 4)), Case(Einsum{Equation: "ii"}, F(3, 3)),
-		Case(Einsum{Equation: "...ij,...jk"}, F(2, 1, 3, 4), F(3, 4, 2)), Case(Einsum{Equation: "ab,bc,cd->da"}, F(2, 3), F(3, 4), F(4, 2)),
-		Case(Einsum{Equation: "ijk,k,lj->li"}, F(2, 3, 4), F(4), F(2, 3))}},
-	{Det{}, "the determinant of each matrix", []Sample{Case(Det{}, F(3, 3)), Case(Det{}, F(2, 4, 4)), Case(Det{}, F(1, 1))}},
-	{Cofactor{}, "the matrix of cofactors of each matrix: the gradient of Det", []Sample{
-		Case(Cofactor{}, F(3, 3)), Case(Cofactor{}, F(2, 1, 1))}},
+	{MatMul{}, "matrix product with numpy's broadcasting"},
+	{Gemm{Alpha: 1, Beta: 1}, "Alpha*A*B + Beta*C on matrices"},
+	{Einsum{Equation: "ij,jk->ik"}, "Einstein summation"},
+	{Det{}, "the determinant of each matrix"},
+	{Cofactor{}, "the matrix of cofactors of each matrix: the gradient of Det"},
 }
 
 // MatMul is numpy.matmul: vectors are promoted, leading dimensions broadcast.
@@ -302,4 +289,28 @@ func (Cofactor) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	return []graph.Type{in[0].WithoutValue()}, nil
+}
+
+// matmulSamples is the cases of matmulOps.
+func matmulSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"MatMul": {
+			Case(MatMul{}, F(3, 4), F(4, 5)), Case(MatMul{}, F(2, 3, 4), F(4, 5)), Case(MatMul{}, F(2, 1, 3, 4), F(3, 4, 5)),
+			Case(MatMul{}, F(4), F(4, 5)), Case(MatMul{}, F(2, 3, 4), F(4)), Case(MatMul{}, F(4), F(4)),
+			Case(MatMul{}, F(4), F(2, 4, 5)), Case(MatMul{}, F(3, 4), F(2, 4, 5)),
+			Case(MatMul{}, TV(tensor.Of([]int32{1, 2, 3, 4}, 2, 2)), TV(tensor.Of([]int32{5, 6, 7, 8}, 2, 2)))},
+		"Gemm": {
+			Case(Gemm{Alpha: 1, Beta: 1}, F(3, 4), F(4, 5), F(5)), Case(Gemm{Alpha: 0.5, Beta: 2, TransA: true}, F(4, 3), F(4, 5), F(3, 1)),
+			Case(Gemm{Alpha: 1, Beta: 1, TransB: true}, F(3, 4), F(5, 4)),
+			Case(Gemm{Alpha: -1, Beta: 0.5, TransA: true, TransB: true}, F(4, 3), F(5, 4), F())},
+		"Einsum": {
+			Case(Einsum{Equation: "ij,jk->ik"}, F(3, 4), F(4, 5)), Case(Einsum{Equation: "...ii ->...i"}, F(2, 3, 3)),
+			Case(Einsum{Equation: "bij, bjk -> bik"}, F(2, 3, 4), F(2, 4, 5)), Case(Einsum{Equation: "i,i"}, F(4), F(4)),
+			Case(Einsum{Equation: "ij->ji"}, F(3, 4)), Case(Einsum{Equation: "ij->i"}, F(3, 4)), Case(Einsum{Equation: "ii"}, F(3, 3)),
+			Case(Einsum{Equation: "...ij,...jk"}, F(2, 1, 3, 4), F(3, 4, 2)), Case(Einsum{Equation: "ab,bc,cd->da"}, F(2, 3), F(3, 4), F(4, 2)),
+			Case(Einsum{Equation: "ijk,k,lj->li"}, F(2, 3, 4), F(4), F(2, 3))},
+		"Det": {Case(Det{}, F(3, 3)), Case(Det{}, F(2, 4, 4)), Case(Det{}, F(1, 1))},
+		"Cofactor": {
+			Case(Cofactor{}, F(3, 3)), Case(Cofactor{}, F(2, 1, 1))},
+	}
 }

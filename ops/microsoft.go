@@ -10,16 +10,8 @@ import (
 // microsoftOps is operators of ONNX Runtime's own that are no composition of others
 // (https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md).
 var microsoftOps = []Info{
-	{MatMulNBits{Bits: 4}, "product with a matrix quantized to few bits by blocks", []Sample{
-		Case(MatMulNBits{K: 20, N: 3, Bits: 4, BlockSize: 16}, F(2, 20), bytesOf(3, 2, 8), F(3, 2)),
-		Case(MatMulNBits{K: 16, N: 2, Bits: 8, BlockSize: 16}, F(2, 1, 16), bytesOf(2, 1, 16), F(2, 1), bytesOf(2, 1),
-			SampleIn{}, F(2))}},
-	{GroupQueryAttention{Causal: true, LocalWindowSize: -1}, "attention of grouped heads over a cache", []Sample{
-		Case(GroupQueryAttention{NumHeads: 2, KVNumHeads: 1, Causal: true, LocalWindowSize: -1}, F(1, 3, 8), F(1, 3, 4), F(1, 3, 4),
-			SampleIn{}, SampleIn{}, TV(tensor.Of([]int32{2}, 1)), TV(tensor.Scalar(int32(3)))),
-		Case(GroupQueryAttention{NumHeads: 2, KVNumHeads: 1, Causal: true, LocalWindowSize: 3, DoRotary: true, Softcap: 3}, F(1, 1, 16),
-			SampleIn{}, SampleIn{}, F(1, 1, 4, 4), F(1, 1, 4, 4), TV(tensor.Of([]int32{4}, 1)), TV(tensor.Scalar(int32(5))),
-			F(8, 2), F(8, 2))}},
+	{MatMulNBits{Bits: 4}, "product with a matrix quantized to few bits by blocks"},
+	{GroupQueryAttention{Causal: true, LocalWindowSize: -1}, "attention of grouped heads over a cache"},
 }
 
 // bytesOf is an input of bytes that differ.
@@ -172,4 +164,20 @@ func (g GroupQueryAttention) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	cache := graph.TensorOf(q.DType, q.Dims[0], graph.D(g.KVNumHeads), total, d)
 	return []graph.Type{graph.TensorOf(q.DType, q.Dims[0], q.Dims[1], d.Mul(graph.D(g.NumHeads))), cache, cache}, nil
+}
+
+// microsoftSamples is the cases of microsoftOps.
+func microsoftSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"MatMulNBits": {
+			Case(MatMulNBits{K: 20, N: 3, Bits: 4, BlockSize: 16}, F(2, 20), bytesOf(3, 2, 8), F(3, 2)),
+			Case(MatMulNBits{K: 16, N: 2, Bits: 8, BlockSize: 16}, F(2, 1, 16), bytesOf(2, 1, 16), F(2, 1), bytesOf(2, 1),
+				SampleIn{}, F(2))},
+		"GroupQueryAttention": {
+			Case(GroupQueryAttention{NumHeads: 2, KVNumHeads: 1, Causal: true, LocalWindowSize: -1}, F(1, 3, 8), F(1, 3, 4), F(1, 3, 4),
+				SampleIn{}, SampleIn{}, TV(tensor.Of([]int32{2}, 1)), TV(tensor.Scalar(int32(3)))),
+			Case(GroupQueryAttention{NumHeads: 2, KVNumHeads: 1, Causal: true, LocalWindowSize: 3, DoRotary: true, Softcap: 3}, F(1, 1, 16),
+				SampleIn{}, SampleIn{}, F(1, 1, 4, 4), F(1, 1, 4, 4), TV(tensor.Of([]int32{4}, 1)), TV(tensor.Scalar(int32(5))),
+				F(8, 2), F(8, 2))},
+	}
 }

@@ -9,40 +9,25 @@ import (
 
 // mlOps is the ai.onnx.ml family: what scikit-learn, XGBoost and LightGBM exports consist of.
 var mlOps = []Info{
-	{ArrayFeatureExtractor{}, "columns by index", []Sample{Case(ArrayFeatureExtractor{}, F(2, 3), IV(2, 0))}},
-	{Binarizer{}, "1 above a threshold, else 0", []Sample{Case(Binarizer{}, F(2, 3))}},
-	{CastMap{}, "a map as a tensor", nil},
-	{CategoryMapper{}, "integers to strings and back", []Sample{
-		Case(CategoryMapper{CatsInt64s: []int64{1, 2}, CatsStrings: []string{"a", "b"}, DefaultInt64: -1}, words("b", "x"))}},
-	{DictVectorizer{}, "a map as a row of a vocabulary's values", nil},
-	{FeatureVectorizer{}, "tensors side by side", []Sample{Case(FeatureVectorizer{Inputdimensions: []int{2, 1}}, F(2, 2), F(2, 1))}},
-	{Imputer{}, "replaces one value by others", []Sample{
-		Case(Imputer{ImputedValueFloats: []float64{7}, ReplacedValueFloat: 1}, TV(tensor.Of([]float32{0, 1})))}},
-	{LabelEncoder{}, "maps elements to elements", []Sample{
-		Case(LabelEncoder{KeysStrings: []string{"a", "b"}, ValuesInt64s: []int64{3, 4}, DefaultInt64: -1}, words("b", "c"))}},
-	{LinearClassifier{}, "linear classifier", []Sample{
-		Case(LinearClassifier{ClasslabelsInts: []int64{3, 5}, Coefficients: []float64{1, -1, -1, 1}, Intercepts: []float64{0, 0.1},
-			PostTransform: "SOFTMAX"}, F(3, 2))}},
-	{LinearRegressor{Targets: 1}, "linear regressor", []Sample{
-		Case(LinearRegressor{Coefficients: []float64{1, 2}, Intercepts: []float64{0.5}, Targets: 1}, F(3, 2))}},
-	{Normalizer{Norm: "MAX"}, "rows divided by a norm", []Sample{Case(Normalizer{Norm: "L2"}, F(3, 2))}},
-	{OneHotEncoder{Zeros: true}, "a 1 at the category's place", []Sample{
-		Case(OneHotEncoder{CatsInt64s: []int64{1, 5}, Zeros: true}, IV(5, 2))}},
-	{Scaler{}, "(x - offset) * scale", []Sample{Case(Scaler{Offset: []float64{1}, Scale: []float64{2, 3}}, F(3, 2))}},
-	{SVMClassifier{}, "support vector classifier", []Sample{
-		Case(SVMClassifier{ClasslabelsInts: []int64{0, 1}, Coefficients: []float64{1, -1}, KernelParams: []float64{0.5, 0, 0},
-			KernelType: "RBF", Rho: []float64{0.1}, SupportVectors: []float64{0, 1, 1, 0}, VectorsPerClass: []int{1, 1}}, F(3, 2))}},
-	{SVMRegressor{}, "support vector regressor", []Sample{
-		Case(SVMRegressor{Coefficients: []float64{1, -1}, KernelParams: []float64{0.5, 0, 0}, KernelType: "RBF", NSupports: 2,
-			Rho: []float64{0.1}, SupportVectors: []float64{0, 1, 1, 0}}, F(3, 2))}},
-	{TreeEnsemble{AggregateFunction: 1}, "decision trees", []Sample{Case(TreeEnsemble{AggregateFunction: 1, NTargets: 2,
-		LeafTargetids: []int{0, 1}, LeafWeights: tensor.Of([]float32{1, 2}), NodesFalseleafs: []int{1}, NodesFalsenodeids: []int{0},
-		NodesFeatureids: []int{1}, NodesModes: tensor.Of([]uint8{0}), NodesSplits: tensor.Of([]float32{0}),
-		NodesTrueleafs: []int{1}, NodesTruenodeids: []int{1}, TreeRoots: []int{0}}, F(3, 2))}},
-	{TreeEnsembleClassifier{}, "decision trees that vote for classes", []Sample{Case(sampleTrees().classifier(), F(3, 2))}},
-	{TreeEnsembleRegressor{NTargets: 1, AggregateFunction: "SUM"}, "decision trees that add up to targets", []Sample{
-		Case(sampleTrees().regressor(), F(3, 2))}},
-	{ZipMap{}, "rows as maps from class to number", []Sample{Case(ZipMap{ClasslabelsInt64s: []int64{4, 6}}, F(3, 2))}},
+	{ArrayFeatureExtractor{}, "columns by index"},
+	{Binarizer{}, "1 above a threshold, else 0"},
+	{CastMap{}, "a map as a tensor"},
+	{CategoryMapper{}, "integers to strings and back"},
+	{DictVectorizer{}, "a map as a row of a vocabulary's values"},
+	{FeatureVectorizer{}, "tensors side by side"},
+	{Imputer{}, "replaces one value by others"},
+	{LabelEncoder{}, "maps elements to elements"},
+	{LinearClassifier{}, "linear classifier"},
+	{LinearRegressor{Targets: 1}, "linear regressor"},
+	{Normalizer{Norm: "MAX"}, "rows divided by a norm"},
+	{OneHotEncoder{Zeros: true}, "a 1 at the category's place"},
+	{Scaler{}, "(x - offset) * scale"},
+	{SVMClassifier{}, "support vector classifier"},
+	{SVMRegressor{}, "support vector regressor"},
+	{TreeEnsemble{AggregateFunction: 1}, "decision trees"},
+	{TreeEnsembleClassifier{}, "decision trees that vote for classes"},
+	{TreeEnsembleRegressor{NTargets: 1, AggregateFunction: "SUM"}, "decision trees that add up to targets"},
+	{ZipMap{}, "rows as maps from class to number"},
 }
 
 // rowsOf is the number of rows and columns of a [N,C] or [C] input.
@@ -385,4 +370,42 @@ func (z ZipMap) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	m := graph.Type{Kind: graph.MapKind, Key: labelType(z.ClasslabelsStrings, z.ClasslabelsInt64s), DType: in[0].DType}
 	return []graph.Type{graph.SequenceOf(m)}, nil
+}
+
+// mlSamples is the cases of mlOps.
+func mlSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"ArrayFeatureExtractor": {Case(ArrayFeatureExtractor{}, F(2, 3), IV(2, 0))},
+		"Binarizer":             {Case(Binarizer{}, F(2, 3))},
+		"CategoryMapper": {
+			Case(CategoryMapper{CatsInt64s: []int64{1, 2}, CatsStrings: []string{"a", "b"}, DefaultInt64: -1}, words("b", "x"))},
+		"FeatureVectorizer": {Case(FeatureVectorizer{Inputdimensions: []int{2, 1}}, F(2, 2), F(2, 1))},
+		"Imputer": {
+			Case(Imputer{ImputedValueFloats: []float64{7}, ReplacedValueFloat: 1}, TV(tensor.Of([]float32{0, 1})))},
+		"LabelEncoder": {
+			Case(LabelEncoder{KeysStrings: []string{"a", "b"}, ValuesInt64s: []int64{3, 4}, DefaultInt64: -1}, words("b", "c"))},
+		"LinearClassifier": {
+			Case(LinearClassifier{ClasslabelsInts: []int64{3, 5}, Coefficients: []float64{1, -1, -1, 1}, Intercepts: []float64{0, 0.1},
+				PostTransform: "SOFTMAX"}, F(3, 2))},
+		"LinearRegressor": {
+			Case(LinearRegressor{Coefficients: []float64{1, 2}, Intercepts: []float64{0.5}, Targets: 1}, F(3, 2))},
+		"Normalizer": {Case(Normalizer{Norm: "L2"}, F(3, 2))},
+		"OneHotEncoder": {
+			Case(OneHotEncoder{CatsInt64s: []int64{1, 5}, Zeros: true}, IV(5, 2))},
+		"Scaler": {Case(Scaler{Offset: []float64{1}, Scale: []float64{2, 3}}, F(3, 2))},
+		"SVMClassifier": {
+			Case(SVMClassifier{ClasslabelsInts: []int64{0, 1}, Coefficients: []float64{1, -1}, KernelParams: []float64{0.5, 0, 0},
+				KernelType: "RBF", Rho: []float64{0.1}, SupportVectors: []float64{0, 1, 1, 0}, VectorsPerClass: []int{1, 1}}, F(3, 2))},
+		"SVMRegressor": {
+			Case(SVMRegressor{Coefficients: []float64{1, -1}, KernelParams: []float64{0.5, 0, 0}, KernelType: "RBF", NSupports: 2,
+				Rho: []float64{0.1}, SupportVectors: []float64{0, 1, 1, 0}}, F(3, 2))},
+		"TreeEnsemble": {Case(TreeEnsemble{AggregateFunction: 1, NTargets: 2,
+			LeafTargetids: []int{0, 1}, LeafWeights: tensor.Of([]float32{1, 2}), NodesFalseleafs: []int{1}, NodesFalsenodeids: []int{0},
+			NodesFeatureids: []int{1}, NodesModes: tensor.Of([]uint8{0}), NodesSplits: tensor.Of([]float32{0}),
+			NodesTrueleafs: []int{1}, NodesTruenodeids: []int{1}, TreeRoots: []int{0}}, F(3, 2))},
+		"TreeEnsembleClassifier": {Case(sampleTrees().classifier(), F(3, 2))},
+		"TreeEnsembleRegressor": {
+			Case(sampleTrees().regressor(), F(3, 2))},
+		"ZipMap": {Case(ZipMap{ClasslabelsInt64s: []int64{4, 6}}, F(3, 2))},
+	}
 }

@@ -9,20 +9,11 @@ import (
 
 // patchOps is the part of the convolution family that works on patches of the data.
 var patchOps = []Info{
-	{DeformConv{}, "convolution that samples at learned offsets", []Sample{
-		Case(DeformConv{Pads: []int{1, 0, 1, 1}}, F(1, 2, 4, 4), F(2, 2, 2, 2), FR(0.1, 0.4, 1, 8, 5, 4), F(2), FR(0.2, 1, 1, 4, 5, 4)),
-		Case(DeformConv{Group: 2, OffsetGroup: 2, Strides: []int{2, 2}}, F(1, 4, 4, 4), F(2, 2, 2, 2), FR(0.1, 0.4, 1, 16, 2, 2))}},
-	{DeformConvGrad{}, "the gradient of DeformConv", []Sample{
-		Case(DeformConvGrad{Pads: []int{1, 0, 1, 1}}, F(1, 2, 4, 4), F(2, 2, 2, 2), FR(0.1, 0.4, 1, 8, 5, 4), F(1, 2, 5, 4), FR(0.2, 1, 1, 4, 5, 4))}},
-	{LocallyConnected{}, "convolution with a kernel of its own at every place", []Sample{
-		Case(LocallyConnected{KernelShape: []int{2, 2}}, F(2, 2, 3, 4), F(6, 8, 3), F(2, 3, 3)),
-		Case(LocallyConnected{KernelShape: []int{3}, Strides: []int{2}, Format: NHWC}, F(2, 7, 2), F(3, 6, 2), F(3, 2))}},
-	{Im2Col{}, "the patches under a sliding window, as columns", []Sample{
-		Case(Im2Col{KernelShape: []int{2, 2}, Pads: []int{1, 0, 0, 1}, Strides: []int{1, 2}}, F(1, 2, 3, 4)),
-		Case(Im2Col{KernelShape: []int{2}, Dilations: []int{2}, Format: NHWC}, F(2, 5, 3))}},
-	{Col2Im{}, "adds patches up to an image: the adjoint of Im2Col", []Sample{
-		Case(Col2Im{Pads: []int{1, 0, 0, 1}, Strides: []int{1, 2}}, F(1, 8, 6), IV(3, 4), IV(2, 2)),
-		Case(Col2Im{Dilations: []int{2}, Format: NHWC}, F(2, 3, 6), IV(5), IV(2))}},
+	{DeformConv{}, "convolution that samples at learned offsets"},
+	{DeformConvGrad{}, "the gradient of DeformConv"},
+	{LocallyConnected{}, "convolution with a kernel of its own at every place"},
+	{Im2Col{}, "the patches under a sliding window, as columns"},
+	{Col2Im{}, "adds patches up to an image: the adjoint of Im2Col"},
 }
 
 // DeformConv is two-dimensional convolution whose taps are moved by offsets, interpolated bilinearly, and
@@ -384,4 +375,24 @@ func (m Col2Im) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []b
 	}
 	fwd := Im2Col{KernelShape: kernel, Strides: m.Strides, Dilations: m.Dilations, Pads: m.Pads, Format: m.Format}
 	return []*graph.Value{b.Add(fwd, dy[0]), nil, nil}
+}
+
+// patchSamples is the cases of patchOps.
+func patchSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"DeformConv": {
+			Case(DeformConv{Pads: []int{1, 0, 1, 1}}, F(1, 2, 4, 4), F(2, 2, 2, 2), FR(0.1, 0.4, 1, 8, 5, 4), F(2), FR(0.2, 1, 1, 4, 5, 4)),
+			Case(DeformConv{Group: 2, OffsetGroup: 2, Strides: []int{2, 2}}, F(1, 4, 4, 4), F(2, 2, 2, 2), FR(0.1, 0.4, 1, 16, 2, 2))},
+		"DeformConvGrad": {
+			Case(DeformConvGrad{Pads: []int{1, 0, 1, 1}}, F(1, 2, 4, 4), F(2, 2, 2, 2), FR(0.1, 0.4, 1, 8, 5, 4), F(1, 2, 5, 4), FR(0.2, 1, 1, 4, 5, 4))},
+		"LocallyConnected": {
+			Case(LocallyConnected{KernelShape: []int{2, 2}}, F(2, 2, 3, 4), F(6, 8, 3), F(2, 3, 3)),
+			Case(LocallyConnected{KernelShape: []int{3}, Strides: []int{2}, Format: NHWC}, F(2, 7, 2), F(3, 6, 2), F(3, 2))},
+		"Im2Col": {
+			Case(Im2Col{KernelShape: []int{2, 2}, Pads: []int{1, 0, 0, 1}, Strides: []int{1, 2}}, F(1, 2, 3, 4)),
+			Case(Im2Col{KernelShape: []int{2}, Dilations: []int{2}, Format: NHWC}, F(2, 5, 3))},
+		"Col2Im": {
+			Case(Col2Im{Pads: []int{1, 0, 0, 1}, Strides: []int{1, 2}}, F(1, 8, 6), IV(3, 4), IV(2, 2)),
+			Case(Col2Im{Dilations: []int{2}, Format: NHWC}, F(2, 3, 6), IV(5), IV(2))},
+	}
 }

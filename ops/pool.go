@@ -10,31 +10,14 @@ import (
 
 // poolOps is the family of pools.
 var poolOps = slices.Concat([]Info{
-	{MaxPool{}, "the largest element of each window, and optionally where it was", []Sample{
-		Case(MaxPool{KernelShape: []int{2, 3}, Strides: []int{2, 1}, Pads: []int{1, 1, 0, 1}}, F(2, 2, 5, 6)),
-		Case(MaxPool{KernelShape: []int{3}, Dilations: []int{2}, CeilMode: true, Strides: []int{2}, Indices: true}, F(1, 2, 10)),
-		Case(MaxPool{KernelShape: []int{2, 2}, Strides: []int{2, 2}, AutoPad: SameUpper, Format: NHWC}, F(1, 5, 4, 3)),
-	}},
-	{MaxPoolGrad{}, "the gradient of MaxPool", []Sample{
-		Case(MaxPoolGrad{KernelShape: []int{2, 2}, Strides: []int{2, 2}}, SampleIn{DType: tensor.Float32, Shape: []int{1, 2, 4, 4}, NoGrad: true}, F(1, 2, 2, 2))}},
-	{AveragePool{}, "the mean of each window", []Sample{
-		Case(AveragePool{KernelShape: []int{2, 3}, Strides: []int{2, 1}, Pads: []int{1, 1, 0, 1}}, F(2, 2, 5, 6)),
-		Case(AveragePool{KernelShape: []int{3}, Pads: []int{1, 1}, Strides: []int{2}, CeilMode: true, CountIncludePad: true}, F(1, 2, 6)),
-		Case(AveragePool{KernelShape: []int{2, 2}, Strides: []int{2, 2}, AutoPad: SameUpper, Format: NHWC}, F(1, 5, 4, 3)),
-	}},
-	{AveragePoolGrad{}, "the gradient of AveragePool", []Sample{
-		Case(AveragePoolGrad{KernelShape: []int{2, 2}, Strides: []int{2, 1}}, F(1, 2, 2, 3), IV(1, 2, 4, 4)),
-		Case(AveragePoolGrad{KernelShape: []int{2, 2}, Pads: []int{1, 0, 0, 1}, Sum: true}, F(1, 1, 3, 3), IV(1, 1, 3, 3))}},
-	{LpPool{P: 2}, "the p-norm of each window", []Sample{
-		Case(LpPool{P: 2, KernelShape: []int{2, 2}, Strides: []int{1, 2}}, FR(0.5, 2, 1, 2, 4, 4)),
-		Case(LpPool{P: 3, KernelShape: []int{2}, Pads: []int{1, 0}, Format: NHWC}, FR(0.5, 2, 1, 4, 2)),
-	}},
-	{GlobalMaxPool{}, "the largest element of each channel", []Sample{
-		Case(GlobalMaxPool{}, F(2, 3, 4, 2)), Case(GlobalMaxPool{Format: NHWC}, F(2, 3, 4, 2))}},
-	{GlobalAveragePool{}, "the mean of each channel", []Sample{
-		Case(GlobalAveragePool{}, F(2, 3, 4, 2)), Case(GlobalAveragePool{Format: NHWC}, F(2, 3, 4, 2))}},
-	{GlobalLpPool{P: 2}, "the p-norm of each channel", []Sample{
-		Case(GlobalLpPool{P: 2}, FR(0.5, 2, 2, 3, 4, 2)), Case(GlobalLpPool{P: 3, Format: NHWC}, FR(0.5, 2, 2, 3, 2))}},
+	{MaxPool{}, "the largest element of each window, and optionally where it was"},
+	{MaxPoolGrad{}, "the gradient of MaxPool"},
+	{AveragePool{}, "the mean of each window"},
+	{AveragePoolGrad{}, "the gradient of AveragePool"},
+	{LpPool{P: 2}, "the p-norm of each window"},
+	{GlobalMaxPool{}, "the largest element of each channel"},
+	{GlobalAveragePool{}, "the mean of each channel"},
+	{GlobalLpPool{P: 2}, "the p-norm of each channel"},
 }, regionOps)
 
 // MaxPool is the largest element of each window; with Indices also its place in the flattened data, over
@@ -344,4 +327,35 @@ func (p GlobalLpPool) Infer(in []graph.Type) ([]graph.Type, error) {
 func (p GlobalLpPool) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	scaled := b.Add(Mul{}, dy[0], powDown(b, n.Out[0], p.P-1))
 	return []*graph.Value{b.Add(Mul{}, signedPow(b, n.In[0], p.P-1), scaled)}
+}
+
+// poolSamples is the cases of poolOps.
+func poolSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"MaxPool": {
+			Case(MaxPool{KernelShape: []int{2, 3}, Strides: []int{2, 1}, Pads: []int{1, 1, 0, 1}}, F(2, 2, 5, 6)),
+			Case(MaxPool{KernelShape: []int{3}, Dilations: []int{2}, CeilMode: true, Strides: []int{2}, Indices: true}, F(1, 2, 10)),
+			Case(MaxPool{KernelShape: []int{2, 2}, Strides: []int{2, 2}, AutoPad: SameUpper, Format: NHWC}, F(1, 5, 4, 3)),
+		},
+		"MaxPoolGrad": {
+			Case(MaxPoolGrad{KernelShape: []int{2, 2}, Strides: []int{2, 2}}, SampleIn{DType: tensor.Float32, Shape: []int{1, 2, 4, 4}, NoGrad: true}, F(1, 2, 2, 2))},
+		"AveragePool": {
+			Case(AveragePool{KernelShape: []int{2, 3}, Strides: []int{2, 1}, Pads: []int{1, 1, 0, 1}}, F(2, 2, 5, 6)),
+			Case(AveragePool{KernelShape: []int{3}, Pads: []int{1, 1}, Strides: []int{2}, CeilMode: true, CountIncludePad: true}, F(1, 2, 6)),
+			Case(AveragePool{KernelShape: []int{2, 2}, Strides: []int{2, 2}, AutoPad: SameUpper, Format: NHWC}, F(1, 5, 4, 3)),
+		},
+		"AveragePoolGrad": {
+			Case(AveragePoolGrad{KernelShape: []int{2, 2}, Strides: []int{2, 1}}, F(1, 2, 2, 3), IV(1, 2, 4, 4)),
+			Case(AveragePoolGrad{KernelShape: []int{2, 2}, Pads: []int{1, 0, 0, 1}, Sum: true}, F(1, 1, 3, 3), IV(1, 1, 3, 3))},
+		"LpPool": {
+			Case(LpPool{P: 2, KernelShape: []int{2, 2}, Strides: []int{1, 2}}, FR(0.5, 2, 1, 2, 4, 4)),
+			Case(LpPool{P: 3, KernelShape: []int{2}, Pads: []int{1, 0}, Format: NHWC}, FR(0.5, 2, 1, 4, 2)),
+		},
+		"GlobalMaxPool": {
+			Case(GlobalMaxPool{}, F(2, 3, 4, 2)), Case(GlobalMaxPool{Format: NHWC}, F(2, 3, 4, 2))},
+		"GlobalAveragePool": {
+			Case(GlobalAveragePool{}, F(2, 3, 4, 2)), Case(GlobalAveragePool{Format: NHWC}, F(2, 3, 4, 2))},
+		"GlobalLpPool": {
+			Case(GlobalLpPool{P: 2}, FR(0.5, 2, 2, 3, 4, 2)), Case(GlobalLpPool{P: 3, Format: NHWC}, FR(0.5, 2, 2, 3, 2))},
+	}
 }

@@ -9,26 +9,13 @@ import (
 
 // quantOps is the family of linear quantization.
 var quantOps = []Info{
-	{QuantizeLinear{Axis: 1, Saturate: true}, "round(x / scale) + zero point, saturated", []Sample{
-		Case(QuantizeLinear{Saturate: true}, F(2, 3), TV(tensor.Scalar(float32(0.01))), TV(tensor.Scalar(uint8(128)))),
-		Case(QuantizeLinear{Axis: 1, Saturate: true}, F(2, 3), FR(0.01, 0.02, 3), TV(tensor.Of([]int8{0, 1, 2}))),
-		Case(QuantizeLinear{Axis: 1, BlockSize: 2, Saturate: true}, F(2, 3), FR(0.01, 0.02, 2, 2))}},
-	{DequantizeLinear{Axis: 1}, "(x - zero point) * scale", []Sample{
-		Case(DequantizeLinear{Axis: 1}, TV(tensor.Of([]int8{1, 2, 3, 4}, 2, 2)), FR(0.5, 1, 2), TV(tensor.Of([]int8{0, 1})))}},
-	{DynamicQuantizeLinear{}, "quantizes to uint8 by the data's own range", []Sample{Case(DynamicQuantizeLinear{}, F(3, 4))}},
-	{MatMulInteger{}, "matrix product of 8-bit integers, in int32", []Sample{
-		Case(MatMulInteger{}, TV(tensor.Of([]uint8{1, 2, 3, 4}, 2, 2)), TV(tensor.Of([]int8{1, -2, 3, 4}, 2, 2)), TV(tensor.Scalar(uint8(2))))}},
-	{ConvInteger{}, "convolution of 8-bit integers, in int32", []Sample{
-		Case(ConvInteger{}, TV(tensor.Of([]uint8{1, 2, 3, 4, 5, 6, 7, 8, 9}, 1, 1, 3, 3)), TV(tensor.Of([]uint8{1, 1, 1, 1}, 1, 1, 2, 2)),
-			TV(tensor.Scalar(uint8(1))))}},
-	{QLinearMatMul{}, "matrix product of quantized tensors", []Sample{
-		Case(QLinearMatMul{}, TV(tensor.Of([]uint8{1, 2, 3, 4}, 2, 2)), TV(tensor.Scalar(float32(0.1))), TV(tensor.Scalar(uint8(2))),
-			TV(tensor.Of([]uint8{1, 2, 3, 4}, 2, 2)), TV(tensor.Scalar(float32(0.1))), TV(tensor.Scalar(uint8(2))),
-			TV(tensor.Scalar(float32(0.01))), TV(tensor.Scalar(uint8(128))))}},
-	{QLinearConv{}, "convolution of quantized tensors", []Sample{
-		Case(QLinearConv{}, TV(tensor.Of([]uint8{1, 2, 3, 4, 5, 6, 7, 8, 9}, 1, 1, 3, 3)), TV(tensor.Scalar(float32(0.1))),
-			TV(tensor.Scalar(uint8(2))), TV(tensor.Of([]uint8{1, 3, 2, 1}, 1, 1, 2, 2)), TV(tensor.Scalar(float32(0.1))),
-			TV(tensor.Scalar(uint8(1))), TV(tensor.Scalar(float32(0.01))), TV(tensor.Scalar(uint8(3))))}},
+	{QuantizeLinear{Axis: 1, Saturate: true}, "round(x / scale) + zero point, saturated"},
+	{DequantizeLinear{Axis: 1}, "(x - zero point) * scale"},
+	{DynamicQuantizeLinear{}, "quantizes to uint8 by the data's own range"},
+	{MatMulInteger{}, "matrix product of 8-bit integers, in int32"},
+	{ConvInteger{}, "convolution of 8-bit integers, in int32"},
+	{QLinearMatMul{}, "matrix product of quantized tensors"},
+	{QLinearConv{}, "convolution of quantized tensors"},
 }
 
 // QuantizeLinear is saturate(round(x / y_scale) + y_zero_point), ties to even. The scale is a scalar, a
@@ -255,4 +242,30 @@ func (c QLinearConv) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	out[0].DType = in[7].DType
 	return out, nil
+}
+
+// quantSamples is the cases of quantOps.
+func quantSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"QuantizeLinear": {
+			Case(QuantizeLinear{Saturate: true}, F(2, 3), TV(tensor.Scalar(float32(0.01))), TV(tensor.Scalar(uint8(128)))),
+			Case(QuantizeLinear{Axis: 1, Saturate: true}, F(2, 3), FR(0.01, 0.02, 3), TV(tensor.Of([]int8{0, 1, 2}))),
+			Case(QuantizeLinear{Axis: 1, BlockSize: 2, Saturate: true}, F(2, 3), FR(0.01, 0.02, 2, 2))},
+		"DequantizeLinear": {
+			Case(DequantizeLinear{Axis: 1}, TV(tensor.Of([]int8{1, 2, 3, 4}, 2, 2)), FR(0.5, 1, 2), TV(tensor.Of([]int8{0, 1})))},
+		"DynamicQuantizeLinear": {Case(DynamicQuantizeLinear{}, F(3, 4))},
+		"MatMulInteger": {
+			Case(MatMulInteger{}, TV(tensor.Of([]uint8{1, 2, 3, 4}, 2, 2)), TV(tensor.Of([]int8{1, -2, 3, 4}, 2, 2)), TV(tensor.Scalar(uint8(2))))},
+		"ConvInteger": {
+			Case(ConvInteger{}, TV(tensor.Of([]uint8{1, 2, 3, 4, 5, 6, 7, 8, 9}, 1, 1, 3, 3)), TV(tensor.Of([]uint8{1, 1, 1, 1}, 1, 1, 2, 2)),
+				TV(tensor.Scalar(uint8(1))))},
+		"QLinearMatMul": {
+			Case(QLinearMatMul{}, TV(tensor.Of([]uint8{1, 2, 3, 4}, 2, 2)), TV(tensor.Scalar(float32(0.1))), TV(tensor.Scalar(uint8(2))),
+				TV(tensor.Of([]uint8{1, 2, 3, 4}, 2, 2)), TV(tensor.Scalar(float32(0.1))), TV(tensor.Scalar(uint8(2))),
+				TV(tensor.Scalar(float32(0.01))), TV(tensor.Scalar(uint8(128))))},
+		"QLinearConv": {
+			Case(QLinearConv{}, TV(tensor.Of([]uint8{1, 2, 3, 4, 5, 6, 7, 8, 9}, 1, 1, 3, 3)), TV(tensor.Scalar(float32(0.1))),
+				TV(tensor.Scalar(uint8(2))), TV(tensor.Of([]uint8{1, 3, 2, 1}, 1, 1, 2, 2)), TV(tensor.Scalar(float32(0.1))),
+				TV(tensor.Scalar(uint8(1))), TV(tensor.Scalar(float32(0.01))), TV(tensor.Scalar(uint8(3))))},
+	}
 }

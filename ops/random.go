@@ -14,26 +14,15 @@ import (
 // of internal/philox, on every device. Otherwise, with HasSeed, they are the draws of numpy's
 // RandomState(seed), as ONNX's reference evaluator makes them. Without either they differ at each run.
 var randomOps = []Info{
-	{RandomNormal{Dtype: tensor.Float32, Scale: 1}, "normally distributed numbers", []Sample{
-		Case(RandomNormal{Dtype: tensor.Float32, Mean: 1, Scale: 2, Seed: 7, HasSeed: true, Shape: []int{2, 3}})}},
-	{RandomNormalLike{Scale: 1}, "normally distributed numbers in the shape of the input", []Sample{
-		Case(RandomNormalLike{Scale: 1, Seed: 7, HasSeed: true}, noGrad(2, 3))}},
-	{RandomUniform{Dtype: tensor.Float32, High: 1}, "uniformly distributed numbers", []Sample{
-		Case(RandomUniform{Dtype: tensor.Float64, Low: -1, High: 1, Seed: 7, HasSeed: true, Shape: []int{2, 3}})}},
-	{RandomUniformLike{High: 1}, "uniformly distributed numbers in the shape of the input", []Sample{
-		Case(RandomUniformLike{High: 1, Seed: 7, HasSeed: true}, noGrad(2, 3))}},
-	{Multinomial{Dtype: tensor.Int32, SampleSize: 1}, "draws from rows of log-probabilities", []Sample{
-		Case(Multinomial{Dtype: tensor.Int64, SampleSize: 4, Seed: 7, HasSeed: true}, noGrad(2, 3))}},
-	{Bernoulli{}, "1 with the probability in the input, else 0", []Sample{
-		Case(Bernoulli{Seed: 7, HasSeed: true}, SampleIn{DType: tensor.Float32, Shape: []int{2, 3}, Hi: 1, NoGrad: true})}},
-	{Dropout{}, "in training, zeroes a part and scales up the rest", []Sample{
-		Case(Dropout{}, F(3, 4)),
-		Case(Dropout{Seed: 7, HasSeed: true}, F(3, 4), scalarStill(0.4), TV(tensor.Scalar(true))),
-		Case(Dropout{}, F(3, 4), scalarStill(0.4), TV(tensor.Scalar(true)), IV(3, 9))}},
-	{PhiloxUniform{Dtype: tensor.Float32, High: 1}, "uniformly distributed numbers of a key", []Sample{
-		Case(PhiloxUniform{Dtype: tensor.Float32, Low: -1, High: 1}, IV(2, 5), IV(3, 9))}},
-	{PhiloxNormal{Dtype: tensor.Float32, Scale: 1}, "normally distributed numbers of a key", []Sample{
-		Case(PhiloxNormal{Dtype: tensor.Float32, Mean: 1, Scale: 2}, IV(2, 5), IV(3, 9))}},
+	{RandomNormal{Dtype: tensor.Float32, Scale: 1}, "normally distributed numbers"},
+	{RandomNormalLike{Scale: 1}, "normally distributed numbers in the shape of the input"},
+	{RandomUniform{Dtype: tensor.Float32, High: 1}, "uniformly distributed numbers"},
+	{RandomUniformLike{High: 1}, "uniformly distributed numbers in the shape of the input"},
+	{Multinomial{Dtype: tensor.Int32, SampleSize: 1}, "draws from rows of log-probabilities"},
+	{Bernoulli{}, "1 with the probability in the input, else 0"},
+	{Dropout{}, "in training, zeroes a part and scales up the rest"},
+	{PhiloxUniform{Dtype: tensor.Float32, High: 1}, "uniformly distributed numbers of a key"},
+	{PhiloxNormal{Dtype: tensor.Float32, Scale: 1}, "normally distributed numbers of a key"},
 }
 
 func noGrad(shape ...int) SampleIn {
@@ -315,3 +304,29 @@ func (PhiloxNormal) Name() string { return "PhiloxNormal" }
 
 // Infer implements graph.Op.
 func (o PhiloxNormal) Infer(in []graph.Type) ([]graph.Type, error) { return inferKeyed(in, o.Dtype) }
+
+// randomSamples is the cases of randomOps.
+func randomSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"RandomNormal": {
+			Case(RandomNormal{Dtype: tensor.Float32, Mean: 1, Scale: 2, Seed: 7, HasSeed: true, Shape: []int{2, 3}})},
+		"RandomNormalLike": {
+			Case(RandomNormalLike{Scale: 1, Seed: 7, HasSeed: true}, noGrad(2, 3))},
+		"RandomUniform": {
+			Case(RandomUniform{Dtype: tensor.Float64, Low: -1, High: 1, Seed: 7, HasSeed: true, Shape: []int{2, 3}})},
+		"RandomUniformLike": {
+			Case(RandomUniformLike{High: 1, Seed: 7, HasSeed: true}, noGrad(2, 3))},
+		"Multinomial": {
+			Case(Multinomial{Dtype: tensor.Int64, SampleSize: 4, Seed: 7, HasSeed: true}, noGrad(2, 3))},
+		"Bernoulli": {
+			Case(Bernoulli{Seed: 7, HasSeed: true}, SampleIn{DType: tensor.Float32, Shape: []int{2, 3}, Hi: 1, NoGrad: true})},
+		"Dropout": {
+			Case(Dropout{}, F(3, 4)),
+			Case(Dropout{Seed: 7, HasSeed: true}, F(3, 4), scalarStill(0.4), TV(tensor.Scalar(true))),
+			Case(Dropout{}, F(3, 4), scalarStill(0.4), TV(tensor.Scalar(true)), IV(3, 9))},
+		"PhiloxUniform": {
+			Case(PhiloxUniform{Dtype: tensor.Float32, Low: -1, High: 1}, IV(2, 5), IV(3, 9))},
+		"PhiloxNormal": {
+			Case(PhiloxNormal{Dtype: tensor.Float32, Mean: 1, Scale: 2}, IV(2, 5), IV(3, 9))},
+	}
+}

@@ -9,25 +9,12 @@ import (
 
 // recurrentOps is the family of recurrent layers over whole sequences.
 var recurrentOps = []Info{
-	{RNN{}, "simple recurrent layer", []Sample{
-		Case(RNN{HiddenSize: 3}, F(4, 2, 2), F(1, 3, 2), F(1, 3, 3), F(1, 6)),
-		Case(RNN{HiddenSize: 2, Direction: "bidirectional", Activations: []string{"Tanh", "Sigmoid"}},
-			F(3, 2, 2), F(2, 2, 2), F(2, 2, 2), F(2, 4), TV(tensor.Of([]int32{3, 2})), F(2, 2, 2))}},
-	{GRU{}, "gated recurrent unit", []Sample{
-		Case(GRU{HiddenSize: 3}, F(4, 2, 2), F(1, 9, 2), F(1, 9, 3), F(1, 18)),
-		Case(GRU{HiddenSize: 2, LinearBeforeReset: true, Direction: "reverse", Layout: 1},
-			F(2, 3, 2), F(1, 6, 2), F(1, 6, 2), F(1, 12), TV(tensor.Of([]int32{3, 1})), F(2, 1, 2))}},
-	{LSTM{}, "long short-term memory", []Sample{
-		Case(LSTM{HiddenSize: 3}, F(4, 2, 2), F(1, 12, 2), F(1, 12, 3), F(1, 24)),
-		Case(LSTM{HiddenSize: 2, Direction: "bidirectional"}, F(3, 2, 2), F(2, 8, 2), F(2, 8, 2), F(2, 16),
-			TV(tensor.Of([]int32{3, 2})), F(2, 2, 2), F(2, 2, 2), F(2, 6)),
-		Case(LSTM{HiddenSize: 2, InputForget: true, Layout: 1}, F(2, 3, 2), F(1, 8, 2), F(1, 8, 2))}},
-	{RNNGrad{}, "gradient of RNN", []Sample{Case(RNNGrad{RNN{HiddenSize: 3}}, F(4, 2, 2), F(1, 3, 2), F(1, 3, 3), F(1, 6),
-		SampleIn{}, SampleIn{}, F(4, 1, 2, 3), SampleIn{})}},
-	{GRUGrad{}, "gradient of GRU", []Sample{Case(GRUGrad{GRU{HiddenSize: 3}}, F(4, 2, 2), F(1, 9, 2), F(1, 9, 3), F(1, 18),
-		SampleIn{}, SampleIn{}, F(4, 1, 2, 3), SampleIn{})}},
-	{LSTMGrad{}, "gradient of LSTM", []Sample{Case(LSTMGrad{LSTM{HiddenSize: 3}}, F(4, 2, 2), F(1, 12, 2), F(1, 12, 3), F(1, 24),
-		SampleIn{}, SampleIn{}, SampleIn{}, SampleIn{}, F(4, 1, 2, 3), SampleIn{}, SampleIn{})}},
+	{RNN{}, "simple recurrent layer"},
+	{GRU{}, "gated recurrent unit"},
+	{LSTM{}, "long short-term memory"},
+	{RNNGrad{}, "gradient of RNN"},
+	{GRUGrad{}, "gradient of GRU"},
+	{LSTMGrad{}, "gradient of LSTM"},
 }
 
 // RNN is ONNX's RNN: H_t = f(X_t W^T + H_{t-1} R^T + Wb + Rb). Inputs X [T,N,I], W [D,H,I], R [D,H,H],
@@ -276,4 +263,29 @@ func (o GRU) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool
 func (o LSTM) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	d := b.AddN(LSTMGrad{o}, append(padInputs(n.In, 8), dy...)...)
 	return []*graph.Value{d[0], d[1], d[2], d[3], nil, d[4], d[5], d[6]}[:len(n.In)]
+}
+
+// recurrentSamples is the cases of recurrentOps.
+func recurrentSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"RNN": {
+			Case(RNN{HiddenSize: 3}, F(4, 2, 2), F(1, 3, 2), F(1, 3, 3), F(1, 6)),
+			Case(RNN{HiddenSize: 2, Direction: "bidirectional", Activations: []string{"Tanh", "Sigmoid"}},
+				F(3, 2, 2), F(2, 2, 2), F(2, 2, 2), F(2, 4), TV(tensor.Of([]int32{3, 2})), F(2, 2, 2))},
+		"GRU": {
+			Case(GRU{HiddenSize: 3}, F(4, 2, 2), F(1, 9, 2), F(1, 9, 3), F(1, 18)),
+			Case(GRU{HiddenSize: 2, LinearBeforeReset: true, Direction: "reverse", Layout: 1},
+				F(2, 3, 2), F(1, 6, 2), F(1, 6, 2), F(1, 12), TV(tensor.Of([]int32{3, 1})), F(2, 1, 2))},
+		"LSTM": {
+			Case(LSTM{HiddenSize: 3}, F(4, 2, 2), F(1, 12, 2), F(1, 12, 3), F(1, 24)),
+			Case(LSTM{HiddenSize: 2, Direction: "bidirectional"}, F(3, 2, 2), F(2, 8, 2), F(2, 8, 2), F(2, 16),
+				TV(tensor.Of([]int32{3, 2})), F(2, 2, 2), F(2, 2, 2), F(2, 6)),
+			Case(LSTM{HiddenSize: 2, InputForget: true, Layout: 1}, F(2, 3, 2), F(1, 8, 2), F(1, 8, 2))},
+		"RNNGrad": {Case(RNNGrad{RNN{HiddenSize: 3}}, F(4, 2, 2), F(1, 3, 2), F(1, 3, 3), F(1, 6),
+			SampleIn{}, SampleIn{}, F(4, 1, 2, 3), SampleIn{})},
+		"GRUGrad": {Case(GRUGrad{GRU{HiddenSize: 3}}, F(4, 2, 2), F(1, 9, 2), F(1, 9, 3), F(1, 18),
+			SampleIn{}, SampleIn{}, F(4, 1, 2, 3), SampleIn{})},
+		"LSTMGrad": {Case(LSTMGrad{LSTM{HiddenSize: 3}}, F(4, 2, 2), F(1, 12, 2), F(1, 12, 3), F(1, 24),
+			SampleIn{}, SampleIn{}, SampleIn{}, SampleIn{}, F(4, 1, 2, 3), SampleIn{}, SampleIn{})},
+	}
 }

@@ -9,28 +9,26 @@ import (
 
 // reduceOps is the family of reductions and scans along axes.
 var reduceOps = []Info{
-	{ReduceSum{Keepdims: true}, "the sum over axes", reduceSamples(func(r reduction) graph.Op { return ReduceSum(r) }, -1, 1)},
-	{ReduceMean{Keepdims: true}, "the mean over axes", reduceSamples(func(r reduction) graph.Op { return ReduceMean(r) }, -1, 1)},
-	{ReduceProd{Keepdims: true}, "the product over axes", reduceSamples(func(r reduction) graph.Op { return ReduceProd(r) }, 0.5, 1.5)},
-	{ReduceMax{Keepdims: true}, "the largest over axes", reduceSamples(func(r reduction) graph.Op { return ReduceMax(r) }, -1, 1)},
-	{ReduceMin{Keepdims: true}, "the smallest over axes", reduceSamples(func(r reduction) graph.Op { return ReduceMin(r) }, -1, 1)},
-	{ReduceL1{Keepdims: true}, "the sum of absolute values over axes", reduceSamples(func(r reduction) graph.Op { return ReduceL1(r) }, -1, 1)},
-	{ReduceL2{Keepdims: true}, "the Euclidean norm over axes", reduceSamples(func(r reduction) graph.Op { return ReduceL2(r) }, 0.3, 1)},
-	{ReduceLogSum{Keepdims: true}, "the logarithm of the sum over axes", reduceSamples(func(r reduction) graph.Op { return ReduceLogSum(r) }, 0.5, 2)},
-	{ReduceLogSumExp{Keepdims: true}, "the logarithm of the sum of exponentials over axes", reduceSamples(func(r reduction) graph.Op { return ReduceLogSumExp(r) }, -3, 3)},
-	{ReduceSumSquare{Keepdims: true}, "the sum of squares over axes", reduceSamples(func(r reduction) graph.Op { return ReduceSumSquare(r) }, -1, 1)},
-	{CumSum{}, "running sums along an axis", scanSamples(func(ex, rev bool) graph.Op { return CumSum{ex, rev} })},
-	{CumProd{}, "running products along an axis", scanSamples(func(ex, rev bool) graph.Op { return CumProd{ex, rev} })},
-	{ArgMax{Keepdims: true}, "where the largest is along an axis", []Sample{
-		Case(ArgMax{Keepdims: true}, F(3, 4)), Case(ArgMax{Axis: -1, SelectLastIndex: true}, TV(tensor.Of([]int32{1, 3, 3, 2}, 2, 2)))}},
-	{ArgMin{Keepdims: true}, "where the smallest is along an axis", []Sample{
-		Case(ArgMin{Keepdims: true}, F(3, 4)), Case(ArgMin{Axis: -1, SelectLastIndex: true}, TV(tensor.Of([]int32{1, 1, 3, 2}, 2, 2)))}},
+	{ReduceSum{Keepdims: true}, "the sum over axes"},
+	{ReduceMean{Keepdims: true}, "the mean over axes"},
+	{ReduceProd{Keepdims: true}, "the product over axes"},
+	{ReduceMax{Keepdims: true}, "the largest over axes"},
+	{ReduceMin{Keepdims: true}, "the smallest over axes"},
+	{ReduceL1{Keepdims: true}, "the sum of absolute values over axes"},
+	{ReduceL2{Keepdims: true}, "the Euclidean norm over axes"},
+	{ReduceLogSum{Keepdims: true}, "the logarithm of the sum over axes"},
+	{ReduceLogSumExp{Keepdims: true}, "the logarithm of the sum of exponentials over axes"},
+	{ReduceSumSquare{Keepdims: true}, "the sum of squares over axes"},
+	{CumSum{}, "running sums along an axis"},
+	{CumProd{}, "running products along an axis"},
+	{ArgMax{Keepdims: true}, "where the largest is along an axis"},
+	{ArgMin{Keepdims: true}, "where the smallest is along an axis"},
 }
 
 // keep is the ONNX default of a reduction's attributes.
 var keep = reduction{Keepdims: true}
 
-func reduceSamples(op func(reduction) graph.Op, lo, hi float64) []Sample {
+func reduceCases(op func(reduction) graph.Op, lo, hi float64) []Sample {
 	return []Sample{
 		Case(op(keep), FR(lo, hi, 2, 3, 4), IV(1)),
 		Case(op(reduction{}), FR(lo, hi, 2, 3, 4), IV(-1, 0)),
@@ -156,4 +154,26 @@ func (r reduction) spread(b *graph.Builder, n *graph.Node, v *graph.Value) *grap
 		return v
 	}
 	return b.Add(Unsqueeze{}, v, n.In[1])
+}
+
+// reduceSamples is the cases of reduceOps.
+func reduceSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"ReduceSum":       reduceCases(func(r reduction) graph.Op { return ReduceSum(r) }, -1, 1),
+		"ReduceMean":      reduceCases(func(r reduction) graph.Op { return ReduceMean(r) }, -1, 1),
+		"ReduceProd":      reduceCases(func(r reduction) graph.Op { return ReduceProd(r) }, 0.5, 1.5),
+		"ReduceMax":       reduceCases(func(r reduction) graph.Op { return ReduceMax(r) }, -1, 1),
+		"ReduceMin":       reduceCases(func(r reduction) graph.Op { return ReduceMin(r) }, -1, 1),
+		"ReduceL1":        reduceCases(func(r reduction) graph.Op { return ReduceL1(r) }, -1, 1),
+		"ReduceL2":        reduceCases(func(r reduction) graph.Op { return ReduceL2(r) }, 0.3, 1),
+		"ReduceLogSum":    reduceCases(func(r reduction) graph.Op { return ReduceLogSum(r) }, 0.5, 2),
+		"ReduceLogSumExp": reduceCases(func(r reduction) graph.Op { return ReduceLogSumExp(r) }, -3, 3),
+		"ReduceSumSquare": reduceCases(func(r reduction) graph.Op { return ReduceSumSquare(r) }, -1, 1),
+		"CumSum":          scanSamples(func(ex, rev bool) graph.Op { return CumSum{ex, rev} }),
+		"CumProd":         scanSamples(func(ex, rev bool) graph.Op { return CumProd{ex, rev} }),
+		"ArgMax": {
+			Case(ArgMax{Keepdims: true}, F(3, 4)), Case(ArgMax{Axis: -1, SelectLastIndex: true}, TV(tensor.Of([]int32{1, 3, 3, 2}, 2, 2)))},
+		"ArgMin": {
+			Case(ArgMin{Keepdims: true}, F(3, 4)), Case(ArgMin{Axis: -1, SelectLastIndex: true}, TV(tensor.Of([]int32{1, 1, 3, 2}, 2, 2)))},
+	}
 }

@@ -9,33 +9,15 @@ import (
 
 // regionOps is the part of the pool family whose windows are not a plain grid.
 var regionOps = []Info{
-	{MaxUnpool{}, "puts elements back where MaxPool took them", []Sample{
-		Case(MaxUnpool{KernelShape: []int{2, 2}, Strides: []int{2, 2}}, F(1, 1, 2, 2), TV(tensor.Of([]int64{5, 7, 13, 15}, 1, 1, 2, 2))),
-		Case(MaxUnpool{KernelShape: []int{2, 2}, Strides: []int{2, 2}}, F(1, 1, 2, 2), TV(tensor.Of([]int64{5, 7, 13, 15}, 1, 1, 2, 2)), IV(1, 1, 5, 6))}},
-	{MaxRoiPool{PooledShape: []int{1, 1}, SpatialScale: 1}, "the largest element of each bin of regions", []Sample{
-		Case(MaxRoiPool{PooledShape: []int{2, 2}, SpatialScale: 1}, F(1, 2, 6, 6),
-			SampleIn{DType: tensor.Float32, Data: tensor.Of([]float32{0, 1, 1, 4, 5}, 1, 5), NoGrad: true})}},
-	{MaxRoiPoolGrad{PooledShape: []int{1, 1}, SpatialScale: 1}, "the gradient of MaxRoiPool", []Sample{
-		Case(MaxRoiPoolGrad{PooledShape: []int{2, 2}, SpatialScale: 1}, F(1, 2, 2, 2), F(1, 2, 6, 6),
-			SampleIn{DType: tensor.Float32, Data: tensor.Of([]float32{0, 1, 1, 4, 5}, 1, 5), NoGrad: true})}},
-	{RoiAlign{OutputHeight: 1, OutputWidth: 1, SpatialScale: 1}, "interpolated samples of each bin of regions", []Sample{
-		Case(RoiAlign{OutputHeight: 2, OutputWidth: 2, SpatialScale: 1, SamplingRatio: 2}, F(1, 2, 6, 6),
-			SampleIn{Data: tensor.Of([]float32{0.5, 1, 4, 5}, 1, 4), DType: tensor.Float32, NoGrad: true}, IV(0)),
-		Case(RoiAlign{OutputHeight: 2, OutputWidth: 1, SpatialScale: 0.5, Mode: "max", CoordinateTransformationMode: "output_half_pixel"}, F(2, 1, 6, 6),
-			SampleIn{Data: tensor.Of([]float32{0.5, 1, 8, 9}, 1, 4), DType: tensor.Float32, NoGrad: true}, IV(1))}},
-	{RoiAlignGrad{OutputHeight: 1, OutputWidth: 1, SpatialScale: 1}, "the gradient of RoiAlign toward its data", []Sample{
-		Case(RoiAlignGrad{OutputHeight: 2, OutputWidth: 2, SpatialScale: 1, SamplingRatio: 2}, F(1, 2, 2, 2), F(1, 2, 6, 6),
-			SampleIn{Data: tensor.Of([]float32{0.5, 1, 4, 5}, 1, 4), DType: tensor.Float32, NoGrad: true}, IV(0))}},
-	{AdaptiveAveragePool{}, "the means of a grid of given size", []Sample{
-		Case(AdaptiveAveragePool{OutputSize: []int{2, 3}}, F(1, 2, 5, 4)),
-		Case(AdaptiveAveragePool{OutputSize: []int{3}, Format: NHWC}, F(2, 7, 2))}},
-	{AdaptiveAveragePoolGrad{}, "the gradient of AdaptiveAveragePool", []Sample{
-		Case(AdaptiveAveragePoolGrad{OutputSize: []int{2, 3}}, F(1, 2, 2, 3), IV(1, 2, 5, 4))}},
-	{AdaptiveMaxPool{}, "the largest elements of a grid of given size", []Sample{
-		Case(AdaptiveMaxPool{OutputSize: []int{2, 3}}, F(1, 2, 5, 4)),
-		Case(AdaptiveMaxPool{OutputSize: []int{3}, Format: NHWC}, F(2, 7, 2))}},
-	{AdaptiveMaxPoolGrad{}, "the gradient of AdaptiveMaxPool", []Sample{
-		Case(AdaptiveMaxPoolGrad{OutputSize: []int{2, 3}}, F(1, 2, 5, 4), F(1, 2, 2, 3))}},
+	{MaxUnpool{}, "puts elements back where MaxPool took them"},
+	{MaxRoiPool{PooledShape: []int{1, 1}, SpatialScale: 1}, "the largest element of each bin of regions"},
+	{MaxRoiPoolGrad{PooledShape: []int{1, 1}, SpatialScale: 1}, "the gradient of MaxRoiPool"},
+	{RoiAlign{OutputHeight: 1, OutputWidth: 1, SpatialScale: 1}, "interpolated samples of each bin of regions"},
+	{RoiAlignGrad{OutputHeight: 1, OutputWidth: 1, SpatialScale: 1}, "the gradient of RoiAlign toward its data"},
+	{AdaptiveAveragePool{}, "the means of a grid of given size"},
+	{AdaptiveAveragePoolGrad{}, "the gradient of AdaptiveAveragePool"},
+	{AdaptiveMaxPool{}, "the largest elements of a grid of given size"},
+	{AdaptiveMaxPoolGrad{}, "the gradient of AdaptiveMaxPool"},
 }
 
 // MaxUnpool puts each element of X at its index in the flattened output, zeros elsewhere: inputs X, the
@@ -325,4 +307,37 @@ func (AdaptiveMaxPoolGrad) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	return sameAsFirst(in)
+}
+
+// regionSamples is the cases of regionOps.
+func regionSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"MaxUnpool": {
+			Case(MaxUnpool{KernelShape: []int{2, 2}, Strides: []int{2, 2}}, F(1, 1, 2, 2), TV(tensor.Of([]int64{5, 7, 13, 15}, 1, 1, 2, 2))),
+			Case(MaxUnpool{KernelShape: []int{2, 2}, Strides: []int{2, 2}}, F(1, 1, 2, 2), TV(tensor.Of([]int64{5, 7, 13, 15}, 1, 1, 2, 2)), IV(1, 1, 5, 6))},
+		"MaxRoiPool": {
+			Case(MaxRoiPool{PooledShape: []int{2, 2}, SpatialScale: 1}, F(1, 2, 6, 6),
+				SampleIn{DType: tensor.Float32, Data: tensor.Of([]float32{0, 1, 1, 4, 5}, 1, 5), NoGrad: true})},
+		"MaxRoiPoolGrad": {
+			Case(MaxRoiPoolGrad{PooledShape: []int{2, 2}, SpatialScale: 1}, F(1, 2, 2, 2), F(1, 2, 6, 6),
+				SampleIn{DType: tensor.Float32, Data: tensor.Of([]float32{0, 1, 1, 4, 5}, 1, 5), NoGrad: true})},
+		"RoiAlign": {
+			Case(RoiAlign{OutputHeight: 2, OutputWidth: 2, SpatialScale: 1, SamplingRatio: 2}, F(1, 2, 6, 6),
+				SampleIn{Data: tensor.Of([]float32{0.5, 1, 4, 5}, 1, 4), DType: tensor.Float32, NoGrad: true}, IV(0)),
+			Case(RoiAlign{OutputHeight: 2, OutputWidth: 1, SpatialScale: 0.5, Mode: "max", CoordinateTransformationMode: "output_half_pixel"}, F(2, 1, 6, 6),
+				SampleIn{Data: tensor.Of([]float32{0.5, 1, 8, 9}, 1, 4), DType: tensor.Float32, NoGrad: true}, IV(1))},
+		"RoiAlignGrad": {
+			Case(RoiAlignGrad{OutputHeight: 2, OutputWidth: 2, SpatialScale: 1, SamplingRatio: 2}, F(1, 2, 2, 2), F(1, 2, 6, 6),
+				SampleIn{Data: tensor.Of([]float32{0.5, 1, 4, 5}, 1, 4), DType: tensor.Float32, NoGrad: true}, IV(0))},
+		"AdaptiveAveragePool": {
+			Case(AdaptiveAveragePool{OutputSize: []int{2, 3}}, F(1, 2, 5, 4)),
+			Case(AdaptiveAveragePool{OutputSize: []int{3}, Format: NHWC}, F(2, 7, 2))},
+		"AdaptiveAveragePoolGrad": {
+			Case(AdaptiveAveragePoolGrad{OutputSize: []int{2, 3}}, F(1, 2, 2, 3), IV(1, 2, 5, 4))},
+		"AdaptiveMaxPool": {
+			Case(AdaptiveMaxPool{OutputSize: []int{2, 3}}, F(1, 2, 5, 4)),
+			Case(AdaptiveMaxPool{OutputSize: []int{3}, Format: NHWC}, F(2, 7, 2))},
+		"AdaptiveMaxPoolGrad": {
+			Case(AdaptiveMaxPoolGrad{OutputSize: []int{2, 3}}, F(1, 2, 5, 4), F(1, 2, 2, 3))},
+	}
 }

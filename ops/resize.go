@@ -10,16 +10,8 @@ import (
 
 // resizeOps is the family of interpolating resizes.
 var resizeOps = []Info{
-	{Resize{}, "resizes some axes by interpolation", []Sample{
-		Case(Resize{}, F(1, 2, 3, 4), SampleIn{}, still(1, 1, 2, 1.5)),
-		Case(Resize{Mode: "linear"}, F(1, 1, 3, 4), SampleIn{}, SampleIn{}, IV(1, 1, 5, 3)),
-		Case(Resize{Mode: "linear", Antialias: true, Axes: []int{2, -1}}, F(1, 1, 7, 5), SampleIn{}, SampleIn{}, IV(3, 4)),
-		Case(Resize{Mode: "cubic", CubicCoeffA: -0.5, ExcludeOutside: true, CoordinateTransformationMode: "asymmetric"}, F(1, 4, 4), SampleIn{}, still(1, 0.8, 2)),
-		Case(Resize{Mode: "linear", CoordinateTransformationMode: "align_corners"}, F(1, 1, 3, 4), SampleIn{}, SampleIn{}, IV(1, 1, 5, 7)),
-		Case(Resize{Mode: "linear", CoordinateTransformationMode: "tf_crop_and_resize", ExtrapolationValue: 2}, F(4, 4),
-			SampleIn{Data: tensor.Of([]float32{0.2, -0.1, 0.9, 1.1}), DType: tensor.Float32, NoGrad: true}, SampleIn{}, IV(3, 5))}},
-	{ResizeGrad{}, "the gradient of Resize", []Sample{
-		Case(ResizeGrad{Mode: "linear"}, F(1, 1, 5, 3), IV(1, 1, 3, 4), SampleIn{}, SampleIn{}, IV(1, 1, 5, 3))}},
+	{Resize{}, "resizes some axes by interpolation"},
+	{ResizeGrad{}, "the gradient of Resize"},
 }
 
 // Resize interpolates its first input to another size: inputs X, optional roi, and one of scales and sizes.
@@ -305,4 +297,20 @@ func (r ResizeGrad) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need
 	dx := make([]*graph.Value, len(n.In))
 	dx[0] = b.Add(fwd, append([]*graph.Value{dy[0]}, n.In[2:]...)...)
 	return dx
+}
+
+// resizeSamples is the cases of resizeOps.
+func resizeSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"Resize": {
+			Case(Resize{}, F(1, 2, 3, 4), SampleIn{}, still(1, 1, 2, 1.5)),
+			Case(Resize{Mode: "linear"}, F(1, 1, 3, 4), SampleIn{}, SampleIn{}, IV(1, 1, 5, 3)),
+			Case(Resize{Mode: "linear", Antialias: true, Axes: []int{2, -1}}, F(1, 1, 7, 5), SampleIn{}, SampleIn{}, IV(3, 4)),
+			Case(Resize{Mode: "cubic", CubicCoeffA: -0.5, ExcludeOutside: true, CoordinateTransformationMode: "asymmetric"}, F(1, 4, 4), SampleIn{}, still(1, 0.8, 2)),
+			Case(Resize{Mode: "linear", CoordinateTransformationMode: "align_corners"}, F(1, 1, 3, 4), SampleIn{}, SampleIn{}, IV(1, 1, 5, 7)),
+			Case(Resize{Mode: "linear", CoordinateTransformationMode: "tf_crop_and_resize", ExtrapolationValue: 2}, F(4, 4),
+				SampleIn{Data: tensor.Of([]float32{0.2, -0.1, 0.9, 1.1}), DType: tensor.Float32, NoGrad: true}, SampleIn{}, IV(3, 5))},
+		"ResizeGrad": {
+			Case(ResizeGrad{Mode: "linear"}, F(1, 1, 5, 3), IV(1, 1, 3, 4), SampleIn{}, SampleIn{}, IV(1, 1, 5, 3))},
+	}
 }

@@ -9,21 +9,17 @@ import (
 
 // sequenceOps is the family of sequences and optionals.
 var sequenceOps = []Info{
-	{SequenceConstruct{}, "a sequence of tensors", []Sample{Case(SequenceConstruct{}, F(2), F(3))}},
-	{SequenceEmpty{}, "an empty sequence", []Sample{Case(SequenceEmpty{DType: tensor.Float32})}},
-	{SequenceAt{}, "an element of a sequence", []Sample{Case(SequenceAt{}, SV(F(2), F(3)), scalarInt(-1))}},
-	{SequenceInsert{}, "a sequence with an element more", []Sample{
-		Case(SequenceInsert{}, SV(F(2), F(3)), F(4)), Case(SequenceInsert{}, SV(F(2), F(3)), F(4), scalarInt(1))}},
-	{SequenceErase{}, "a sequence with an element less", []Sample{
-		Case(SequenceErase{}, SV(F(2), F(3))), Case(SequenceErase{}, SV(F(2), F(3)), scalarInt(0))}},
-	{SequenceLength{}, "the number of elements of a sequence", []Sample{Case(SequenceLength{}, SV(F(2), F(3)))}},
-	{SplitToSequence{}, "a tensor cut along an axis, as a sequence", []Sample{
-		Case(SplitToSequence{Keepdims: true}, F(4, 2), IV(1, 3))}},
-	{ConcatFromSequence{}, "a sequence's tensors joined", []Sample{
-		Case(ConcatFromSequence{Axis: 1}, SV(F(2, 1), F(2, 3))), Case(ConcatFromSequence{NewAxis: true}, SV(F(2), F(2)))}},
-	{Optional{}, "an optional holding a value, or empty", []Sample{Case(Optional{}, F(2))}},
-	{OptionalHasElement{}, "whether an optional holds a value", []Sample{Case(OptionalHasElement{}, F(2))}},
-	{OptionalGetElement{}, "the value of an optional", []Sample{Case(OptionalGetElement{}, F(2))}},
+	{SequenceConstruct{}, "a sequence of tensors"},
+	{SequenceEmpty{}, "an empty sequence"},
+	{SequenceAt{}, "an element of a sequence"},
+	{SequenceInsert{}, "a sequence with an element more"},
+	{SequenceErase{}, "a sequence with an element less"},
+	{SequenceLength{}, "the number of elements of a sequence"},
+	{SplitToSequence{}, "a tensor cut along an axis, as a sequence"},
+	{ConcatFromSequence{}, "a sequence's tensors joined"},
+	{Optional{}, "an optional holding a value, or empty"},
+	{OptionalHasElement{}, "whether an optional holds a value"},
+	{OptionalGetElement{}, "the value of an optional"},
 }
 
 func scalarInt(v int64) SampleIn { return TV(tensor.Scalar(v)) }
@@ -265,4 +261,25 @@ func (OptionalGetElement) Infer(in []graph.Type) ([]graph.Type, error) {
 // VJP passes the gradient of a plain tensor on.
 func (OptionalGetElement) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	return []*graph.Value{dy[0]}
+}
+
+// sequenceSamples is the cases of sequenceOps.
+func sequenceSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"SequenceConstruct": {Case(SequenceConstruct{}, F(2), F(3))},
+		"SequenceEmpty":     {Case(SequenceEmpty{DType: tensor.Float32})},
+		"SequenceAt":        {Case(SequenceAt{}, SV(F(2), F(3)), scalarInt(-1))},
+		"SequenceInsert": {
+			Case(SequenceInsert{}, SV(F(2), F(3)), F(4)), Case(SequenceInsert{}, SV(F(2), F(3)), F(4), scalarInt(1))},
+		"SequenceErase": {
+			Case(SequenceErase{}, SV(F(2), F(3))), Case(SequenceErase{}, SV(F(2), F(3)), scalarInt(0))},
+		"SequenceLength": {Case(SequenceLength{}, SV(F(2), F(3)))},
+		"SplitToSequence": {
+			Case(SplitToSequence{Keepdims: true}, F(4, 2), IV(1, 3))},
+		"ConcatFromSequence": {
+			Case(ConcatFromSequence{Axis: 1}, SV(F(2, 1), F(2, 3))), Case(ConcatFromSequence{NewAxis: true}, SV(F(2), F(2)))},
+		"Optional":           {Case(Optional{}, F(2))},
+		"OptionalHasElement": {Case(OptionalHasElement{}, F(2))},
+		"OptionalGetElement": {Case(OptionalGetElement{}, F(2))},
+	}
 }

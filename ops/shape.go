@@ -10,25 +10,18 @@ import (
 
 // shapeOps is the family that looks at, changes or makes shapes.
 var shapeOps = slices.Concat([]Info{
-	{Shape{}, "the dimensions, as int64", []Sample{Case(Shape{}, F(2, 3, 4)), Case(Shape{Start: 1}, F(2, 3, 4))}},
-	{Size{}, "the number of elements, as int64", []Sample{Case(Size{}, F(2, 3, 4))}},
-	{SumTo{}, "sums what broadcasting stretched: the gradient of broadcasting", []Sample{
-		Case(SumTo{}, F(2, 3, 4), IV(3, 1))}},
-	{Reshape{}, "the same elements under another shape", []Sample{
-		Case(Reshape{}, F(2, 3, 4), IV(0, -1)), Case(Reshape{Allowzero: true}, F(2, 0, 4), IV(0, 3))}},
-	{Flatten{Axis: 1}, "a matrix of the dimensions before and from an axis on", []Sample{
-		Case(Flatten{Axis: 1}, F(2, 3, 4)), Case(Flatten{Axis: -1}, F(2, 3, 4)), Case(Flatten{}, F(2, 3))}},
-	{Squeeze{}, "drops dimensions of 1", []Sample{
-		Case(Squeeze{}, F(2, 1, 3, 1)), Case(Squeeze{}, F(2, 1, 3, 1), IV(-1))}},
-	{Unsqueeze{}, "inserts dimensions of 1", []Sample{Case(Unsqueeze{}, F(2, 3), IV(0, -1))}},
-	{Transpose{}, "permutes the axes", []Sample{
-		Case(Transpose{}, F(2, 3, 4)), Case(Transpose{Perm: []int{1, 2, 0}}, F(2, 3, 4))}},
-	{Expand{}, "broadcasts to a shape", []Sample{Case(Expand{}, F(3, 1), IV(2, 1, 4))}},
-	{Tile{}, "repeats along each axis", []Sample{Case(Tile{}, F(2, 3), IV(2, 3))}},
-	{Concat{}, "joins along an axis", []Sample{
-		Case(Concat{Axis: 1}, F(2, 3), F(2, 1), F(2, 2)), Case(Concat{Axis: -2}, F(2, 3), F(1, 3))}},
-	{Split{NumOutputs: 2}, "cuts along an axis", []Sample{
-		Case(Split{Axis: 1, NumOutputs: 3}, F(2, 7)), Case(Split{NumOutputs: 2}, F(5, 2), IV(2, 3))}},
+	{Shape{}, "the dimensions, as int64"},
+	{Size{}, "the number of elements, as int64"},
+	{SumTo{}, "sums what broadcasting stretched: the gradient of broadcasting"},
+	{Reshape{}, "the same elements under another shape"},
+	{Flatten{Axis: 1}, "a matrix of the dimensions before and from an axis on"},
+	{Squeeze{}, "drops dimensions of 1"},
+	{Unsqueeze{}, "inserts dimensions of 1"},
+	{Transpose{}, "permutes the axes"},
+	{Expand{}, "broadcasts to a shape"},
+	{Tile{}, "repeats along each axis"},
+	{Concat{}, "joins along an axis"},
+	{Split{NumOutputs: 2}, "cuts along an axis"},
 }, generatorOps)
 
 // limitInts is how many elements of an integer tensor inference follows symbolically.
@@ -444,4 +437,29 @@ func (t Transpose) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need 
 		back = nil
 	}
 	return []*graph.Value{b.Add(Transpose{Perm: back}, dy[0])}
+}
+
+// shapeSamples is the cases of shapeOps.
+func shapeSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"Shape": {Case(Shape{}, F(2, 3, 4)), Case(Shape{Start: 1}, F(2, 3, 4))},
+		"Size":  {Case(Size{}, F(2, 3, 4))},
+		"SumTo": {
+			Case(SumTo{}, F(2, 3, 4), IV(3, 1))},
+		"Reshape": {
+			Case(Reshape{}, F(2, 3, 4), IV(0, -1)), Case(Reshape{Allowzero: true}, F(2, 0, 4), IV(0, 3))},
+		"Flatten": {
+			Case(Flatten{Axis: 1}, F(2, 3, 4)), Case(Flatten{Axis: -1}, F(2, 3, 4)), Case(Flatten{}, F(2, 3))},
+		"Squeeze": {
+			Case(Squeeze{}, F(2, 1, 3, 1)), Case(Squeeze{}, F(2, 1, 3, 1), IV(-1))},
+		"Unsqueeze": {Case(Unsqueeze{}, F(2, 3), IV(0, -1))},
+		"Transpose": {
+			Case(Transpose{}, F(2, 3, 4)), Case(Transpose{Perm: []int{1, 2, 0}}, F(2, 3, 4))},
+		"Expand": {Case(Expand{}, F(3, 1), IV(2, 1, 4))},
+		"Tile":   {Case(Tile{}, F(2, 3), IV(2, 3))},
+		"Concat": {
+			Case(Concat{Axis: 1}, F(2, 3), F(2, 1), F(2, 2)), Case(Concat{Axis: -2}, F(2, 3), F(1, 3))},
+		"Split": {
+			Case(Split{Axis: 1, NumOutputs: 3}, F(2, 7)), Case(Split{NumOutputs: 2}, F(5, 2), IV(2, 3))},
+	}
 }

@@ -9,19 +9,12 @@ import (
 
 // signalOps is the family of signal processing.
 var signalOps = []Info{
-	{DFT{}, "the discrete Fourier transform along an axis", []Sample{
-		Case(DFT{}, F(1, 5, 1)), Case(DFT{Inverse: true}, F(2, 4, 2), TV(tensor.Scalar(int64(3))), TV(tensor.Scalar(int64(1)))),
-		Case(DFT{Onesided: true}, F(1, 6, 1)), Case(DFT{Onesided: true, Inverse: true}, F(1, 4, 2)),
-		Case(DFT{}, F(1, 3, 2), TV(tensor.Scalar(int64(67)))), Case(DFT{Onesided: true, Inverse: true}, F(1, 4, 2), TV(tensor.Scalar(int64(5))))}},
-	{STFT{Onesided: true}, "Fourier transforms of the frames of a signal", []Sample{
-		Case(STFT{Onesided: true}, F(1, 16, 1), TV(tensor.Scalar(int64(4))), F(8)),
-		Case(STFT{}, F(2, 10, 2), TV(tensor.Scalar(int64(3))), SampleIn{}, TV(tensor.Scalar(int64(5))))}},
-	{HannWindow{Periodic: true}, "the Hann window", []Sample{Case(HannWindow{Periodic: true}, TV(tensor.Scalar(int64(7))))}},
-	{HammingWindow{Periodic: true}, "the Hamming window", []Sample{Case(HammingWindow{}, TV(tensor.Scalar(int64(7))))}},
-	{BlackmanWindow{Periodic: true}, "the Blackman window", []Sample{Case(BlackmanWindow{Periodic: true}, TV(tensor.Scalar(int64(7))))}},
-	{MelWeightMatrix{}, "the weights of mel frequency bands", []Sample{
-		Case(MelWeightMatrix{}, TV(tensor.Scalar(int64(4))), TV(tensor.Scalar(int64(16))), TV(tensor.Scalar(int64(8000))),
-			TV(tensor.Scalar(float32(100))), TV(tensor.Scalar(float32(3000))))}},
+	{DFT{}, "the discrete Fourier transform along an axis"},
+	{STFT{Onesided: true}, "Fourier transforms of the frames of a signal"},
+	{HannWindow{Periodic: true}, "the Hann window"},
+	{HammingWindow{Periodic: true}, "the Hamming window"},
+	{BlackmanWindow{Periodic: true}, "the Blackman window"},
+	{MelWeightMatrix{}, "the weights of mel frequency bands"},
 }
 
 // DFT is the discrete Fourier transform along an axis: inputs the signal, whose last axis is real (1) or
@@ -248,4 +241,23 @@ func (m MelWeightMatrix) Infer(in []graph.Type) ([]graph.Type, error) {
 		length = length.Div(graph.D(2)).Add(graph.D(1))
 	}
 	return []graph.Type{graph.TensorOf(orFloat32(m.OutputDatatype), length, bands)}, nil
+}
+
+// signalSamples is the cases of signalOps.
+func signalSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"DFT": {
+			Case(DFT{}, F(1, 5, 1)), Case(DFT{Inverse: true}, F(2, 4, 2), TV(tensor.Scalar(int64(3))), TV(tensor.Scalar(int64(1)))),
+			Case(DFT{Onesided: true}, F(1, 6, 1)), Case(DFT{Onesided: true, Inverse: true}, F(1, 4, 2)),
+			Case(DFT{}, F(1, 3, 2), TV(tensor.Scalar(int64(67)))), Case(DFT{Onesided: true, Inverse: true}, F(1, 4, 2), TV(tensor.Scalar(int64(5))))},
+		"STFT": {
+			Case(STFT{Onesided: true}, F(1, 16, 1), TV(tensor.Scalar(int64(4))), F(8)),
+			Case(STFT{}, F(2, 10, 2), TV(tensor.Scalar(int64(3))), SampleIn{}, TV(tensor.Scalar(int64(5))))},
+		"HannWindow":     {Case(HannWindow{Periodic: true}, TV(tensor.Scalar(int64(7))))},
+		"HammingWindow":  {Case(HammingWindow{}, TV(tensor.Scalar(int64(7))))},
+		"BlackmanWindow": {Case(BlackmanWindow{Periodic: true}, TV(tensor.Scalar(int64(7))))},
+		"MelWeightMatrix": {
+			Case(MelWeightMatrix{}, TV(tensor.Scalar(int64(4))), TV(tensor.Scalar(int64(16))), TV(tensor.Scalar(int64(8000))),
+				TV(tensor.Scalar(float32(100))), TV(tensor.Scalar(float32(3000))))},
+	}
 }

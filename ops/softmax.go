@@ -4,12 +4,9 @@ import "github.com/nnrt/nnrt/graph"
 
 // softmaxOps is the family of normalized exponentials along an axis.
 var softmaxOps = []Info{
-	{Softmax{Axis: -1}, "exp(x) over its sum along Axis", []Sample{
-		Case(Softmax{Axis: -1}, FR(-3, 3, 3, 4)), Case(Softmax{Axis: 1}, FR(-3, 3, 2, 3, 4)), Case(Softmax{}, FR(-3, 3, 5))}},
-	{LogSoftmax{Axis: -1}, "the logarithm of softmax along Axis", []Sample{
-		Case(LogSoftmax{Axis: -1}, FR(-3, 3, 3, 4)), Case(LogSoftmax{Axis: 1}, FR(-3, 3, 2, 3, 4))}},
-	{Hardmax{Axis: -1}, "1 at the first largest along Axis, else 0", []Sample{
-		Case(Hardmax{Axis: -1}, F(3, 4)), Case(Hardmax{Axis: 1}, F(2, 3, 4))}},
+	{Softmax{Axis: -1}, "exp(x) over its sum along Axis"},
+	{LogSoftmax{Axis: -1}, "the logarithm of softmax along Axis"},
+	{Hardmax{Axis: -1}, "1 at the first largest along Axis, else 0"},
 }
 
 func inferAxis(in []graph.Type, axis int) ([]graph.Type, error) {
@@ -89,4 +86,16 @@ func (o Hardmax) Infer(in []graph.Type) ([]graph.Type, error) { return inferAxis
 // VJP is zero.
 func (Hardmax) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	return one(nil)
+}
+
+// softmaxSamples is the cases of softmaxOps.
+func softmaxSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"Softmax": {
+			Case(Softmax{Axis: -1}, FR(-3, 3, 3, 4)), Case(Softmax{Axis: 1}, FR(-3, 3, 2, 3, 4)), Case(Softmax{}, FR(-3, 3, 5))},
+		"LogSoftmax": {
+			Case(LogSoftmax{Axis: -1}, FR(-3, 3, 3, 4)), Case(LogSoftmax{Axis: 1}, FR(-3, 3, 2, 3, 4))},
+		"Hardmax": {
+			Case(Hardmax{Axis: -1}, F(3, 4)), Case(Hardmax{Axis: 1}, F(2, 3, 4))},
+	}
 }

@@ -9,16 +9,10 @@ import (
 
 // sortOps is the family that sorts and searches.
 var sortOps = []Info{
-	{TopK{Axis: -1, Largest: true, Sorted: true}, "the k largest or smallest along an axis", []Sample{
-		Case(TopK{Axis: -1, Largest: true, Sorted: true}, F(3, 5), IV(2)),
-		Case(TopK{Axis: 0, Sorted: true}, F(4, 2), IV(3))}},
-	{Unique{Sorted: true}, "the distinct elements, or entries of an axis", []Sample{
-		Case(Unique{Sorted: true}, IV(2, 1, 1, 3, 4, 3)),
-		Case(Unique{Axis: 1, HasAxis: true}, SampleIn{DType: tensor.Float32, NoGrad: true, Data: tensor.Of([]float32{1, 0, 1, 2, 3, 2}, 2, 3)})}},
-	{NonZero{}, "the indices of the elements that are not zero", []Sample{
-		Case(NonZero{}, TV(tensor.Of([]float32{1, 0, 3, 0}, 2, 2)))}},
-	{NonMaxSuppression{}, "the boxes that overlap no better one", []Sample{
-		Case(NonMaxSuppression{}, FR(0, 1, 1, 4, 4), FR(0, 1, 1, 2, 4), IV(3), TV(tensor.Of([]float32{0.4})), TV(tensor.Of([]float32{0.1})))}},
+	{TopK{Axis: -1, Largest: true, Sorted: true}, "the k largest or smallest along an axis"},
+	{Unique{Sorted: true}, "the distinct elements, or entries of an axis"},
+	{NonZero{}, "the indices of the elements that are not zero"},
+	{NonMaxSuppression{}, "the boxes that overlap no better one"},
 }
 
 // TopK is the k largest (Largest) or smallest elements along Axis, and their indices: inputs data and k.
@@ -161,4 +155,20 @@ func (NonMaxSuppression) Infer(in []graph.Type) ([]graph.Type, error) {
 		}
 	}
 	return []graph.Type{graph.TensorOf(tensor.Int64, graph.Unknown(), graph.D(3))}, nil
+}
+
+// sortSamples is the cases of sortOps.
+func sortSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"TopK": {
+			Case(TopK{Axis: -1, Largest: true, Sorted: true}, F(3, 5), IV(2)),
+			Case(TopK{Axis: 0, Sorted: true}, F(4, 2), IV(3))},
+		"Unique": {
+			Case(Unique{Sorted: true}, IV(2, 1, 1, 3, 4, 3)),
+			Case(Unique{Axis: 1, HasAxis: true}, SampleIn{DType: tensor.Float32, NoGrad: true, Data: tensor.Of([]float32{1, 0, 1, 2, 3, 2}, 2, 3)})},
+		"NonZero": {
+			Case(NonZero{}, TV(tensor.Of([]float32{1, 0, 3, 0}, 2, 2)))},
+		"NonMaxSuppression": {
+			Case(NonMaxSuppression{}, FR(0, 1, 1, 4, 4), FR(0, 1, 1, 2, 4), IV(3), TV(tensor.Of([]float32{0.4})), TV(tensor.Of([]float32{0.1})))},
+	}
 }

@@ -9,28 +9,14 @@ import (
 
 // spatialOps is the family that moves elements in space.
 var spatialOps = []Info{
-	{GridSample{}, "samples at the points of a grid", []Sample{
-		Case(GridSample{}, F(1, 2, 4, 5), FR(-0.9, 0.9, 1, 3, 2, 2)),
-		Case(GridSample{AlignCorners: true, PaddingMode: "border"}, F(1, 1, 4, 4), FR(-0.9, 0.9, 1, 2, 2, 2)),
-		Case(GridSample{Mode: "cubic"}, F(1, 1, 5, 5), FR(-0.4, 0.4, 1, 2, 2, 2)),
-		Case(GridSample{Mode: "nearest"}, F(1, 1, 4, 4), SampleIn{DType: tensor.Float32, Shape: []int{1, 2, 2, 2}, NoGrad: true}),
-		Case(GridSample{}, F(1, 1, 3, 4, 3), FR(-0.9, 0.9, 1, 2, 2, 1, 3))}},
-	{GridSampleGrad{}, "the gradient of GridSample", []Sample{
-		Case(GridSampleGrad{}, F(1, 2, 4, 5), FR(-0.9, 0.9, 1, 3, 2, 2), F(1, 2, 3, 2))}},
-	{AffineGrid{}, "the grid that affine matrices give", []Sample{
-		Case(AffineGrid{}, F(2, 2, 3), IV(2, 1, 3, 4)), Case(AffineGrid{AlignCorners: true}, F(1, 3, 4), IV(1, 1, 2, 3, 2))}},
-	{DepthToSpace{BlockSize: 1}, "moves channels into blocks of space", []Sample{
-		Case(DepthToSpace{BlockSize: 2}, F(1, 8, 2, 3)), Case(DepthToSpace{BlockSize: 2, Mode: "CRD"}, F(1, 8, 2, 3)),
-		Case(DepthToSpace{BlockSize: 2, Format: NHWC}, F(1, 2, 3, 8))}},
-	{SpaceToDepth{BlockSize: 1}, "moves blocks of space into channels", []Sample{
-		Case(SpaceToDepth{BlockSize: 2}, F(1, 2, 4, 6)), Case(SpaceToDepth{BlockSize: 2, Format: NHWC}, F(1, 4, 6, 2))}},
-	{CenterCropPad{}, "crops or pads around the center", []Sample{
-		Case(CenterCropPad{}, F(3, 4), IV(5, 1)), Case(CenterCropPad{Axes: []int{-1}}, F(3, 4), IV(3))}},
-	{TensorScatter{Axis: -2}, "writes an update into a cache", []Sample{
-		Case(TensorScatter{Axis: -2}, F(2, 4, 3), F(2, 2, 3), IV(1, 2)),
-		Case(TensorScatter{Axis: -2, Mode: "circular"}, F(2, 4, 3), F(2, 2, 3), IV(3, 2))}},
-	{TensorScatterGrad{Axis: -2}, "the gradient of TensorScatter toward its update", []Sample{
-		Case(TensorScatterGrad{Axis: -2, Mode: "circular"}, F(2, 4, 3), IV(2, 2, 3), IV(3, 2))}},
+	{GridSample{}, "samples at the points of a grid"},
+	{GridSampleGrad{}, "the gradient of GridSample"},
+	{AffineGrid{}, "the grid that affine matrices give"},
+	{DepthToSpace{BlockSize: 1}, "moves channels into blocks of space"},
+	{SpaceToDepth{BlockSize: 1}, "moves blocks of space into channels"},
+	{CenterCropPad{}, "crops or pads around the center"},
+	{TensorScatter{Axis: -2}, "writes an update into a cache"},
+	{TensorScatterGrad{Axis: -2}, "the gradient of TensorScatter toward its update"},
 }
 
 // GridSample samples X at the points of a grid, in [-1, 1] over the data's extent: inputs X (NCHW, any number
@@ -411,4 +397,32 @@ func (t TensorScatterGrad) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Valu
 	}
 	dx[0] = b.Add(TensorScatter(t), zerosLike(b, n.In[0]), dy[0], at)
 	return dx
+}
+
+// spatialSamples is the cases of spatialOps.
+func spatialSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"GridSample": {
+			Case(GridSample{}, F(1, 2, 4, 5), FR(-0.9, 0.9, 1, 3, 2, 2)),
+			Case(GridSample{AlignCorners: true, PaddingMode: "border"}, F(1, 1, 4, 4), FR(-0.9, 0.9, 1, 2, 2, 2)),
+			Case(GridSample{Mode: "cubic"}, F(1, 1, 5, 5), FR(-0.4, 0.4, 1, 2, 2, 2)),
+			Case(GridSample{Mode: "nearest"}, F(1, 1, 4, 4), SampleIn{DType: tensor.Float32, Shape: []int{1, 2, 2, 2}, NoGrad: true}),
+			Case(GridSample{}, F(1, 1, 3, 4, 3), FR(-0.9, 0.9, 1, 2, 2, 1, 3))},
+		"GridSampleGrad": {
+			Case(GridSampleGrad{}, F(1, 2, 4, 5), FR(-0.9, 0.9, 1, 3, 2, 2), F(1, 2, 3, 2))},
+		"AffineGrid": {
+			Case(AffineGrid{}, F(2, 2, 3), IV(2, 1, 3, 4)), Case(AffineGrid{AlignCorners: true}, F(1, 3, 4), IV(1, 1, 2, 3, 2))},
+		"DepthToSpace": {
+			Case(DepthToSpace{BlockSize: 2}, F(1, 8, 2, 3)), Case(DepthToSpace{BlockSize: 2, Mode: "CRD"}, F(1, 8, 2, 3)),
+			Case(DepthToSpace{BlockSize: 2, Format: NHWC}, F(1, 2, 3, 8))},
+		"SpaceToDepth": {
+			Case(SpaceToDepth{BlockSize: 2}, F(1, 2, 4, 6)), Case(SpaceToDepth{BlockSize: 2, Format: NHWC}, F(1, 4, 6, 2))},
+		"CenterCropPad": {
+			Case(CenterCropPad{}, F(3, 4), IV(5, 1)), Case(CenterCropPad{Axes: []int{-1}}, F(3, 4), IV(3))},
+		"TensorScatter": {
+			Case(TensorScatter{Axis: -2}, F(2, 4, 3), F(2, 2, 3), IV(1, 2)),
+			Case(TensorScatter{Axis: -2, Mode: "circular"}, F(2, 4, 3), F(2, 2, 3), IV(3, 2))},
+		"TensorScatterGrad": {
+			Case(TensorScatterGrad{Axis: -2, Mode: "circular"}, F(2, 4, 3), IV(2, 2, 3), IV(3, 2))},
+	}
 }

@@ -19,15 +19,11 @@ func words(s ...string) SampleIn {
 
 // stringOps is the family of operators on strings.
 var stringOps = []Info{
-	{StringNormalizer{}, "drops stop words, changes case", []Sample{
-		Case(StringNormalizer{CaseChangeAction: "UPPER", Stopwords: []string{"b"}}, words("a", "b", "c"))}},
-	{StringConcat{}, "joins strings elementwise, broadcast", []Sample{Case(StringConcat{}, words("a", "b"), words("x"))}},
-	{StringSplit{}, "cuts strings at a delimiter", []Sample{Case(StringSplit{Delimiter: "."}, words("a.b", "c"))}},
-	{RegexFullMatch{}, "whether a pattern matches the whole string", []Sample{
-		Case(RegexFullMatch{Pattern: "a+"}, words("aa", "ab"))}},
-	{TfIdfVectorizer{}, "counts of n-grams, weighted", []Sample{
-		Case(TfIdfVectorizer{MaxGramLength: 2, MinGramLength: 1, Mode: "TF", NgramCounts: []int{0, 2},
-			NgramIndexes: []int{0, 1, 2}, PoolInt64s: []int64{2, 3, 5, 4}}, IV(2, 3, 5, 4))}},
+	{StringNormalizer{}, "drops stop words, changes case"},
+	{StringConcat{}, "joins strings elementwise, broadcast"},
+	{StringSplit{}, "cuts strings at a delimiter"},
+	{RegexFullMatch{}, "whether a pattern matches the whole string"},
+	{TfIdfVectorizer{}, "counts of n-grams, weighted"},
 }
 
 // StringNormalizer drops Stopwords from a [C] or [1,C] tensor and then changes case: LOWER, UPPER or NONE
@@ -206,4 +202,19 @@ func (v TfIdfVectorizer) check(dt tensor.DType) error {
 		return fmt.Errorf("the pool holds %d n-grams, ngram_indexes %d, weights %d", grams, len(v.NgramIndexes), len(v.Weights))
 	}
 	return nil
+}
+
+// stringSamples is the cases of stringOps.
+func stringSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"StringNormalizer": {
+			Case(StringNormalizer{CaseChangeAction: "UPPER", Stopwords: []string{"b"}}, words("a", "b", "c"))},
+		"StringConcat": {Case(StringConcat{}, words("a", "b"), words("x"))},
+		"StringSplit":  {Case(StringSplit{Delimiter: "."}, words("a.b", "c"))},
+		"RegexFullMatch": {
+			Case(RegexFullMatch{Pattern: "a+"}, words("aa", "ab"))},
+		"TfIdfVectorizer": {
+			Case(TfIdfVectorizer{MaxGramLength: 2, MinGramLength: 1, Mode: "TF", NgramCounts: []int{0, 2},
+				NgramIndexes: []int{0, 1, 2}, PoolInt64s: []int64{2, 3, 5, 4}}, IV(2, 3, 5, 4))},
+	}
 }

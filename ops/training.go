@@ -9,17 +9,10 @@ import (
 
 // trainingOps is the family of ai.onnx.preview.training: one step of an optimizer on any number of tensors.
 var trainingOps = []Info{
-	{Adagrad{}, "a step of AdaGrad", []Sample{
-		Case(Adagrad{DecayFactor: 0.1, Epsilon: 1e-5, NormCoefficient: 0.001}, rate(), count(0), F(3), F(3), FR(0, 1, 3)),
-		Case(Adagrad{DecayFactor: 0.1, Epsilon: 1e-5}, rate(), count(3), F(3), F(2), F(3), F(2), FR(0, 1, 3), FR(0, 1, 2))}},
-	{Adam{Alpha: 0.9, Beta: 0.999}, "a step of Adam", []Sample{
-		Case(Adam{Alpha: 0.9, Beta: 0.999, Epsilon: 1e-2, NormCoefficient: 0.001, NormCoefficientPost: 0.1}, rate(), count(0), F(3), F(3), F(3), FR(0, 1, 3)),
-		Case(Adam{Alpha: 0.9, Beta: 0.999, Epsilon: 1e-2}, rate(), count(2), F(3), F(2), F(3), F(2), F(3), F(2), FR(0, 1, 3), FR(0, 1, 2))}},
-	{Momentum{Mode: "standard"}, "a step of gradient descent with momentum", []Sample{
-		Case(Momentum{Alpha: 0.95, Beta: 0.1, Mode: "standard", NormCoefficient: 0.001}, rate(), count(0), F(3), F(3), F(3)),
-		Case(Momentum{Alpha: 0.95, Beta: 0.8, Mode: "nesterov"}, rate(), count(3), F(3), F(2), F(3), F(2), F(3), F(2))}},
-	{RequireFinite{}, "a copy, refused where one of some other numbers is not finite", []Sample{
-		Case(RequireFinite{}, F(2, 3), F()), Case(RequireFinite{}, rate(), F(2), F(3))}},
+	{Adagrad{}, "a step of AdaGrad"},
+	{Adam{Alpha: 0.9, Beta: 0.999}, "a step of Adam"},
+	{Momentum{Mode: "standard"}, "a step of gradient descent with momentum"},
+	{RequireFinite{}, "a copy, refused where one of some other numbers is not finite"},
 }
 
 func rate() SampleIn { return TV(tensor.Scalar(float32(0.1))) }
@@ -136,3 +129,20 @@ type NotFiniteError struct{ Value float64 }
 
 // Error is one line.
 func (e NotFiniteError) Error() string { return fmt.Sprintf("a number is %v", e.Value) }
+
+// trainingSamples is the cases of trainingOps.
+func trainingSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"Adagrad": {
+			Case(Adagrad{DecayFactor: 0.1, Epsilon: 1e-5, NormCoefficient: 0.001}, rate(), count(0), F(3), F(3), FR(0, 1, 3)),
+			Case(Adagrad{DecayFactor: 0.1, Epsilon: 1e-5}, rate(), count(3), F(3), F(2), F(3), F(2), FR(0, 1, 3), FR(0, 1, 2))},
+		"Adam": {
+			Case(Adam{Alpha: 0.9, Beta: 0.999, Epsilon: 1e-2, NormCoefficient: 0.001, NormCoefficientPost: 0.1}, rate(), count(0), F(3), F(3), F(3), FR(0, 1, 3)),
+			Case(Adam{Alpha: 0.9, Beta: 0.999, Epsilon: 1e-2}, rate(), count(2), F(3), F(2), F(3), F(2), F(3), F(2), FR(0, 1, 3), FR(0, 1, 2))},
+		"Momentum": {
+			Case(Momentum{Alpha: 0.95, Beta: 0.1, Mode: "standard", NormCoefficient: 0.001}, rate(), count(0), F(3), F(3), F(3)),
+			Case(Momentum{Alpha: 0.95, Beta: 0.8, Mode: "nesterov"}, rate(), count(3), F(3), F(2), F(3), F(2), F(3), F(2))},
+		"RequireFinite": {
+			Case(RequireFinite{}, F(2, 3), F()), Case(RequireFinite{}, rate(), F(2), F(3))},
+	}
+}

@@ -41,7 +41,7 @@ func runOp(t *testing.T, op graph.Op, in ...tensor.Value) []tensor.Value {
 func sampleOp(t *testing.T, name string) graph.Op {
 	in, ok := ops.Lookup(name)
 	require.True(t, ok)
-	return in.Samples[0].Op
+	return ops.Samples(in.Op)[0].Op
 }
 
 func floats(v tensor.Value) []float32 { return tensor.As[float32](v.(*tensor.Tensor)) }

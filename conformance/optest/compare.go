@@ -120,7 +120,7 @@ func CompareDevice(t *testing.T, dev devices.Device, skip map[string]string) {
 			if why := skip[info.Op.Name()]; why != "" {
 				t.Skip(why)
 			}
-			for i, s := range info.Samples {
+			for i, s := range ops.Samples(info.Op) {
 				for dt, tol := range tolerances {
 					vals, err := Inputs(s, dt, uint64(i))
 					if err != nil {
@@ -226,7 +226,7 @@ func variations(info ops.Info) []variation {
 		return nil // written by gradients only, which hand in shapes that fit
 	}
 	var out []variation
-	for _, s := range info.Samples[:min(1, len(info.Samples))] {
+	for _, s := range ops.Samples(info.Op)[:min(1, len(ops.Samples(info.Op)))] {
 		n := len(s.In)
 		for _, in := range s.In {
 			if !in.DType.IsFloat() || in.Data != nil || in.NoGrad {

@@ -19,3 +19,20 @@ func (m *File) Evict(b []byte) {
 	}
 	_ = syscall.Madvise(m.data[lo:hi], syscall.MADV_DONTNEED)
 }
+
+// smallPages keeps the system from bringing in two megabytes where a few bytes are read: a model's tables are read here and
+// there, and what has been read counts as the process's memory.
+func smallPages(b []byte) { _ = syscall.Madvise(b, syscall.MADV_NOHUGEPAGE) }
+
+// Huge asks the system to back b, memory that has not been touched yet, with large pages, which are far fewer to fault in
+// and to look up. Memory around b may become part of them.
+func Huge(b []byte) {
+	const huge = 2 << 20
+	if len(b) < huge/2 {
+		return
+	}
+	p := unsafe.Pointer(unsafe.SliceData(b))
+	before := int(uintptr(p) & (huge - 1))
+	size := (before + len(b) + huge - 1) &^ (huge - 1)
+	_ = syscall.Madvise(unsafe.Slice((*byte)(unsafe.Add(p, -before)), size), syscall.MADV_HUGEPAGE)
+}

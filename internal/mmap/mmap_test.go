@@ -56,3 +56,15 @@ func TestEvict(t *testing.T) {
 	require.Equal(t, want, m.Bytes())
 	require.NoError(t, m.Close())
 }
+
+// TestHuge holds large pages to being advice: memory is as it was, and small or odd pieces are left alone.
+func TestHuge(t *testing.T) {
+	Huge(nil)
+	Huge(make([]byte, 100))
+	b := make([]byte, 5<<20)
+	Huge(b[3:])
+	for i := range b {
+		b[i]++
+	}
+	require.Equal(t, bytes.Repeat([]byte{1}, len(b)), b)
+}

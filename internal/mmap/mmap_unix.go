@@ -8,7 +8,11 @@ import (
 )
 
 func mapFile(f *os.File, size int) ([]byte, error) {
-	return syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ, syscall.MAP_SHARED)
+	b, err := syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ, syscall.MAP_SHARED)
+	if err == nil {
+		smallPages(b)
+	}
+	return b, err
 }
 
 func unmap(b []byte) error { return syscall.Munmap(b) }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/runtime"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -20,6 +21,30 @@ type Check struct {
 	MaxAbs, MaxRel float64
 	compared       int
 	readONNX       func(path string) (*graph.Graph, error)
+	runner         Runner
+}
+
+// program is a graph that is ready to be run.
+type program struct {
+	g   *graph.Graph
+	run RunFunc
+}
+
+// compile prepares a graph.
+func (c *Check) compile(g *graph.Graph) (*program, error) {
+	if c.runner != nil {
+		run, err := c.runner(g)
+		return &program{g, run}, err
+	}
+	p, err := runtime.Compile(g, c.Device, runtime.Options{})
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.NewSession()
+	if err != nil {
+		return nil, err
+	}
+	return &program{p.Graph(), s.RunValues}, nil
 }
 
 // Compare judges a value of any kind: type, shape and every element. NaN equals NaN, infinities are equal

@@ -20,6 +20,7 @@ import (
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/internal/order"
+	"github.com/nnrt/nnrt/tensor"
 )
 
 // Status is how a case ended.
@@ -86,6 +87,8 @@ type Options struct {
 	Expected map[string]string
 	// ReadONNX makes a graph of an ONNX file; nil means onnx.ReadFile. Tests of the writer go a longer way.
 	ReadONNX func(path string) (*graph.Graph, error)
+	// Runner makes graphs of models run; nil compiles them for Device. Tests of other runtimes and of the writer go a longer way.
+	Runner Runner
 	// Timeout bounds one case; 0 means 5 minutes.
 	Timeout time.Duration
 	// Workers is how many cases run at once; 0 means GOMAXPROCS.
@@ -93,6 +96,12 @@ type Options struct {
 	// Progress is called after each case, if not nil, one call at a time.
 	Progress func(Result)
 }
+
+// Runner prepares a graph to be run on values in the order of its inputs. What it gives may keep state between its calls.
+type Runner func(g *graph.Graph) (RunFunc, error)
+
+// RunFunc is one run of a graph.
+type RunFunc func(ctx context.Context, in []tensor.Value) ([]tensor.Value, error)
 
 // Suites is every layout of cases that is recognised.
 func Suites() []Suite {
@@ -214,7 +223,7 @@ func runAll(ctx context.Context, cases []Case, opts Options) []Result {
 func runCase(ctx context.Context, c Case, opts Options) Result {
 	ctx, cancel := context.WithTimeout(ctx, opts.Timeout)
 	defer cancel()
-	check := &Check{Device: opts.Device, readONNX: opts.ReadONNX}
+	check := &Check{Device: opts.Device, readONNX: opts.ReadONNX, runner: opts.Runner}
 	start := time.Now()
 	err := guarded(ctx, c, check)
 	r := Result{Suite: c.Suite, Case: c.Name, Status: Passed, MaxAbs: check.MaxAbs, MaxRel: check.MaxRel,

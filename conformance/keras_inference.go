@@ -14,7 +14,6 @@ import (
 	"github.com/nnrt/nnrt/formats/keras"
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/layers"
-	"github.com/nnrt/nnrt/runtime"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -83,7 +82,7 @@ func compareKeras(ctx context.Context, m *layers.Model, dir string, meta kerasMe
 	if err != nil {
 		return err
 	}
-	p, err := runtime.Compile(g, c.Device, runtime.Options{})
+	p, err := c.compile(g)
 	if err != nil {
 		return err
 	}
@@ -109,17 +108,13 @@ func compareKeras(ctx context.Context, m *layers.Model, dir string, meta kerasMe
 			want[k] = v
 		}
 	}
-	s, err := p.NewSession()
-	if err != nil {
-		return err
-	}
 	args, err := kerasInputs(g, in)
 	if err != nil {
 		return err
 	}
 	tol := Tolerance{Abs: meta.ATol, Rel: meta.RTol}
 	for call := range max(1, meta.Calls) {
-		got, err := s.RunValues(ctx, args)
+		got, err := p.run(ctx, args)
 		if err != nil {
 			return err
 		}
@@ -257,7 +252,7 @@ func runKerasGolden(ctx context.Context, dir, file string, g goldenCase, lambdas
 	if err != nil {
 		return err
 	}
-	p, err := runtime.Compile(gr, c.Device, runtime.Options{})
+	p, err := c.compile(gr)
 	if err != nil {
 		return err
 	}
@@ -281,7 +276,7 @@ func runKerasGolden(ctx context.Context, dir, file string, g goldenCase, lambdas
 		}
 		in[i] = t
 	}
-	got, err := runValues(ctx, p, in)
+	got, err := p.run(ctx, in)
 	if err != nil {
 		return err
 	}
@@ -290,7 +285,7 @@ func runKerasGolden(ctx context.Context, dir, file string, g goldenCase, lambdas
 		if err != nil {
 			return err
 		}
-		at := w.place(p.Graph().Outputs, i)
+		at := w.place(p.g.Outputs, i)
 		if at < 0 || at >= len(got) {
 			return fmt.Errorf("the model has no output %d", at)
 		}

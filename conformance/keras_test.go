@@ -11,7 +11,6 @@ import (
 	"github.com/nnrt/nnrt/devices/ref"
 	"github.com/nnrt/nnrt/formats/keras"
 	"github.com/nnrt/nnrt/layers"
-	"github.com/nnrt/nnrt/runtime"
 	"github.com/stretchr/testify/require"
 )
 
@@ -82,9 +81,9 @@ func TestKerasScan(t *testing.T) {
 		require.NoError(t, err)
 		args, err := kerasInputs(g, in)
 		require.NoError(t, err)
-		p, err := runtime.Compile(g, ref.New(), runtime.Options{})
+		p, err := (&Check{Device: ref.New()}).compile(g)
 		require.NoError(t, err, dir)
-		got, err := runValues(context.Background(), p, args)
+		got, err := p.run(context.Background(), args)
 		require.NoError(t, err, dir)
 		check := &Check{}
 		require.NoError(t, check.Tensor(dir, asTensor(got[0]), want["output_0"], Tolerance{Abs: 1e-5, Rel: 1e-5}))

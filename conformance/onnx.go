@@ -16,7 +16,6 @@ import (
 
 	"github.com/nnrt/nnrt/formats/onnx"
 	"github.com/nnrt/nnrt/graph"
-	"github.com/nnrt/nnrt/runtime"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -84,7 +83,7 @@ func toleranceOf(dir string) (Tolerance, error) {
 	return tol, nil
 }
 
-func compileFile(path string, c *Check) (*runtime.Program, error) {
+func compileFile(path string, c *Check) (*program, error) {
 	read := c.readONNX
 	if read == nil {
 		read = func(path string) (*graph.Graph, error) { return onnx.ReadFile(path, onnx.Options{}) }
@@ -93,12 +92,12 @@ func compileFile(path string, c *Check) (*runtime.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	return runtime.Compile(g, c.Device, runtime.Options{})
+	return c.compile(g)
 }
 
 // runSet feeds one data set and compares every output that it has.
-func runSet(ctx context.Context, p *runtime.Program, dir string, c *Check, tol Tolerance) error {
-	g := p.Graph()
+func runSet(ctx context.Context, p *program, dir string, c *Check, tol Tolerance) error {
+	g := p.g
 	in, err := readSet(dir, "input", g.Inputs)
 	if err != nil {
 		return err
@@ -113,7 +112,7 @@ func runSet(ctx context.Context, p *runtime.Program, dir string, c *Check, tol T
 		}
 		in = append(in, &tensor.Optional{})
 	}
-	got, err := runValues(ctx, p, in)
+	got, err := p.run(ctx, in)
 	if err != nil {
 		return err
 	}
@@ -126,14 +125,6 @@ func runSet(ctx context.Context, p *runtime.Program, dir string, c *Check, tol T
 		}
 	}
 	return nil
-}
-
-func runValues(ctx context.Context, p *runtime.Program, in []tensor.Value) ([]tensor.Value, error) {
-	s, err := p.NewSession()
-	if err != nil {
-		return nil, err
-	}
-	return s.RunValues(ctx, in)
 }
 
 // readSet reads kind_0.pb, kind_1.pb, ... by the types of the graph's values.
@@ -188,7 +179,7 @@ func runLight(ctx context.Context, base string, c *Check) error {
 	if err != nil {
 		return err
 	}
-	g := p.Graph()
+	g := p.g
 	if len(g.Inputs) != 1 || len(g.Outputs) != 1 {
 		return fmt.Errorf("%d inputs and %d outputs, the layout has one of each", len(g.Inputs), len(g.Outputs))
 	}
@@ -208,7 +199,7 @@ func runLight(ctx context.Context, base string, c *Check) error {
 	if err != nil {
 		return err
 	}
-	got, err := runValues(ctx, p, []tensor.Value{x})
+	got, err := p.run(ctx, []tensor.Value{x})
 	if err != nil {
 		return err
 	}
@@ -304,8 +295,8 @@ func runGolden(ctx context.Context, dir string, g goldenCase, c *Check) error {
 	if err != nil {
 		return err
 	}
-	in := make([]tensor.Value, len(p.Graph().Inputs))
-	for i, v := range p.Graph().Inputs {
+	in := make([]tensor.Value, len(p.g.Inputs))
+	for i, v := range p.g.Inputs {
 		j := slices.IndexFunc(g.Inputs, func(x goldenValue) bool { return x.Name == v.Name })
 		if j < 0 {
 			return fmt.Errorf("the golden has no input %q", v.Name)
@@ -314,12 +305,12 @@ func runGolden(ctx context.Context, dir string, g goldenCase, c *Check) error {
 			return err
 		}
 	}
-	got, err := runValues(ctx, p, in)
+	got, err := p.run(ctx, in)
 	if err != nil {
 		return err
 	}
 	for i, w := range g.Outputs {
-		at := w.place(p.Graph().Outputs, i)
+		at := w.place(p.g.Outputs, i)
 		if at < 0 || at >= len(got) {
 			return fmt.Errorf("the model has no output %d (%q)", at, w.Name)
 		}
@@ -360,9 +351,9 @@ func goldenTolerance(want *tensor.Tensor) Tolerance {
 }
 
 // compareZipmaps compares sequences of maps with the matrix that they were made of.
-func compareZipmaps(p *runtime.Program, dir string, g goldenCase, got []tensor.Value, c *Check) error {
+func compareZipmaps(p *program, dir string, g goldenCase, got []tensor.Value, c *Check) error {
 	for _, z := range g.Zipmap {
-		i := slices.IndexFunc(p.Graph().Outputs, func(v *graph.Value) bool { return v.Name == z.Output })
+		i := slices.IndexFunc(p.g.Outputs, func(v *graph.Value) bool { return v.Name == z.Output })
 		if i < 0 {
 			return fmt.Errorf("the model has no output %q", z.Output)
 		}

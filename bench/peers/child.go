@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"runtime/pprof"
@@ -14,8 +13,7 @@ import (
 	"time"
 	"unsafe"
 
-	ort "github.com/yalue/onnxruntime_go"
-
+	"github.com/nnrt/nnrt/bench/peers/ort"
 	"github.com/nnrt/nnrt/devices/cpu"
 	"github.com/nnrt/nnrt/formats/onnx"
 	"github.com/nnrt/nnrt/runtime"
@@ -25,7 +23,7 @@ import (
 // runner is one side, ready to run.
 type runner interface {
 	run() error
-	output() []float32
+	output() ([]byte, error) // the first output's bytes
 }
 
 // child reads a job from standard input, then durations to run for; zero ends it.
@@ -63,7 +61,11 @@ func child([]string) error {
 			return nil
 		}
 		if d == 0 {
-			if err := os.WriteFile(j.OutFile, fromFloats(r.output()), 0o644); err != nil {
+			b, err := r.output()
+			if err == nil {
+				err = os.WriteFile(j.OutFile, b, 0o644)
+			}
+			if err != nil {
 				return err
 			}
 			return out.Encode(result{PeakMB: peakMB()})
@@ -107,7 +109,18 @@ func newRunner(j job) (runner, error) {
 	return newORT(j)
 }
 
-// fill makes an input's elements: both sides get the same.
+// tensor makes an input: both sides get the same.
+func (s spec) tensor() *tensor.Tensor {
+	shape := make([]int, len(s.Shape))
+	for i, n := range s.Shape {
+		shape[i] = int(n)
+	}
+	if s.Int64 {
+		return tensor.Of(s.ints(), shape...)
+	}
+	return tensor.Of(s.floats(), shape...)
+}
+
 func (s spec) floats() []float32 {
 	r := rand.New(rand.NewPCG(1, uint64(len(s.Name))))
 	v := make([]float32, s.len())
@@ -164,15 +177,7 @@ func newNNRT(j job) (runner, error) {
 		return nil, err
 	}
 	for _, s := range j.Inputs {
-		shape := make([]int, len(s.Shape))
-		for i, n := range s.Shape {
-			shape[i] = int(n)
-		}
-		if s.Int64 {
-			r.in = append(r.in, tensor.Of(s.ints(), shape...))
-		} else {
-			r.in = append(r.in, tensor.Of(s.floats(), shape...))
-		}
+		r.in = append(r.in, s.tensor())
 	}
 	r.out, err = r.s.RunValues(context.Background(), r.in)
 	return r, err
@@ -180,65 +185,36 @@ func newNNRT(j job) (runner, error) {
 
 func (r *nnrtRunner) run() error { return r.s.RunInto(context.Background(), r.in, r.out) }
 
-func (r *nnrtRunner) output() []float32 { return tensor.As[float32](r.out[0].(*tensor.Tensor)) }
+func (r *nnrtRunner) output() ([]byte, error) { return r.out[0].(*tensor.Tensor).Bytes(), nil }
 
 type ortRunner struct {
-	s       *ort.DynamicAdvancedSession
-	in, out []ort.Value
+	s       *ort.Session
+	in, out []*ort.Value
 }
 
 func newORT(j job) (runner, error) {
-	lib := os.Getenv("NNRT_ORT")
-	if lib == "" {
-		return nil, fmt.Errorf("NNRT_ORT has no path of libonnxruntime")
-	}
-	ort.SetSharedLibraryPath(lib)
-	if err := ort.InitializeEnvironment(); err != nil {
-		return nil, err
-	}
-	o, err := ort.NewSessionOptions()
+	lib, err := ort.Open("")
 	if err != nil {
 		return nil, err
 	}
-	defer o.Destroy()
-	if err := o.SetIntraOpNumThreads(j.Threads); err != nil {
-		return nil, err
-	}
-	if err := o.SetInterOpNumThreads(1); err != nil {
-		return nil, err
-	}
-	if err := o.SetGraphOptimizationLevel(ort.GraphOptimizationLevelEnableAll); err != nil {
-		return nil, err
-	}
 	r := &ortRunner{}
-	var names []string
 	for _, s := range j.Inputs {
-		names = append(names, s.Name)
-		var v ort.Value
-		if s.Int64 {
-			v, err = ort.NewTensor(ort.NewShape(s.Shape...), s.ints())
-		} else {
-			v, err = ort.NewTensor(ort.NewShape(s.Shape...), s.floats())
-		}
+		v, err := lib.NewValue(s.tensor())
 		if err != nil {
 			return nil, err
 		}
 		r.in = append(r.in, v)
 	}
-	if r.s, err = ort.NewDynamicAdvancedSession(j.Model, names, j.Outputs, o); err != nil {
+	if r.s, err = lib.OpenSession(j.Model, ort.SessionOptions{Threads: j.Threads}); err != nil {
 		return nil, err
 	}
-	r.out = make([]ort.Value, len(j.Outputs))
-	return r, r.s.Run(r.in, r.out)
+	r.out, err = r.s.Run(r.in)
+	return r, err
 }
 
-func (r *ortRunner) run() error { return r.s.Run(r.in, r.out) }
+func (r *ortRunner) run() error { return r.s.RunInto(r.in, r.out) }
 
-func (r *ortRunner) output() []float32 { return r.out[0].(*ort.Tensor[float32]).GetData() }
-
-func fromFloats(v []float32) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), len(v)*4)
-}
+func (r *ortRunner) output() ([]byte, error) { return r.out[0].Bytes() }
 
 func toFloats(b []byte) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)

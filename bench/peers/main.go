@@ -20,6 +20,8 @@ func main() {
 	switch os.Args[1] {
 	case "infer":
 		err = infer(os.Args[2:])
+	case "accept":
+		err = accept(os.Args[2:])
 	case "profile":
 		err = profile(os.Args[2:])
 	case "train":

@@ -98,6 +98,9 @@ func (w *writer) prepare(g *graph.Graph, depth int) (*graph.Graph, error) {
 			if s, ok := n.Op.(graph.Subgrapher); ok {
 				return w.prepareSubgraphs(r, s, in, depth)
 			}
+			if outs := suit(r.b, n.Op, in); outs != nil {
+				return outs, nil
+			}
 			if outs := w.older(r.b, n.Op, in); outs != nil {
 				return outs, nil
 			}

@@ -21,7 +21,7 @@ import (
 // Versions of the default operator set that Write can target.
 const (
 	MinWriteOpset     = 13
-	DefaultWriteOpset = 21
+	DefaultWriteOpset = 20
 )
 
 // WriteOptions steers writing. The zero value is right for other runtimes of the day.
@@ -140,6 +140,7 @@ func (e *Encoded) externalise(path string, from int) error {
 // writer is the state of writing one graph at one operator-set version.
 type writer struct {
 	opset   int
+	ml      int // version of ai.onnx.ml
 	byOp    map[reflect.Type][]row
 	domains map[string]int
 	bad     []formats.Unsupported
@@ -162,7 +163,7 @@ type graphWriter struct {
 type exporter func(x *graphWriter, r row, n *graph.Node) error
 
 func encodeAt(g *graph.Graph, opset int) (*pb.ModelProto, error) {
-	w := &writer{opset: opset, byOp: map[reflect.Type][]row{}, domains: map[string]int{"": opset},
+	w := &writer{opset: opset, ml: versionOfML(g), byOp: map[reflect.Type][]row{}, domains: map[string]int{"": opset},
 		used: map[string]bool{}, nodes: map[string]bool{}}
 	for _, r := range rows() {
 		if r.op != nil {

@@ -21,8 +21,11 @@ func cannot(format string, args ...any) error {
 
 // versionOf is the version of a domain that is written.
 func (w *writer) versionOf(domain string) int {
-	if domain == "" {
+	switch domain {
+	case "":
 		return w.opset
+	case mlDomain:
+		return w.ml
 	}
 	return newest()[domain]
 }
@@ -39,8 +42,9 @@ func (x *graphWriter) node(n *graph.Node) error {
 			best = &x.byOp[reflect.TypeOf(n.Op)][i]
 		}
 	}
-	var err error
+	err := x.checkTypes(n)
 	switch {
+	case err != nil:
 	case best == nil && oldest > 0:
 		err = cannot("new in operator set %d, %d is written", oldest, x.opset)
 	case best == nil:

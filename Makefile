@@ -4,7 +4,7 @@ export CGO_ENABLED = 0
 NNRT_DATA ?= $(abspath ../shared)
 export NNRT_DATA
 
-.PHONY: build run test race noasm fuzz conformance bench bench-peers bench-peers-train generate check-generate lint cover cross check clean
+.PHONY: build run test race noasm fuzz conformance bench bench-peers peers-accept bench-peers-train generate check-generate lint cover cross check clean
 
 build: ## the nnrt command, static
 	$(GO) build -trimpath -ldflags "-s -w" -o bin/nnrt ./cmd/nnrt
@@ -36,6 +36,9 @@ bench: ## kernels: GFLOP/s, GB/s
 
 bench-peers: ## against ONNX Runtime, interleaved; NNRT_ORT names libonnxruntime.so.1
 	$(MAKE) -C bench/peers inference
+
+peers-accept: ## ONNX Runtime takes what nnrt exports, and gives the same numbers; needs NNRT_ORT
+	$(MAKE) -C bench/peers accept
 
 bench-peers-train: ## training steps against PyTorch (python3-torch), interleaved
 	$(MAKE) -C bench/peers train

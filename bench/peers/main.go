@@ -1,6 +1,6 @@
 // Command peers measures nnrt beside ONNX Runtime and PyTorch: both sides run the same model on the same input in
 // processes of their own, in turn, and their outputs or losses are compared. It is a module of its own, so that nobody
-// who uses nnrt pulls in cgo.
+// who uses nnrt pulls in what only it needs.
 //
 //	NNRT_ORT=/path/to/libonnxruntime.so.1 peers infer -models DIR
 //	peers train -script /path/to/torch_train.py
@@ -40,6 +40,6 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintln(flag.CommandLine.Output(), "usage: peers infer [-models DIR] [-only a,b] [-threads 1,2] [-procs 7] [-json FILE]\n       peers train -script torch_train.py [-only a,b] [-threads 1,2] [-procs 5] [-quick] [-json FILE]")
+	fmt.Fprintln(flag.CommandLine.Output(), "usage: peers accept [-opset N] [-run REGEXP] PATH...\n       peers infer [-models DIR] [-only a,b] [-threads 1,2] [-procs 7] [-json FILE]\n       peers train -script torch_train.py [-only a,b] [-threads 1,2] [-procs 5] [-quick] [-json FILE]")
 	os.Exit(2)
 }

@@ -93,6 +93,9 @@ var renames1 = map[string]string{
 	"depthwise_regularizer": "depthwise_regularizer",
 }
 
+// legacy is the classes that Keras 2 kept for a while with the configs that they had in Keras 1 (keras/legacy/layers.py).
+var legacy = []string{"Merge", "MaxoutDense", "Highway"}
+
 // keep1 is the classes to whose config a rename of Keras 1 doesn't apply.
 var keep1 = map[string][]string{
 	"MaxoutDense": {"output_dim", "init", "bias"},
@@ -109,7 +112,7 @@ func normalize(class string, config map[string]any, d dialect) (string, map[stri
 		cfg[k] = v
 	}
 	old := class
-	if d.major == 1 {
+	if d.major == 1 || d.major == 2 && slices.Contains(legacy, class) {
 		var err error
 		if class, err = normalize1(class, cfg); err != nil {
 			return class, nil, err

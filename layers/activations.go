@@ -213,6 +213,8 @@ func softmaxLast(c *Call, x *graph.Value) *graph.Value { return c.Add(ops.Softma
 func silu(c *Call, x *graph.Value) *graph.Value { return c.mul(x, c.Add(ops.Sigmoid{}, x)) }
 
 // clip limits x to [lo, hi]; infinite bounds are none.
+//
+//go:noinline
 func (c *Call) clip(x *graph.Value, lo, hi float64) *graph.Value {
 	var l, h *graph.Value
 	if !math.IsInf(lo, -1) {

@@ -9,6 +9,8 @@ import (
 )
 
 // cast is v as dt.
+//
+//go:noinline
 func (c *Call) cast(v *graph.Value, dt tensor.DType) *graph.Value {
 	if v == nil || v.Type.DType == dt {
 		return v
@@ -17,9 +19,13 @@ func (c *Call) cast(v *graph.Value, dt tensor.DType) *graph.Value {
 }
 
 // num is a rank-0 constant of x's element type.
+//
+//go:noinline
 func (c *Call) num(x *graph.Value, f float64) *graph.Value { return c.scalar(x.Type.DType, f) }
 
 // scalar is a rank-0 constant.
+//
+//go:noinline
 func (c *Call) scalar(dt tensor.DType, f float64) *graph.Value {
 	t := tensor.New(dt)
 	switch {
@@ -41,21 +47,36 @@ func (c *Call) constant(dt tensor.DType, vs []float64, shape ...int) *graph.Valu
 	return c.Const("const", t)
 }
 
+//go:noinline
 func (c *Call) add(a, b *graph.Value) *graph.Value { return c.Add(ops.Add{}, a, b) }
+
+//go:noinline
 func (c *Call) sub(a, b *graph.Value) *graph.Value { return c.Add(ops.Sub{}, a, b) }
+
+//go:noinline
 func (c *Call) mul(a, b *graph.Value) *graph.Value { return c.Add(ops.Mul{}, a, b) }
+
+//go:noinline
 func (c *Call) div(a, b *graph.Value) *graph.Value { return c.Add(ops.Div{}, a, b) }
+
+//go:noinline
 func (c *Call) addN(a *graph.Value, f float64) *graph.Value {
 	return c.add(a, c.num(a, f))
 }
+
+//go:noinline
 func (c *Call) mulN(a *graph.Value, f float64) *graph.Value {
 	return c.mul(a, c.num(a, f))
 }
 
 // one is the list of outputs of a layer with one.
+//
+//go:noinline
 func one(v *graph.Value) []*graph.Value { return []*graph.Value{v} }
 
 // rank is the number of x's dimensions; it records an error where that isn't known.
+//
+//go:noinline
 func (c *Call) rank(x *graph.Value) int {
 	r := x.Type.Rank()
 	if r < 0 {
@@ -68,6 +89,8 @@ func (c *Call) rank(x *graph.Value) int {
 }
 
 // wantRank records an error unless x has r dimensions.
+//
+//go:noinline
 func (c *Call) wantRank(x *graph.Value, r int) bool {
 	if c.Err() != nil {
 		return false
@@ -80,6 +103,8 @@ func (c *Call) wantRank(x *graph.Value, r int) bool {
 }
 
 // dim is size i of x (from the end where negative), -1 where it isn't a number.
+//
+//go:noinline
 func (c *Call) dim(x *graph.Value, i int) int {
 	r := c.rank(x)
 	if i < 0 {
@@ -99,6 +124,8 @@ func (c *Call) dim(x *graph.Value, i int) int {
 }
 
 // axis is a normalized to 0..rank-1; an axis outside is an error.
+//
+//go:noinline
 func (c *Call) axis(a, rank int) int {
 	if a < -rank || a >= rank {
 		if c.Err() == nil {
@@ -113,6 +140,8 @@ func (c *Call) axis(a, rank int) int {
 }
 
 // axes64 is ints as the int64 constant that ops take.
+//
+//go:noinline
 func (c *Call) ints(vs ...int) *graph.Value {
 	out := make([]int64, len(vs))
 	for i, v := range vs {
@@ -130,15 +159,19 @@ func (c *Call) transpose(x *graph.Value, perm ...int) *graph.Value {
 	return x
 }
 
+//go:noinline
 func (c *Call) expandDims(x *graph.Value, axes ...int) *graph.Value {
 	return c.Add(ops.Unsqueeze{}, x, c.ints(axes...))
 }
 
+//go:noinline
 func (c *Call) squeeze(x *graph.Value, axes ...int) *graph.Value {
 	return c.Add(ops.Squeeze{}, x, c.ints(axes...))
 }
 
 // reshapeTo is x with sizes of which at most one is -1; 0 stands for the size at that place in x.
+//
+//go:noinline
 func (c *Call) reshapeTo(x *graph.Value, sizes ...int) *graph.Value {
 	return c.Add(ops.Reshape{}, x, c.ints(sizes...))
 }
@@ -224,6 +257,8 @@ func (c *Call) dimValue(d graph.Dim, from ...*graph.Value) *graph.Value {
 }
 
 // slice is x[start:end] along one axis; ends may be negative (from the end), and maxInt stands for all.
+//
+//go:noinline
 func (c *Call) slice(x *graph.Value, axis, start, end int) *graph.Value {
 	return c.Add(ops.Slice{}, x, c.ints(start), c.ints(end), c.ints(axis))
 }
@@ -245,6 +280,8 @@ func (c *Call) atMost(what string, n, limit int) bool {
 }
 
 // reverse is x with one axis reversed.
+//
+//go:noinline
 func (c *Call) reverse(x *graph.Value, axis int) *graph.Value {
 	return c.Add(ops.Slice{}, x, c.ints(-1), c.ints(-maxInt), c.ints(axis), c.ints(-1))
 }
@@ -257,6 +294,7 @@ func (c *Call) split(x *graph.Value, axis int, sizes ...int) []*graph.Value {
 	return c.AddN(ops.Split{Axis: axis}, x, c.ints(sizes...))[:len(sizes)]
 }
 
+//go:noinline
 func (c *Call) concat(axis int, vs ...*graph.Value) *graph.Value {
 	if len(vs) == 1 {
 		return vs[0]
@@ -275,25 +313,33 @@ func (c *Call) zeros(dt tensor.DType, dims []graph.Dim, like ...*graph.Value) *g
 }
 
 // reduce over axes.
+//
+//go:noinline
 func (c *Call) sum(x *graph.Value, keep bool, axes ...int) *graph.Value {
 	return c.Add(ops.ReduceSum{Keepdims: keep}, x, c.ints(axes...))
 }
 
+//go:noinline
 func (c *Call) mean(x *graph.Value, keep bool, axes ...int) *graph.Value {
 	return c.Add(ops.ReduceMean{Keepdims: keep}, x, c.ints(axes...))
 }
 
+//go:noinline
 func (c *Call) max(x *graph.Value, keep bool, axes ...int) *graph.Value {
 	return c.Add(ops.ReduceMax{Keepdims: keep}, x, c.ints(axes...))
 }
 
 // or is the disjunction over axes of a boolean tensor.
+//
+//go:noinline
 func (c *Call) any(x *graph.Value, keep bool, axes ...int) *graph.Value {
 	m := c.Add(ops.ReduceMax{Keepdims: keep}, c.cast(x, tensor.Int32), c.ints(axes...))
 	return c.cast(m, tensor.Bool)
 }
 
 // notEqual is x != v as booleans.
+//
+//go:noinline
 func (c *Call) notEqual(x *graph.Value, v float64) *graph.Value {
 	return c.Add(ops.Not{}, c.Add(ops.Equal{}, x, c.num(x, v)))
 }

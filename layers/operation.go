@@ -26,6 +26,7 @@ type Operation struct {
 type opArgs struct {
 	*Call
 	vals map[string]any
+	used map[string]bool // arguments that the operation has looked at
 }
 
 // opDef is one operation: the names of its positional arguments, and what it computes.
@@ -60,7 +61,7 @@ func (l *Operation) Call(c *Call) []*graph.Value {
 		c.Failf("operation %s %s is not supported", l.Op, l.Function)
 		return one(&graph.Value{Name: "missing", Type: graph.UnrankedOf(tensor.Float32)})
 	}
-	o := &opArgs{Call: c, vals: map[string]any{}}
+	o := &opArgs{Call: c, vals: map[string]any{}, used: map[string]bool{}}
 	for k, v := range l.Config {
 		if k != NodeConstants {
 			o.vals[k] = v
@@ -88,7 +89,27 @@ func (l *Operation) Call(c *Call) []*graph.Value {
 			return one(c.X())
 		}
 	}
-	return def.f(o)
+	ys := def.f(o)
+	o.refuseUnused()
+	return ys
+}
+
+// refuseUnused records an error where an argument is given that the operation has not looked at: it would
+// compute something else than asked. Element types and names of NodeDefs don't matter.
+func (o *opArgs) refuseUnused() {
+	if o.Err() != nil {
+		return
+	}
+	l, _ := o.Layer.(*Operation)
+	for k, v := range o.vals {
+		switch {
+		case v == nil, v == false, o.used[k], k == "name", k == "var":
+		case l.Op == "TensorFlowOpLayer" && (strings.HasPrefix(k, "T") || strings.HasPrefix(k, "_") || k == "N" || k == "SrcT" || k == "out_type"):
+		default:
+			o.Failf("argument %s of %s %s is not supported", k, l.Op, l.Function)
+			return
+		}
+	}
 }
 
 // NodeConstants is the key of Config under which a TensorFlowOpLayer has its constant inputs by index.
@@ -124,12 +145,16 @@ func (l *Operation) withConstants(args []any) ([]any, error) {
 
 // get is the first of the named arguments that is given and isn't null.
 func (o *opArgs) get(names ...string) any {
+	var found any
 	for _, n := range names {
-		if v := o.vals[n]; v != nil {
-			return v
+		if o.used != nil {
+			o.used[n] = true
+		}
+		if v := o.vals[n]; v != nil && found == nil {
+			found = v
 		}
 	}
-	return nil
+	return found
 }
 
 // tensor is an argument as a tensor; a number is a constant of like's type (float32 without one).
@@ -142,9 +167,25 @@ func (o *opArgs) tensor(like *graph.Value, names ...string) *graph.Value {
 		return o.scalar(tensor.Float32, 0)
 	case bool:
 		return o.scalar(tensor.Bool, map[bool]float64{true: 1}[v])
+	case map[string]any: // an array, with its type
+		cfg, _ := v["config"].(map[string]any)
+		fs, err := asFloats(v)
+		dt := tensor.Float32
+		if name, ok := cfg["dtype"].(string); ok && err == nil {
+			dt, err = tensor.ParseDType(name)
+		}
+		list, _ := cfg["value"].([]any)
+		if err != nil || len(fs) == 0 {
+			o.Failf("argument %s: %v", names[0], err)
+			return o.scalar(tensor.Float32, 0)
+		}
+		if list == nil {
+			return o.scalar(dt, fs[0])
+		}
+		return o.constant(dt, fs, listShape(list)...)
 	default:
 		fs, err := asFloats(v)
-		if err != nil {
+		if err != nil || len(fs) == 0 {
 			o.Failf("argument %s: %v", names[0], err)
 			return o.scalar(tensor.Float32, 0)
 		}
@@ -175,11 +216,15 @@ func listShape(l []any) []int {
 }
 
 // x is the first tensor argument.
+//
+//go:noinline
 func (o *opArgs) x() *graph.Value {
-	return o.tensor(nil, "x", "x1", "input", "inputs", "value", "tensor", "a", "features", "logits", "input_tensor", "array")
+	return o.tensor(nil, "x", "x1", "input", "inputs", "value", "tensor", "a", "features", "logits", "input_tensor", "array", "images")
 }
 
 // pair is the two operands of a binary operation, of one type.
+//
+//go:noinline
 func (o *opArgs) pair() (a, b *graph.Value) {
 	an, bn := []string{"x1", "x", "a"}, []string{"x2", "y", "b"}
 	if v, ok := o.get(an...).(*graph.Value); ok {

@@ -232,7 +232,7 @@ func (o *opArgs) padOp() []*graph.Value {
 // getItem is x[key] for integers, slices, None and the ellipsis.
 func (o *opArgs) getItem() []*graph.Value {
 	x := o.x()
-	key, ok := o.vals["key"].([]any)
+	key, ok := o.get("key").([]any)
 	if !ok {
 		key = []any{o.vals["key"]}
 	}

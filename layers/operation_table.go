@@ -1,6 +1,7 @@
 package layers
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/nnrt/nnrt/graph"
@@ -18,6 +19,7 @@ func unaryFloat(op graph.Op) opDef {
 	return opDef{"x", func(o *opArgs) []*graph.Value { return one(o.Add(op, o.floatX())) }}
 }
 
+//go:noinline
 func (o *opArgs) floatX() *graph.Value {
 	x := o.x()
 	if !x.Type.DType.IsFloat() {
@@ -49,7 +51,18 @@ func reduction(f func(o *opArgs, x *graph.Value, keep bool, axes []int) *graph.V
 }
 
 // kerasOperations is the classes of keras.ops.
-var kerasOperations = map[string]opDef{
+var kerasOperations = joinOps(basicOperations, numpyOperations, arrayOperations, statsOperations, nnOperations, mathOperations, imageOperations)
+
+func joinOps(tables ...map[string]opDef) map[string]opDef {
+	all := map[string]opDef{}
+	for _, t := range tables {
+		maps.Copy(all, t)
+	}
+	return all
+}
+
+// basicOperations is what functional models hold most.
+var basicOperations = map[string]opDef{
 	"Add": binary(ops.Add{}), "Subtract": binary(ops.Sub{}), "Multiply": binary(ops.Mul{}),
 	"Divide": divide, "TrueDivide": divide, "FloorDivide": floorDivide,
 	"DivideNoNan": {"x1 x2", func(o *opArgs) []*graph.Value {
@@ -69,7 +82,6 @@ var kerasOperations = map[string]opDef{
 	"LogicalAnd": logical(ops.And{}), "LogicalOr": logical(ops.Or{}), "LogicalXor": logical(ops.Xor{}),
 	"LogicalNot": {"x", func(o *opArgs) []*graph.Value { return one(o.Add(ops.Not{}, o.cast(o.x(), tensor.Bool))) }},
 	"Matmul":     binary(ops.MatMul{}), "Arctan2": binary(ops.Atan2{}),
-	"Dot": binary(ops.MatMul{}),
 
 	"Negative": unary(ops.Neg{}), "Absolute": unary(ops.Abs{}), "Abs": unary(ops.Abs{}), "Sign": unary(ops.Sign{}),
 	"Exp": unaryFloat(ops.Exp{}), "Expm1": unaryFloat(ops.Expm1{}), "Log": unaryFloat(ops.Log{}), "Log1p": unaryFloat(ops.Log1p{}),
@@ -80,22 +92,17 @@ var kerasOperations = map[string]opDef{
 	"Arcsin": unaryFloat(ops.Asin{}), "Arccos": unaryFloat(ops.Acos{}), "Arctan": unaryFloat(ops.Atan{}),
 	"Sinh": unaryFloat(ops.Sinh{}), "Cosh": unaryFloat(ops.Cosh{}), "Tanh": unaryFloat(ops.Tanh{}),
 	"Arcsinh": unaryFloat(ops.Asinh{}), "Arccosh": unaryFloat(ops.Acosh{}), "Arctanh": unaryFloat(ops.Atanh{}),
-	"Floor": unaryFloat(ops.Floor{}), "Ceil": unaryFloat(ops.Ceil{}), "Round": unaryFloat(ops.Round{}), "Erf": unaryFloat(ops.Erf{}),
+	"Floor": unaryFloat(ops.Floor{}), "Ceil": unaryFloat(ops.Ceil{}), "Erf": unaryFloat(ops.Erf{}),
 	"Isnan": unaryFloat(ops.IsNaN{}), "StopGradient": unary(ops.StopGradient{}),
 	"ConvertToTensor": {"x", func(o *opArgs) []*graph.Value { x := o.x(); return one(o.cast(x, o.dtype(x.Type.DType, "dtype"))) }},
 	"Cast":            {"x dtype", func(o *opArgs) []*graph.Value { x := o.x(); return one(o.cast(x, o.dtype(x.Type.DType, "dtype"))) }},
 	"Copy":            unary(ops.Identity{}), "Identity": unary(ops.Identity{}),
-	"Clip": {"x x_min x_max", func(o *opArgs) []*graph.Value {
-		x := o.x()
-		return one(o.clip(x, o.float(0, "x_min"), o.float(0, "x_max")))
-	}},
 
 	"Relu": activationOp("relu"), "Relu6": activationOp("relu6"), "Sigmoid": activationOp("sigmoid"), "Silu": activationOp("silu"),
 	"Softplus": activationOp("softplus"), "Softsign": activationOp("softsign"), "HardSigmoid": activationOp("hard_sigmoid"),
 	"HardSilu": activationOp("hard_silu"), "HardTanh": activationOp("hard_tanh"), "LogSigmoid": activationOp("log_sigmoid"),
 	"Mish": activationOp("mish"), "Selu": activationOp("selu"), "TanhShrink": activationOp("tanh_shrink"),
-	"SparsePlus": activationOp("sparse_plus"), "SparseSigmoid": activationOp("sparse_sigmoid"), "Sparsemax": activationOp("sparsemax"),
-	"Glu": activationOp("glu"), "Squareplus": activationOp("squareplus"),
+	"SparsePlus": activationOp("sparse_plus"), "SparseSigmoid": activationOp("sparse_sigmoid"),
 	"Gelu": {"x approximate", func(o *opArgs) []*graph.Value {
 		if o.bool(true, "approximate") {
 			return one(o.activate(o.floatX(), "gelu_tanh"))
@@ -105,22 +112,10 @@ var kerasOperations = map[string]opDef{
 	"LeakyRelu": {"x negative_slope", func(o *opArgs) []*graph.Value {
 		return one(o.Add(ops.LeakyRelu{Alpha: o.float(0.2, "negative_slope", "alpha")}, o.floatX()))
 	}},
-	"Elu":        {"x alpha", func(o *opArgs) []*graph.Value { return one(o.Add(ops.Elu{Alpha: o.float(1, "alpha")}, o.floatX())) }},
-	"Celu":       {"x alpha", func(o *opArgs) []*graph.Value { return one(o.Add(ops.Celu{Alpha: o.float(1, "alpha")}, o.floatX())) }},
-	"Softmax":    softmaxOp(false),
-	"LogSoftmax": softmaxOp(true),
+	"Elu":  {"x alpha", func(o *opArgs) []*graph.Value { return one(o.Add(ops.Elu{Alpha: o.float(1, "alpha")}, o.floatX())) }},
+	"Celu": {"x alpha", func(o *opArgs) []*graph.Value { return one(o.Add(ops.Celu{Alpha: o.float(1, "alpha")}, o.floatX())) }},
 
 	"Sum": reduction((*opArgs).reduceSum), "Mean": reduction((*opArgs).reduceMean),
-	"Max": reduction(func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value { return o.max(x, k, a...) }), "Amax": reduction(func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value { return o.max(x, k, a...) }),
-	"Min": reduction(func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value {
-		return o.Add(ops.ReduceMin{Keepdims: k}, x, o.ints(a...))
-	}),
-	"Amin": reduction(func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value {
-		return o.Add(ops.ReduceMin{Keepdims: k}, x, o.ints(a...))
-	}),
-	"Prod": reduction(func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value {
-		return o.Add(ops.ReduceProd{Keepdims: k}, x, o.ints(a...))
-	}),
 	"Logsumexp": reduction(func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value {
 		return o.Add(ops.ReduceLogSumExp{Keepdims: k}, x, o.ints(a...))
 	}),
@@ -136,13 +131,6 @@ var kerasOperations = map[string]opDef{
 		return o.Add(ops.Sqrt{}, o.reduceVar(x, k, a))
 	}),
 	"Argmax": argOp(true), "Argmin": argOp(false),
-	"Cumsum": {"x axis", func(o *opArgs) []*graph.Value {
-		return one(o.Add(ops.CumSum{}, o.x(), o.Const("axis", tensor.Scalar(int64(o.int(0, "axis"))))))
-	}},
-	"Norm": reduction(func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value {
-		return o.Add(ops.ReduceL2{Keepdims: k}, x, o.ints(a...))
-	}),
-	"Normalize": {"x axis", func(o *opArgs) []*graph.Value { return one(o.l2normalize(o.floatX(), o.int(-1, "axis"))) }},
 
 	"Reshape": {"x newshape", func(o *opArgs) []*graph.Value { return one(o.reshapeOp("newshape", "shape")) }},
 	"Ravel":   {"x", func(o *opArgs) []*graph.Value { return one(o.reshapeTo(o.x(), -1)) }},
@@ -206,7 +194,6 @@ var kerasOperations = map[string]opDef{
 		}
 		return one(o.Add(ops.Tile{}, x, o.ints(reps...)))
 	}},
-	"Where":     {"condition x1 x2", (*opArgs).whereOp},
 	"ZerosLike": {"x dtype", func(o *opArgs) []*graph.Value { return one(o.fillLike(0)) }},
 	"OnesLike":  {"x dtype", func(o *opArgs) []*graph.Value { return one(o.fillLike(1)) }},
 	"Take": {"x indices axis", func(o *opArgs) []*graph.Value {
@@ -217,10 +204,7 @@ var kerasOperations = map[string]opDef{
 		}
 		return one(o.Add(ops.Gather{Axis: o.int(0, "axis")}, x, idx))
 	}},
-	"OneHot": {"x num_classes axis dtype", func(o *opArgs) []*graph.Value { return one(o.oneHotOp("num_classes", "depth")) }},
-	"Einsum": {"subscripts operands", func(o *opArgs) []*graph.Value {
-		return one(o.Add(ops.Einsum{Equation: o.str("", "subscripts", "equation")}, o.list("operands", "inputs")...))
-	}},
+	"OneHot":  {"x num_classes axis dtype", func(o *opArgs) []*graph.Value { return one(o.oneHotOp("num_classes", "depth")) }},
 	"GetItem": {"x key", (*opArgs).getItem},
 	"Pad":     {"x pad_width mode constant_values", (*opArgs).padOp},
 	"BroadcastTo": {"x shape", func(o *opArgs) []*graph.Value {
@@ -235,6 +219,7 @@ var (
 	square      = opDef{"x", func(o *opArgs) []*graph.Value { x := o.x(); return one(o.mul(x, x)) }}
 )
 
+//go:noinline
 func (o *opArgs) floatPair() (a, b *graph.Value) {
 	a, b = o.pair()
 	if !a.Type.DType.IsFloat() {

@@ -38,12 +38,12 @@ var tensorflowFunctions = map[string]opDef{
 	"math.reduce_all": renamed("All", "input_tensor axis keepdims name"), "math.reduce_std": renamed("Std", "input_tensor axis keepdims name"),
 	"math.reduce_variance": renamed("Var", "input_tensor axis keepdims name"), "math.reduce_logsumexp": renamed("Logsumexp", "input_tensor axis keepdims name"),
 	"math.argmax": renamed("Argmax", "input axis output_type name"), "math.argmin": renamed("Argmin", "input axis output_type name"),
-	"math.cumsum": renamed("Cumsum", "x axis"), "math.l2_normalize": renamed("Normalize", "x axis epsilon name"),
+	"math.cumsum": renamed("Cumsum", "x axis"), "math.l2_normalize": {"x axis epsilon name", l2NormalizeTF},
 	"nn.relu": renamed("Relu", "features name"), "nn.relu6": renamed("Relu6", "features name"), "nn.sigmoid": renamed("Sigmoid", "x name"),
 	"nn.tanh": renamed("Tanh", "x name"), "nn.softplus": renamed("Softplus", "features name"), "nn.softsign": renamed("Softsign", "features name"),
 	"nn.elu": renamed("Elu", "features name"), "nn.selu": renamed("Selu", "features name"), "nn.silu": renamed("Silu", "features beta"), "nn.swish": renamed("Silu", "features beta"),
 	"nn.leaky_relu": renamed("LeakyRelu", "features alpha name"), "nn.softmax": renamed("Softmax", "logits axis name"), "nn.log_softmax": renamed("LogSoftmax", "logits axis name"),
-	"nn.l2_normalize": renamed("Normalize", "x axis epsilon name"),
+	"nn.l2_normalize": {"x axis epsilon name", l2NormalizeTF},
 	"nn.gelu":         {"features approximate name", geluTF}, "nn.bias_add": {"value bias", biasAddTF},
 	"math.l2_norm": renamed("Norm", "x axis"),
 	"reshape":      renamed("Reshape", "tensor shape name"), "transpose": renamed("Transpose", "a perm"), "expand_dims": renamed("ExpandDims", "input axis name"),
@@ -92,6 +92,13 @@ func matmulTF(o *opArgs) []*graph.Value {
 		return o.transpose(v, p...)
 	}
 	return one(o.Add(ops.MatMul{}, flip(a, "transpose_a", "adj_x"), flip(b, "transpose_b", "adj_y")))
+}
+
+// l2NormalizeTF bounds the sum of squares, where Keras bounds the norm.
+func l2NormalizeTF(o *opArgs) []*graph.Value {
+	x := o.floatX()
+	s := o.sum(o.mul(x, x), true, o.axes(x, "axis", "dim")...)
+	return one(o.div(x, o.Add(ops.Sqrt{}, o.Add(ops.Max{}, s, o.num(s, o.float(1e-12, "epsilon"))))))
 }
 
 func geluTF(o *opArgs) []*graph.Value {

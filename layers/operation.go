@@ -103,8 +103,8 @@ func (o *opArgs) refuseUnused() {
 	l, _ := o.Layer.(*Operation)
 	for k, v := range o.vals {
 		switch {
-		case v == nil, v == false, o.used[k], k == "name", k == "var":
-		case l.Op == "TensorFlowOpLayer" && (strings.HasPrefix(k, "T") || strings.HasPrefix(k, "_") || k == "N" || k == "SrcT" || k == "out_type"):
+		case v == nil, v == false, o.used[k], k == "name", k == "var", k == "out_type":
+		case l.Op == "TensorFlowOpLayer" && (strings.HasPrefix(k, "T") || strings.HasPrefix(k, "_") || k == "N" || k == "SrcT" || k == "Index" || k == "out_type" || k == "output_type"):
 		default:
 			o.Failf("argument %s of %s %s is not supported", k, l.Op, l.Function)
 			return

@@ -60,7 +60,7 @@ var arrayOperations = map[string]opDef{
 			o.Failf("num %v of %v", o.vals["num"], x.Type)
 			return one(x)
 		}
-		ys := o.split(x, axis, repeat(1, n)...)
+		ys := slices.Clone(o.split(x, axis, repeat(1, n)...))
 		for i := range ys {
 			ys[i] = o.squeeze(ys[i], axis)
 		}

@@ -2,6 +2,7 @@ package layers
 
 import (
 	"math"
+	"slices"
 
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/ops"
@@ -312,7 +313,7 @@ func mapCoordinates(o *opArgs) []*graph.Value {
 	}
 	coords := o.list("coordinates")
 	if len(coords) == 1 {
-		coords = o.split(coords[0], 0, 1, 1)
+		coords = slices.Clone(o.split(coords[0], 0, 1, 1))
 		coords[0], coords[1] = o.squeeze(coords[0], 0), o.squeeze(coords[1], 0)
 	}
 	s := sampler{mode: o.str("constant", "fill_mode"), fill: o.float(0, "fill_value")}

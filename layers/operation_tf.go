@@ -1,6 +1,8 @@
 package layers
 
 import (
+	"strings"
+
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
@@ -61,6 +63,27 @@ var tensorflowFunctions = map[string]opDef{
 	"pad":                   renamed("Pad", "tensor paddings mode constant_values name"),
 	"space_to_depth":        {"input block_size", spaceToDepthTF}, "nn.space_to_depth": {"input block_size", spaceToDepthTF},
 	"depth_to_space": {"input block_size", depthToSpaceTF}, "nn.depth_to_space": {"input block_size", depthToSpaceTF},
+	"math.squared_difference": {"x y name", func(o *opArgs) []*graph.Value { a, b := o.pair(); d := o.sub(a, b); return one(o.mul(d, d)) }},
+	"math.mod":                renamed("Mod", "x y name"), "math.atan2": renamed("Arctan2", "y x name"), "math.asin": renamed("Arcsin", "x name"), "math.acos": renamed("Arccos", "x name"),
+	"math.atan": renamed("Arctan", "x name"), "math.sinh": renamed("Sinh", "x name"), "math.cosh": renamed("Cosh", "x name"), "math.asinh": renamed("Arcsinh", "x name"),
+	"math.acosh": renamed("Arccosh", "x name"), "math.atanh": renamed("Arctanh", "x name"), "math.is_nan": renamed("Isnan", "x name"), "math.is_inf": renamed("Isinf", "x name"), "math.is_finite": renamed("Isfinite", "x name"),
+	"math.logical_xor": renamed("LogicalXor", "x y name"), "math.count_nonzero": {"input axis keepdims", countNonzero}, "math.cumprod": renamed("Cumprod", "x axis"), "math.top_k": renamed("TopK", "input k sorted name"),
+	"math.log_sigmoid": renamed("LogSigmoid", "x name"), "math.softsign": renamed("Softsign", "features name"), "math.erfc": renamed("Erfc", "x name"), "math.erfinv": renamed("Erfinv", "x name"),
+	"linalg.norm": renamed("Norm", "tensor ord axis keepdims name"), "norm": renamed("Norm", "tensor ord axis keepdims name"), "linalg.einsum": {"equation inputs", einsumTF},
+	"linalg.det": renamed("Det", "input name"), "linalg.inv": renamed("Inv", "input adjoint name"), "linalg.diag_part": renamed("Diagonal", "input name"), "linalg.matrix_transpose": {"a name", func(o *opArgs) []*graph.Value { return one(o.swapLast(o.x())) }},
+	"linalg.tensordot": renamed("Tensordot", "a b axes name"), "tensordot": renamed("Tensordot", "a b axes name"), "linalg.cross": renamed("Cross", "a b name"),
+	"roll": renamed("Roll", "input shift axis name"), "unstack": renamed("Unstack", "value num axis name"), "sort": renamed("Sort", "values axis"), "argsort": renamed("Argsort", "values axis"),
+	"broadcast_to": renamed("BroadcastTo", "input shape name"), "boolean_mask": {"tensor mask", func(o *opArgs) []*graph.Value {
+		return one(o.Add(ops.Compress{HasAxis: true}, o.x(), o.tensor(nil, "mask")))
+	}},
+	"nn.moments": renamed("Moments", "x axes shift keepdims name"), "nn.batch_normalization": {"x mean variance offset scale variance_epsilon name", batchNormTF},
+	"nn.conv2d": {"input filters strides padding data_format dilations name", convTF("Conv", "filters")}, "nn.depthwise_conv2d": {"input filter strides padding data_format dilations name", convTF("DepthwiseConv", "filter")},
+	"nn.max_pool2d": {"input ksize strides padding data_format name", poolTF(true)}, "nn.avg_pool2d": {"input ksize strides padding data_format name", poolTF(false)},
+	"nn.max_pool": {"input ksize strides padding data_format name", poolTF(true)}, "nn.avg_pool": {"input ksize strides padding data_format name", poolTF(false)},
+	"image.resize": {"images size method preserve_aspect_ratio antialias name", imageResizeTF}, "image.rgb_to_grayscale": {"images name", func(o *opArgs) []*graph.Value {
+		_, p := o.planes(o.x(), false)
+		return one(o.add(o.add(o.mulN(p[0], 0.2989), o.mulN(p[1], 0.587)), o.mulN(p[2], 0.114)))
+	}},
 	"shape": {"input out_type name", func(o *opArgs) []*graph.Value {
 		return one(o.cast(o.Add(ops.Shape{}, o.x()), tensor.Int32))
 	}},
@@ -110,17 +133,107 @@ func geluTF(o *opArgs) []*graph.Value {
 
 func biasAddTF(o *opArgs) []*graph.Value {
 	x := o.x()
-	return one(o.add(x, o.tensor(x, "bias")))
+	b := o.tensor(x, "bias")
+	if f := o.str("NHWC", "data_format"); strings.HasPrefix(f, "NC") || f == "channels_first" {
+		b = o.reshapeTo(b, append([]int{-1}, repeat(1, max(o.rank(x)-2, 0))...)...)
+	}
+	return one(o.add(x, b))
 }
 
 func gatherTF(o *opArgs) []*graph.Value {
 	x := o.tensor(nil, "params")
+	if o.int(0, "batch_dims") != 0 {
+		o.Failf("batch_dims is not supported")
+	}
+	o.get("validate_indices")
 	idx := o.cast(o.tensor(nil, "indices"), tensor.Int64)
 	return one(o.Add(ops.Gather{Axis: o.int(0, "axis")}, x, idx))
 }
 
 func clipTF(o *opArgs) []*graph.Value {
 	return one(o.clip(o.tensor(nil, "t"), o.float(0, "clip_value_min"), o.float(0, "clip_value_max")))
+}
+
+// batchNormTF scales by vectors along the last axis, or by what broadcasts.
+func batchNormTF(o *opArgs) []*graph.Value {
+	x := o.floatX()
+	y := o.div(o.sub(x, o.tensor(x, "mean")), o.Add(ops.Sqrt{}, o.addN(o.tensor(x, "variance"), o.float(0, "variance_epsilon"))))
+	if o.get("scale") != nil {
+		y = o.mul(y, o.tensor(x, "scale"))
+	}
+	if o.get("offset") != nil {
+		y = o.add(y, o.tensor(x, "offset"))
+	}
+	return one(y)
+}
+
+// spatialTF gives a TensorFlow image function's arguments Keras' names and forms.
+func (o *opArgs) spatialTF() {
+	o.vals["inputs"] = o.get("input")
+	first := false
+	switch f := o.str("NHWC", "data_format"); f {
+	case "NHWC":
+		o.vals["data_format"] = "channels_last"
+	case "NCHW":
+		o.vals["data_format"], first = "channels_first", true
+	default:
+		o.Failf("data_format %q", f)
+	}
+	if p, ok := o.get("padding").(string); ok {
+		o.vals["padding"] = strings.ToLower(p)
+	} else {
+		o.Failf("padding %v: only VALID and SAME are supported", o.get("padding"))
+	}
+	for from, to := range map[string]string{"strides": "strides", "dilations": "dilation_rate", "ksize": "pool_size"} {
+		vs, ok := o.intList(from)
+		if !ok {
+			continue
+		}
+		if len(vs) == 4 && first {
+			vs = vs[2:]
+		} else if len(vs) == 4 {
+			vs = vs[1:3]
+		}
+		o.vals[to] = vs
+	}
+}
+
+func convTF(name, kernel string) func(o *opArgs) []*graph.Value {
+	return func(o *opArgs) []*graph.Value {
+		o.spatialTF()
+		o.vals["kernel"] = o.get(kernel)
+		return nnOperations[name].f(o)
+	}
+}
+
+func poolTF(isMax bool) func(o *opArgs) []*graph.Value {
+	return func(o *opArgs) []*graph.Value {
+		o.spatialTF()
+		p := PoolConfig{Padding: o.str("valid", "padding"), DataFormat: o.str("", "data_format")}
+		p.PoolSize, _ = o.intList("pool_size")
+		p.Strides, _ = o.intList("strides")
+		c := *o.Call
+		c.In = one(o.tensor(nil, "input"))
+		return p.call(&c, 2, isMax)
+	}
+}
+
+func imageResizeTF(o *opArgs) []*graph.Value {
+	x := o.image()
+	if o.bool(false, "preserve_aspect_ratio") {
+		o.Failf("preserve_aspect_ratio is not supported")
+	}
+	size, _ := o.intList("size")
+	h, w, ok := o.imageAxes(x, "")
+	if !ok || len(size) != 2 {
+		o.Failf("size %v", size)
+		return one(x)
+	}
+	method := o.str("bilinear", "method")
+	if method == "bicubic" && !o.bool(false, "antialias") {
+		return one(o.Add(ops.Resize{Axes: []int{h, w}, Mode: "cubic", CubicCoeffA: -0.5, ExcludeOutside: true, CoordinateTransformationMode: "half_pixel"}, x, nil, nil, o.ints(size...)))
+	}
+	return one(o.resizeImage(x, h, w, size[0], size[1], method, o.bool(false, "antialias")))
 }
 
 func einsumTF(o *opArgs) []*graph.Value {
@@ -136,11 +249,19 @@ func getItemTF(o *opArgs) []*graph.Value {
 	return one(o.index2(x, key))
 }
 
+func (o *opArgs) wantNHWC() {
+	if f := o.str("NHWC", "data_format"); f != "NHWC" {
+		o.Failf("data_format %q is not supported", f)
+	}
+}
+
 func spaceToDepthTF(o *opArgs) []*graph.Value {
+	o.wantNHWC()
 	return one(o.SpaceToDepth(o.x(), o.int(2, "block_size")))
 }
 
 func depthToSpaceTF(o *opArgs) []*graph.Value {
+	o.wantNHWC()
 	return one(o.DepthToSpace(o.x(), o.int(2, "block_size")))
 }
 

@@ -81,6 +81,11 @@ func (d *Device) preparePoolGrad(r devices.Request, xt graph.Type, window func([
 		s.cols = append(s.cols, validTaps(ow, g.kw, g.sw, g.pl, g.dw, g.w))
 	}
 	if divisor == nil {
+		s.t = newWindowTable(&g, c)
+		for kw := range g.kw {
+			lo, hi := validOutputs(kw*g.dw-g.pl, g.sw, g.w, g.ow)
+			s.taps = append(s.taps, tapRange{lo, hi})
+		}
 		return s, nil
 	}
 	for oh, rows := range s.rows {
@@ -96,17 +101,27 @@ type poolGradStep struct {
 	d          *Device
 	g          geometry
 	max        bool
-	rows, cols []tapRange // of each row and column of output pixels
-	scales     []float32  // of a mean, for each output pixel
+	rows, cols []tapRange   // of each row and column of output pixels
+	scales     []float32    // of a mean, for each output pixel
+	t          *windowTable // of a maximum
+	taps       []tapRange   // of a maximum: the output columns for which each column of the window lies in the picture
 	tasks      freelist[poolGradTask]
 }
 
-func (s *poolGradStep) Scratch() int { return 0 }
+func (s *poolGradStep) Scratch() int {
+	if !s.max {
+		return 0
+	}
+	return s.d.pool.Workers() * s.rowLen() * 2 * 4
+}
+
+// rowLen is the elements of a row of the result, padded.
+func (s *poolGradStep) rowLen() int { return pad64(s.g.ow * s.g.c) }
 
 func (s *poolGradStep) Run(a *devices.Args) error {
 	t := s.tasks.get()
 	defer s.tasks.put(t)
-	t.s, t.dx = s, f32Out(a, 0)
+	t.s, t.dx, t.buf = s, f32Out(a, 0), floats(a.Scratch)
 	if s.max {
 		t.x, t.dy = f32(a, 0), f32(a, 1)
 	} else {
@@ -117,17 +132,23 @@ func (s *poolGradStep) Run(a *devices.Args) error {
 }
 
 type poolGradTask struct {
-	s         *poolGradStep
-	x, dy, dx []float32
+	s              *poolGradStep
+	x, dy, dx, buf []float32
 }
 
 // Tile implements par.Task: one picture.
-func (t *poolGradTask) Tile(n, _ int) {
+func (t *poolGradTask) Tile(n, worker int) {
 	s, g := t.s, &t.s.g
 	size := g.h * g.w * g.c
 	dx := t.dx[n*size:][:size]
 	clear(dx)
 	for oh, rows := range s.rows {
+		if s.max && rows.hi > rows.lo {
+			if x := t.x[n*size:][:size]; !s.special(x, oh) {
+				t.row(x, dx, t.dy[(n*g.pixels()+oh*g.ow)*g.c:][:g.ow*g.c], oh, t.buf[worker*2*s.rowLen():])
+				continue
+			}
+		}
 		for ow, cols := range s.cols {
 			at := oh*g.ow + ow
 			dy := t.dy[(n*g.pixels()+at)*g.c:][:g.c]
@@ -140,6 +161,35 @@ func (t *poolGradTask) Tile(n, _ int) {
 				for j := range cols.hi - cols.lo {
 					s.d.k.Vec.Axpy(dx[first+(i*g.dh*g.w+j*g.dw)*g.c:][:g.c], dy, s.scales[at])
 				}
+			}
+		}
+	}
+}
+
+// special reports whether what output row oh reads of x holds a NaN or infinity, which comparing with the largest loses.
+func (s *poolGradStep) special(x []float32, oh int) bool {
+	g, rows := &s.g, s.rows[oh]
+	lo, hi := oh*g.sh-g.pt+rows.lo*g.dh, oh*g.sh-g.pt+(rows.hi-1)*g.dh+1
+	sum := s.d.k.Vec.Sum(x[lo*g.w*g.c : hi*g.w*g.c])
+	return sum-sum != 0
+}
+
+// row finds the largest elements of the windows of one output row, then hands dy to the first taps that equal them.
+func (t *poolGradTask) row(x, dx, dy []float32, oh int, buf []float32) {
+	s, g := t.s, &t.s.g
+	top, rest := buf[:g.ow*g.c], buf[s.rowLen():][:g.ow*g.c]
+	copy(rest, dy)
+	for k, sp := range s.t.spans {
+		if taps := s.t.taps[s.t.class[oh]*len(s.t.spans)+k]; len(taps) > 0 {
+			s.d.k.Spatial.MaxTap(top[sp.at*g.c:], g.c, sp.n, g.c, x[g.origin(oh, sp.at, s.rows[oh], sp.tapRange):], g.sw*g.c, nil, taps, nil, 0, 0)
+		}
+	}
+	for kh := s.rows[oh].lo; kh < s.rows[oh].hi; kh++ {
+		first := (oh*g.sh - g.pt + kh*g.dh) * g.w
+		for kw, cols := range s.taps {
+			if cols.lo < cols.hi {
+				at := (first + cols.lo*g.sw - g.pl + kw*g.dw) * g.c
+				s.d.k.MaxGrad(dx[at:], g.sw*g.c, cols.hi-cols.lo, g.c, x[at:], top[cols.lo*g.c:], rest[cols.lo*g.c:], g.c)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -48,6 +49,12 @@ func TestGradientsAgainstRef(t *testing.T) {
 		conv(ops.Conv{Format: ops.NHWC, Group: 2}, []int{2, 6, 6, 8}, []int{3, 3, 4, 6})
 		pool := ops.MaxPoolGrad{KernelShape: []int{3, 3}, Strides: []int{2, 2}, Pads: []int{1, 1, 0, 1}, Format: ops.NHWC}
 		cases = append(cases, gradCase{pool, []*tensor.Tensor{randTensor(r, 2, 10, 12, 21), randTensor(r, 2, 5, 6, 21)}})
+		nan := randTensor(r, 2, 6, 6, 5)
+		tensor.As[float32](nan)[40] = float32(math.NaN())
+		tensor.As[float32](nan)[97] = float32(math.Inf(1))
+		cases = append(cases, gradCase{ops.MaxPoolGrad{KernelShape: []int{2, 2}, Strides: []int{2, 2}, Format: ops.NHWC}, []*tensor.Tensor{nan, randTensor(r, 2, 3, 3, 5)}},
+			gradCase{ops.MaxPoolGrad{KernelShape: []int{3, 2}, Strides: []int{1, 1}, Dilations: []int{2, 3}, Pads: []int{3, 2, 3, 4}, Format: ops.NHWC},
+				[]*tensor.Tensor{randTensor(r, 2, 7, 8, 17), randTensor(r, 2, 9, 11, 17)}})
 		mean := ops.AveragePoolGrad{KernelShape: []int{3, 2}, Strides: []int{2, 2}, Pads: []int{1, 1, 1, 1}, CeilMode: true, Format: ops.NHWC}
 		for _, pad := range []bool{false, true} {
 			mean.CountIncludePad = pad

@@ -16,6 +16,8 @@ type Set struct {
 	Spatial      Spatial
 	Cells        Cells
 	Wino4, Wino2 Wino
+	MaxGrad      MaxGrad
+	Moments      Moments
 	// Peak does n > 0 rounds of nothing but multiplications with additions, as fast as the processor can, and returns how many
 	// operations they were: what benchmarks are measured against.
 	Peak func(n int) float64
@@ -29,7 +31,9 @@ func New(l cpuid.Level) *Set {
 }
 
 func genericSet() *Set {
-	return &Set{Level: cpuid.Generic, Vec: vecGo(), Spatial: spatialGo(), Cells: cellsGo(), Wino4: winoGo(4, &wino4), Wino2: winoGo(2, &wino2), Gemm: Gemm{MR: 4, NR: 8, Lanes: 4, tile: gemmTileGo}, Peak: peakGo}
+	s := &Set{Level: cpuid.Generic, Vec: vecGo(), Spatial: spatialGo(), Cells: cellsGo(), Wino4: winoGo(4, &wino4), Wino2: winoGo(2, &wino2), Gemm: Gemm{MR: 4, NR: 8, Lanes: 4, tile: gemmTileGo}, Peak: peakGo}
+	s.MaxGrad, s.Moments = maxGradGo, momentsOfGo()
+	return s
 }
 
 // peakGo is the fastest that plain Go does: eight independent sums.

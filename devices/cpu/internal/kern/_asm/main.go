@@ -75,6 +75,7 @@ func main() {
 		{"spatial_amd64.s", genSpatial},
 		{"seq_amd64.s", genSeq},
 		{"rows_amd64.s", genRows},
+		{"grad_amd64.s", genGrad},
 	}
 	for _, f := range files {
 		a := newFile()
@@ -84,7 +85,7 @@ func main() {
 			log.Fatal(err)
 		}
 	}
-	for name, gen := range map[string]func() []byte{"vec_amd64.go": goVec, "spatial_amd64.go": goSpatial, "rows_amd64.go": goRows} {
+	for name, gen := range map[string]func() []byte{"vec_amd64.go": goVec, "spatial_amd64.go": goSpatial, "rows_amd64.go": goRows, "grad_amd64.go": goGrad} {
 		if err := os.WriteFile(filepath.Join("..", name), gen(), 0o644); err != nil {
 			log.Fatal(err)
 		}

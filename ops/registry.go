@@ -41,7 +41,7 @@ func Registry() []Info {
 		gatherOps,
 		sliceOps,
 		sortOps,
-		recurrentOps,
+		recurrentOps, recurrentTrainOps,
 		attentionOps,
 		controlOps,
 		sequenceOps,

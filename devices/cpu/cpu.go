@@ -63,6 +63,7 @@ func (d *Device) kernels() []devices.Kernel {
 		d.normKernels(),
 		d.moveKernels(),
 		d.recurrentKernels(),
+		d.recurrentTrainKernels(),
 		d.convGradKernels(),
 		d.gradKernels(),
 		d.frozenKernels(),

@@ -12,12 +12,16 @@ import (
 
 func recurrentKernels() []devices.Kernel {
 	return []devices.Kernel{
-		fn(func(op ops.RNN, c *Call) error { return runRecurrent(rnnSpec(op), c) }),
-		fn(func(op ops.GRU, c *Call) error { return runRecurrent(gruSpec(op), c) }),
-		fn(func(op ops.LSTM, c *Call) error { return runRecurrent(lstmSpec(op), c) }),
-		fn(func(op ops.RNNGrad, c *Call) error { return runRecurrentGrad(rnnSpec(op.Of), c) }),
-		fn(func(op ops.GRUGrad, c *Call) error { return runRecurrentGrad(gruSpec(op.Of), c) }),
-		fn(func(op ops.LSTMGrad, c *Call) error { return runRecurrentGrad(lstmSpec(op.Of), c) }),
+		fn(func(op ops.RNN, c *Call) error { return runRecurrent(rnnSpec(op), c, 2) }),
+		fn(func(op ops.GRU, c *Call) error { return runRecurrent(gruSpec(op), c, 2) }),
+		fn(func(op ops.LSTM, c *Call) error { return runRecurrent(lstmSpec(op), c, 3) }),
+		fn(func(op ops.RNNGrad, c *Call) error { return runRecurrentGrad(rnnSpec(op.Of), c, false) }),
+		fn(func(op ops.GRUGrad, c *Call) error { return runRecurrentGrad(gruSpec(op.Of), c, false) }),
+		fn(func(op ops.LSTMGrad, c *Call) error { return runRecurrentGrad(lstmSpec(op.Of), c, false) }),
+		fn(func(op ops.LSTMTrain, c *Call) error { return runRecurrentTrain(lstmSpec(op.Of), c) }),
+		fn(func(op ops.GRUTrain, c *Call) error { return runRecurrentTrain(gruSpec(op.Of), c) }),
+		fn(func(op ops.LSTMTrainGrad, c *Call) error { return runRecurrentGrad(lstmSpec(op.Of), c, true) }),
+		fn(func(op ops.GRUTrainGrad, c *Call) error { return runRecurrentGrad(gruSpec(op.Of), c, true) }),
 	}
 }
 
@@ -106,6 +110,7 @@ type recurrence struct {
 	dx, dw, dr   []float64
 	dwb, drb, dp []float64
 	dh, dc       []float64 // [N,H]: running, then those of the initial states
+	dpre, drec   []float64 // [T,N,G*H]: at the gates' arguments, and at their recurrent parts
 }
 
 // times is the order in which steps run.
@@ -368,7 +373,8 @@ func (q *recurrence) yAt(t, d, n int) int {
 	return (t*dirs+d)*q.N + n
 }
 
-func runRecurrent(s recurrentSpec, c *Call) error {
+// runRecurrent fills the first outputs: Y and the final states.
+func runRecurrent(s recurrentSpec, c *Call, outs int) error {
 	dirs := ops.Directions(s.direction)
 	var y, h, cc []float64
 	for d := range dirs {
@@ -390,7 +396,7 @@ func runRecurrent(s recurrentSpec, c *Call) error {
 			copy(cc[q.stateAt(d, n)*q.H:][:q.H], q.cEnd[n*q.H:])
 		}
 	}
-	for i, v := range [][]float64{y, h, cc}[:c.NOut()] {
+	for i, v := range [][]float64{y, h, cc}[:min(outs, c.NOut())] {
 		if err := c.Out(i).SetFloat64s(v); err != nil {
 			return err
 		}

@@ -7,12 +7,20 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-// runRecurrentGrad runs each direction forward, keeping the gates, and then backward.
-func runRecurrentGrad(s recurrentSpec, c *Call) error {
+// runRecurrentGrad runs each direction forward, keeping the gates (or takes them from inputs, if they were kept), and
+// then backward.
+func runRecurrentGrad(s recurrentSpec, c *Call, kept bool) error {
 	dirs := ops.Directions(s.direction)
 	nIn, nState := 6, 1
 	if s.lstm {
 		nIn, nState = 8, 2
+	}
+	first := nIn
+	if kept {
+		if err := checkTrain(s); err != nil {
+			return err
+		}
+		nIn += 1 + nState
 	}
 	var dx []float64
 	outs := make([][]float64, c.NOut())
@@ -21,7 +29,14 @@ func runRecurrentGrad(s recurrentSpec, c *Call) error {
 		if err != nil {
 			return err
 		}
-		q.forward()
+		if kept {
+			err = q.restore(c, d, first)
+		} else {
+			q.forward()
+		}
+		if err != nil {
+			return err
+		}
 		dy, err := q.loadGrads(c, d, nIn)
 		if err != nil {
 			return err
@@ -46,6 +61,9 @@ func runRecurrentGrad(s recurrentSpec, c *Call) error {
 		}
 		if s.lstm {
 			copy(outs[6][d*3*q.H:], q.dp)
+		}
+		if kept {
+			copy(outs[len(outs)-1][d*q.T*q.N*4*q.H:], q.argGrads())
 		}
 		outs[0] = batchFirst(dx, s.layout, q.N, q.T, q.I)
 	}
@@ -98,6 +116,7 @@ func (q *recurrence) backward(dy []float64) {
 	q.dx = make([]float64, len(q.x))
 	q.dw, q.dr = make([]float64, len(q.w)), make([]float64, len(q.r))
 	q.dwb, q.drb, q.dp = make([]float64, gh), make([]float64, gh), make([]float64, 3*q.H)
+	q.dpre, q.drec = make([]float64, q.T*q.N*gh), make([]float64, q.T*q.N*gh)
 	at := q.times(true)
 	for k := range q.T {
 		t := at(k)
@@ -131,6 +150,8 @@ func (q *recurrence) stepBackward(row, n int, dy []float64) {
 			dpre[j] = dh[j] * q.actGrad(0, row*H+j)
 		}
 	}
+	copy(q.dpre[row*q.gates*H:], dpre)
+	copy(q.drec[row*q.gates*H:], drec)
 	x, hp := q.x[row*q.I:][:q.I], q.hPrev[row*H:][:H]
 	rh := hp
 	for g, d := range dpre {

@@ -48,6 +48,7 @@ var specialPasses = []Pass{
 	{"infer", false, infer},
 	{"fold", false, fold},
 	{"cse", false, mergeEqual},
+	{"keep-gates", true, keepGates},
 	{"fuse", true, fuse},
 	{"layout", true, layout},
 	{"pair", true, pair},

@@ -81,7 +81,7 @@ func (d *Device) preparePoolGrad(r devices.Request, xt graph.Type, window func([
 		s.cols = append(s.cols, validTaps(ow, g.kw, g.sw, g.pl, g.dw, g.w))
 	}
 	if divisor == nil {
-		s.t = newWindowTable(&g, c)
+		s.t = newWindowTable(&g, c, c)
 		for kw := range g.kw {
 			lo, hi := validOutputs(kw*g.dw-g.pl, g.sw, g.w, g.ow)
 			s.taps = append(s.taps, tapRange{lo, hi})
@@ -181,7 +181,7 @@ func (t *poolGradTask) row(x, dx, dy []float32, oh int, buf []float32) {
 	copy(rest, dy)
 	for k, sp := range s.t.spans {
 		if taps := s.t.taps[s.t.class[oh]*len(s.t.spans)+k]; len(taps) > 0 {
-			s.d.k.Spatial.MaxTap(top[sp.at*g.c:], g.c, sp.n, g.c, x[g.origin(oh, sp.at, s.rows[oh], sp.tapRange):], g.sw*g.c, nil, taps, nil, 0, 0)
+			s.d.k.Spatial.MaxTap(top[sp.at*g.c:], g.c, sp.n, g.c, x[g.origin(oh, sp.at, s.rows[oh], sp.tapRange)*g.c:], g.sw*g.c, nil, taps, nil, 0, 0)
 		}
 	}
 	for kh := s.rows[oh].lo; kh < s.rows[oh].hi; kh++ {

@@ -10,25 +10,10 @@ import (
 // recurrentTrainOps is recurrent layers as training computes them: forward keeping what backward needs, and backward
 // from that. Passes make them of a layer and its gradient; no format imports or exports them.
 var recurrentTrainOps = []Info{
-	{LSTMTrain{}, "LSTM that keeps its gates for the gradient", []Sample{
-		Case(LSTMTrain{LSTM{HiddenSize: 3}}, F(4, 9, 2), F(1, 12, 2), F(1, 12, 3), F(1, 24)),
-		Case(LSTMTrain{LSTM{HiddenSize: 2, Direction: "bidirectional"}}, F(3, 2, 2), F(2, 8, 2), F(2, 8, 2), F(2, 16),
-			TV(tensor.Of([]int32{3, 2})), F(2, 2, 2), F(2, 2, 2))}},
-	{LSTMTrainGrad{}, "gradient of LSTMTrain", []Sample{
-		Case(LSTMTrainGrad{LSTM{HiddenSize: 3, Layout: 1}}, F(9, 4, 2), F(1, 12, 2), F(1, 12, 3), F(1, 24), SampleIn{}, SampleIn{}, SampleIn{}, SampleIn{},
-			F(9, 4, 1, 3), FR(0, 1, 1, 36, 12), F(1, 36, 3), F(9, 4, 1, 3), SampleIn{}, SampleIn{}),
-		Case(LSTMTrainGrad{LSTM{HiddenSize: 2, Direction: "bidirectional"}}, F(3, 2, 2), F(2, 8, 2), F(2, 8, 2), F(2, 16),
-			TV(tensor.Of([]int32{3, 2})), F(2, 2, 2), F(2, 2, 2), SampleIn{},
-			F(3, 2, 2, 2), FR(0, 1, 2, 6, 8), F(2, 6, 2), SampleIn{}, F(2, 2, 2), F(2, 2, 2))}},
-	{GRUTrain{}, "GRU that keeps its gates for the gradient", []Sample{
-		Case(GRUTrain{GRU{HiddenSize: 3, LinearBeforeReset: true}}, F(4, 9, 2), F(1, 9, 2), F(1, 9, 3), F(1, 18)),
-		Case(GRUTrain{GRU{HiddenSize: 2, LinearBeforeReset: true, Direction: "bidirectional"}}, F(3, 2, 2), F(2, 6, 2), F(2, 6, 2), F(2, 12),
-			TV(tensor.Of([]int32{3, 2})), F(2, 2, 2))}},
-	{GRUTrainGrad{}, "gradient of GRUTrain", []Sample{
-		Case(GRUTrainGrad{GRU{HiddenSize: 3, LinearBeforeReset: true, Layout: 1}}, F(9, 4, 2), F(1, 9, 2), F(1, 9, 3), F(1, 18), SampleIn{}, SampleIn{},
-			F(9, 4, 1, 3), FR(0, 1, 1, 36, 12), F(9, 4, 1, 3), SampleIn{}),
-		Case(GRUTrainGrad{GRU{HiddenSize: 2, LinearBeforeReset: true, Direction: "bidirectional"}}, F(3, 2, 2), F(2, 6, 2), F(2, 6, 2), F(2, 12),
-			TV(tensor.Of([]int32{3, 2})), F(2, 2, 2), F(3, 2, 2, 2), FR(0, 1, 2, 6, 8), SampleIn{}, F(2, 2, 2))}},
+	{LSTMTrain{}, "LSTM that keeps its gates for the gradient"},
+	{LSTMTrainGrad{}, "gradient of LSTMTrain"},
+	{GRUTrain{}, "GRU that keeps its gates for the gradient"},
+	{GRUTrainGrad{}, "gradient of GRUTrain"},
 }
 
 // LSTMTrain is LSTM with two more outputs: the gates' values [D, rows, 4H] in the order i, o, f, c, and the cell states
@@ -127,4 +112,29 @@ func (o GRUTrainGrad) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	return append(gradTypes(in, ts[1], 3, 0, 1), keptTypes(in[0], in[2], 4)...), nil
+}
+
+// recurrentTrainSamples is the cases of recurrentTrainOps.
+func recurrentTrainSamples() map[string][]Sample {
+	return map[string][]Sample{
+		"LSTMTrain": {
+			Case(LSTMTrain{LSTM{HiddenSize: 3}}, F(4, 9, 2), F(1, 12, 2), F(1, 12, 3), F(1, 24)),
+			Case(LSTMTrain{LSTM{HiddenSize: 2, Direction: "bidirectional"}}, F(3, 2, 2), F(2, 8, 2), F(2, 8, 2), F(2, 16),
+				TV(tensor.Of([]int32{3, 2})), F(2, 2, 2), F(2, 2, 2))},
+		"LSTMTrainGrad": {
+			Case(LSTMTrainGrad{LSTM{HiddenSize: 3, Layout: 1}}, F(9, 4, 2), F(1, 12, 2), F(1, 12, 3), F(1, 24), SampleIn{}, SampleIn{}, SampleIn{}, SampleIn{},
+				F(9, 4, 1, 3), FR(0, 1, 1, 36, 12), F(1, 36, 3), F(9, 4, 1, 3), SampleIn{}, SampleIn{}),
+			Case(LSTMTrainGrad{LSTM{HiddenSize: 2, Direction: "bidirectional"}}, F(3, 2, 2), F(2, 8, 2), F(2, 8, 2), F(2, 16),
+				TV(tensor.Of([]int32{3, 2})), F(2, 2, 2), F(2, 2, 2), SampleIn{},
+				F(3, 2, 2, 2), FR(0, 1, 2, 6, 8), F(2, 6, 2), SampleIn{}, F(2, 2, 2), F(2, 2, 2))},
+		"GRUTrain": {
+			Case(GRUTrain{GRU{HiddenSize: 3, LinearBeforeReset: true}}, F(4, 9, 2), F(1, 9, 2), F(1, 9, 3), F(1, 18)),
+			Case(GRUTrain{GRU{HiddenSize: 2, LinearBeforeReset: true, Direction: "bidirectional"}}, F(3, 2, 2), F(2, 6, 2), F(2, 6, 2), F(2, 12),
+				TV(tensor.Of([]int32{3, 2})), F(2, 2, 2))},
+		"GRUTrainGrad": {
+			Case(GRUTrainGrad{GRU{HiddenSize: 3, LinearBeforeReset: true, Layout: 1}}, F(9, 4, 2), F(1, 9, 2), F(1, 9, 3), F(1, 18), SampleIn{}, SampleIn{},
+				F(9, 4, 1, 3), FR(0, 1, 1, 36, 12), F(9, 4, 1, 3), SampleIn{}),
+			Case(GRUTrainGrad{GRU{HiddenSize: 2, LinearBeforeReset: true, Direction: "bidirectional"}}, F(3, 2, 2), F(2, 6, 2), F(2, 6, 2), F(2, 12),
+				TV(tensor.Of([]int32{3, 2})), F(2, 2, 2), F(3, 2, 2, 2), FR(0, 1, 2, 6, 8), SampleIn{}, F(2, 2, 2))},
+	}
 }

@@ -90,6 +90,7 @@ func families() []func() map[string][]Sample {
 		quantSamples,
 		randomSamples,
 		recurrentSamples,
+		recurrentTrainSamples,
 		reduceSamples,
 		regionSamples,
 		resizeSamples,

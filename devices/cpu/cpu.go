@@ -66,6 +66,7 @@ func (d *Device) kernels() []devices.Kernel {
 		d.recurrentTrainKernels(),
 		d.convGradKernels(),
 		d.gradKernels(),
+		d.normGradKernels(),
 		d.frozenKernels(),
 	)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -112,5 +113,21 @@ func TestOpsets(t *testing.T) {
 	}
 	for _, opset := range []int{13, 17, 21, 26} {
 		checkAccepted(t, opset, false, "models")
+	}
+}
+
+// TestLoad holds loading a model of 500 MB to a part of its size and of ONNX Runtime's time.
+func TestLoad(t *testing.T) {
+	if testing.Short() || os.Getenv(ort.EnvLibrary) == "" {
+		t.Skipf("short, or %s doesn't name libonnxruntime.so.1", ort.EnvLibrary)
+	}
+	exe := filepath.Join(t.TempDir(), "peers")
+	if out, err := exec.Command("go", "build", "-o", exe, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	out, err := exec.Command(exe, "load", "-procs", "1").CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Error(err)
 	}
 }

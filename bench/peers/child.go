@@ -229,7 +229,7 @@ func peakMB() float64 {
 	for _, l := range strings.Split(string(b), "\n") {
 		if f := strings.Fields(l); len(f) > 1 && f[0] == "VmHWM:" {
 			kb, _ := strconv.ParseFloat(f[1], 64)
-			return kb / 1024
+			return kb * 1024 / 1e6
 		}
 	}
 	return 0

@@ -22,6 +22,10 @@ func main() {
 		err = infer(os.Args[2:])
 	case "accept":
 		err = accept(os.Args[2:])
+	case "load":
+		err = load(os.Args[2:])
+	case "loadchild":
+		err = loadChild(os.Args[2:])
 	case "profile":
 		err = profile(os.Args[2:])
 	case "train":

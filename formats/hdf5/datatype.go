@@ -308,7 +308,10 @@ func (p typeParser) compound(t *Datatype, bits, version, depth int) {
 		if len(dims) > 0 {
 			m.Type = p.arrayOf(m.Type, dims)
 		}
-		if p.err == nil && (m.Offset < 0 || m.Offset > t.Size || m.Type.Size > t.Size-m.Offset) {
+		if p.err != nil {
+			return
+		}
+		if m.Offset < 0 || m.Offset > t.Size || m.Type.Size > t.Size-m.Offset {
 			p.failf("member %q: %d bytes at %d of a %d-byte compound", m.Name, m.Type.Size, m.Offset, t.Size)
 		}
 		used += m.Type.Size

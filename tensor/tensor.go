@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"slices"
 	"unsafe"
+
+	"github.com/nnrt/nnrt/internal/mmap"
 )
 
 // MaxRank is the largest number of dimensions a tensor may have.
@@ -58,15 +60,21 @@ func NumElements(dims []int) (int, error) {
 	return int(n), nil
 }
 
-// AlignedBytes allocates n zeroed bytes whose first is 64-byte aligned.
+// AlignedBytes allocates n zeroed bytes whose first is 64-byte aligned. Much of it is in large pages, where the system has them.
 func AlignedBytes(n int) []byte {
 	if n == 0 {
 		return []byte{}
 	}
 	b := make([]byte, n+Align)
+	if n >= hugeFrom {
+		mmap.Huge(b)
+	}
 	off := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) & (Align - 1))
 	return b[off : off+n : off+n]
 }
+
+// hugeFrom is the size from which on memory is asked for in large pages.
+const hugeFrom = 4 << 20
 
 // New allocates a zeroed tensor. It panics where shape is impossible: use Make for shapes from outside.
 func New(dt DType, shape ...int) *Tensor {

@@ -31,6 +31,7 @@ type Device struct {
 	pool  *par.Pool
 	table *devices.Table
 	exact bool
+	packs slab // memory for packed weights
 	close sync.Once
 }
 

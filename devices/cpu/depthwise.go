@@ -112,7 +112,7 @@ func (d *Device) newDepthwise(p *convPlan, r devices.Request) *depthwise {
 	if !p.dyn {
 		key := devices.PackKey{T: r.Const[1], Kind: fmt.Sprintf("cpu/dw/%s", p.key)}
 		s.w = r.Packs.Get(key, func() any {
-			w := alignedFloats(p.taps() * p.c)
+			w := d.packs.floats(p.taps() * p.c)
 			p.wt.byTap(w)
 			return w
 		}).([]float32)

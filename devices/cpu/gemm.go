@@ -28,9 +28,9 @@ func blockDepth(k int) int {
 	return roundUp(ceilDiv(k, ceilDiv(k, maxKC)), 4)
 }
 
-func newPackedB(g *kern.Gemm, k, n int) *packedB {
+func newPackedB(mem *slab, g *kern.Gemm, k, n int) *packedB {
 	b := &packedB{k: k, n: n, kc: blockDepth(k), period: max(1, k), cols: g.PackedCols(n)}
-	b.data = alignedFloats(k * b.cols)
+	b.data = mem.floats(k * b.cols)
 	return b
 }
 
@@ -62,10 +62,11 @@ func (t *packTask) Tile(i, _ int) {
 }
 
 // packB packs a matrix in parallel.
-func packB(pool *par.Pool, g *kern.Gemm, src []float32, rs, cs, k, n int) *packedB {
-	t := &packTask{g: g, dst: newPackedB(g, k, n), src: src, rs: rs, cs: cs}
+func (d *Device) packB(src []float32, rs, cs, k, n int) *packedB {
+	g := &d.k.Gemm
+	t := &packTask{g: g, dst: newPackedB(&d.packs, g, k, n), src: src, rs: rs, cs: cs}
 	if k > 0 {
-		pool.Run(t, t.tiles())
+		d.pool.Run(t, t.tiles())
 	}
 	return t.dst
 }

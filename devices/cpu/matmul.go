@@ -119,7 +119,7 @@ func (d *Device) packedConst(r devices.Request, i, k, n, rs, cs int) *packedB {
 	key := devices.PackKey{T: w, Kind: fmt.Sprintf("cpu/gemm/%s/%d/%d/%d/%d", d.Level(), k, n, rs, cs)}
 	return r.Packs.Get(key, func() any {
 		defer evict(w)
-		return packB(d.pool, &d.k.Gemm, tensor.As[float32](w), rs, cs, k, n)
+		return d.packB(tensor.As[float32](w), rs, cs, k, n)
 	}).(*packedB)
 }
 

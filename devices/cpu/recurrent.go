@@ -282,7 +282,7 @@ func (s *recurrentStep) packState(src []float32) []gateWeights {
 	for _, gates := range s.phaseGates() {
 		cols := len(gates) * s.unit
 		w := gateWeights{k: k, cols: cols, kc: blockDepth(k), width: g.PackedCols(cols)}
-		w.data = alignedFloats(s.blocks * k * w.width)
+		w.data = s.d.packs.floats(s.blocks * k * w.width)
 		tmp := make([]float32, cols*k)
 		for b := range s.blocks {
 			clear(tmp)
@@ -303,7 +303,7 @@ func (s *recurrentStep) packData(src []float32) *packedB {
 	for b := range s.blocks {
 		s.gateColumns(src, s.in, b, s.dataGates(), tmp[b*s.wide*s.unit*s.in:])
 	}
-	return packB(s.d.pool, &s.d.k.Gemm, tmp, 1, s.in, s.in, s.row())
+	return s.d.packB(tmp, 1, s.in, s.in, s.row())
 }
 
 // dataGates is the gates that the products with the data fill; -1 stays zero but for its bias.

@@ -87,7 +87,7 @@ func (d *Device) newWinograd(p *convPlan, r devices.Request, o int) *winograd {
 		s.phased = true
 		s.block = min(s.tiles, max(s.block, (16<<20)/(4*n2*(p.c+p.oc))))
 	}
-	s.vLen, s.mLen = pad64(n2*s.block*p.c), pad64(n2*s.block*p.oc)
+	s.vLen, s.mLen = n2*apart(s.block*p.c), n2*apart(s.block*p.oc)
 	s.patch = pad64(n2*max(p.c, p.oc) + kern.WinoTmp)
 	key := devices.PackKey{T: r.Const[1], Kind: fmt.Sprintf("cpu/winograd%d/%s/%s", o, d.Level(), p.key)}
 	s.u = r.Packs.Get(key, func() any {
@@ -97,29 +97,34 @@ func (d *Device) newWinograd(p *convPlan, r devices.Request, o int) *winograd {
 	return s
 }
 
-// transformWeights packs each tap's matrix and transforms the nine of them, panel by panel.
+// transformWeights gathers panels of the kernel and transforms them.
 func (s *winograd) transformWeights() *winogradWeights {
 	p, g := s.p, &s.d.k.Gemm
 	n2 := s.w.N * s.w.N
 	u := &winogradWeights{packedB: packedB{k: p.c, n: p.oc, kc: blockDepth(p.c), period: p.c, cols: g.PackedCols(p.oc)}}
-	size := pad64(u.k * u.cols)
-	u.data = alignedFloats(size * n2)
+	size := apart(u.k * u.cols)
+	u.data = s.d.packs.floats(size * n2)
 	for i := range n2 {
 		b := u.packedB
-		b.data = u.data[i*size:][:size]
+		b.data = u.data[i*size:][:u.k*u.cols]
 		u.at = append(u.at, b)
 	}
-	per := 9*u.kc*g.NR + kern.WinoTmp
-	t := &winogradPacker{s: s, u: u, size: size, per: per, tmp: alignedFloats(per * s.d.pool.Workers())}
+	t := &winogradPacker{s: s, u: u, size: size, chunk: panelChunk(g.NR, 9, p.c)}
+	t.per = t.chunk*9*g.NR + kern.WinoTmp
+	t.tmp = alignedFloats(t.per * s.d.pool.Workers())
 	s.d.pool.Run(t, ceilDiv(p.oc, g.NR))
 	return u
 }
 
+// apart is a distance of at least n elements for many places that are written in turn: one that doesn't map all of them to the same
+// few lines of the first-level cache.
+func apart(n int) int { return roundUp(n, 1024) + 80 }
+
 type winogradPacker struct {
-	s         *winograd
-	u         *winogradWeights
-	size, per int
-	tmp       []float32
+	s                *winograd
+	u                *winogradWeights
+	size, per, chunk int
+	tmp              []float32
 }
 
 // Tile implements par.Task.
@@ -129,14 +134,15 @@ func (t *winogradPacker) Tile(i, worker int) {
 	width := g.PanelWidth(j, t.u.n)
 	cols := min(width, t.u.n-j)
 	tmp := t.tmp[worker*t.per:][:t.per]
+	panel := tmp[kern.WinoTmp:]
 	for p := 0; p < t.u.k; p += t.u.kc {
 		kc := min(t.u.kc, t.u.k-p)
-		n := kc * width
-		for tap := range 9 {
-			packKernelPanel(tmp[kern.WinoTmp+tap*n:][:n], w, j, cols, width, tap*w.c+p, kc)
+		dst := t.u.data[p*t.u.cols+kc*j:]
+		for c := 0; c < kc; c += t.chunk {
+			n := min(t.chunk, kc-c)
+			w.panel(g, panel, j, cols, width, p+c, n)
+			t.s.w.Weights(dst[c*width:], t.size, panel, width, n, tmp[:kern.WinoTmp])
 		}
-		off := p*t.u.cols + kc*j
-		t.s.w.Weights(t.u.data[off:], t.size, tmp[kern.WinoTmp:], n, n, tmp[:kern.WinoTmp])
 	}
 }
 
@@ -243,6 +249,7 @@ func (s *winograd) place(tile int) (n, oh, ow int) {
 func (t *winogradTask) in(v, patch []float32, first, lo, hi, count int) {
 	s, p := t.s, t.s.p
 	n := s.w.N
+	step := apart(count * p.c)
 	tmp, patch := patch[:kern.WinoTmp], patch[kern.WinoTmp:]
 	for i := lo; i < hi; i++ {
 		img, oh, ow := s.place(first + i)
@@ -250,7 +257,7 @@ func (t *winogradTask) in(v, patch []float32, first, lo, hi, count int) {
 		x, rowStride := t.x[img*p.h*p.w*p.c:], p.geometry.w*p.c
 		dst := v[i*p.c:]
 		if ih >= 0 && iw >= 0 && ih+n <= p.h && iw+n <= p.geometry.w {
-			s.w.In(dst, count*p.c, x[(ih*p.geometry.w+iw)*p.c:], rowStride, p.c, p.c, tmp)
+			s.w.In(dst, step, x[(ih*p.geometry.w+iw)*p.c:], rowStride, p.c, p.c, tmp)
 			continue
 		}
 		for r := range n {
@@ -264,14 +271,14 @@ func (t *winogradTask) in(v, patch []float32, first, lo, hi, count int) {
 			copy(row[lo*p.c:hi*p.c], x[((ih+r)*p.geometry.w+iw+lo)*p.c:])
 			clear(row[hi*p.c:])
 		}
-		s.w.In(dst, count*p.c, patch, n*p.c, p.c, p.c, tmp)
+		s.w.In(dst, step, patch, n*p.c, p.c, p.c, tmp)
 	}
 }
 
 // gemm multiplies position u of a block: columns [j, j+n).
 func (t *winogradTask) gemm(v, m []float32, u, count, j, n int) {
 	p, b := t.s.p, &t.s.u.at[u]
-	a, c := v[u*count*p.c:], m[u*count*p.oc+j:]
+	a, c := v[u*apart(count*p.c):], m[u*apart(count*p.oc)+j:]
 	for q := 0; q < b.k; q += b.kc {
 		kc := min(b.kc, b.k-q)
 		t.s.d.k.Gemm.Block(count, n, kern.Whole(kc), a[q:], p.c, b.block(q, kc, j), c, p.oc, q > 0, kern.Epilogue{})
@@ -286,15 +293,16 @@ func (t *winogradTask) out(m, patch []float32, first, lo, hi, count int) {
 	if t.res != nil {
 		cl, ch = negInf, posInf
 	}
+	step := apart(count * p.oc)
 	tmp, patch := patch[:kern.WinoTmp], patch[kern.WinoTmp:]
 	for i := lo; i < hi; i++ {
 		img, oh, ow := s.place(first + i)
 		at := ((img*p.oh+oh)*p.ow + ow) * p.oc
 		rows, cols := min(o, p.oh-oh), min(o, p.ow-ow)
 		if rows == o && cols == o {
-			s.w.Out(t.y[at:], p.ow*p.oc, p.oc, m[i*p.oc:], count*p.oc, p.oc, t.bias, cl, ch, tmp)
+			s.w.Out(t.y[at:], p.ow*p.oc, p.oc, m[i*p.oc:], step, p.oc, t.bias, cl, ch, tmp)
 		} else {
-			s.w.Out(patch, o*p.oc, p.oc, m[i*p.oc:], count*p.oc, p.oc, t.bias, cl, ch, tmp)
+			s.w.Out(patch, o*p.oc, p.oc, m[i*p.oc:], step, p.oc, t.bias, cl, ch, tmp)
 			for r := range rows {
 				copy(t.y[at+r*p.ow*p.oc:][:cols*p.oc], patch[r*o*p.oc:])
 			}

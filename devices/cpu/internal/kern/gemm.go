@@ -41,8 +41,10 @@ type Epilogue struct {
 type Gemm struct {
 	MR, NR int // register tile
 	Lanes  int // panel widths are multiples of this
-	tile   tileFunc
-	row    func(panels, k int, x, b, c []float32, back bool) // c += x·b for full panels; nil: tiles do it
+	// Transpose makes dst[i*dstStride+j] = src[j*srcStride+i]·scale[j] for i < k and j < cols; a nil scale is 1.
+	Transpose func(dst []float32, dstStride int, src []float32, srcStride, k, cols int, scale []float32)
+	tile      tileFunc
+	row       func(panels, k int, x, b, c []float32, back bool) // c += x·b for full panels; nil: tiles do it
 }
 
 // PanelWidth returns the width of the panel that starts at column j of n.
@@ -72,10 +74,26 @@ func (g *Gemm) Pack(dst []float32, b []float32, rs, cs, k, n int) {
 		w := g.PanelWidth(j, n)
 		p := dst[k*j:][:k*w]
 		cols := min(w, n-j)
-		if cs == 1 {
+		switch {
+		case cs == 1:
 			packRows(p, b[j:], rs, k, w, cols)
-		} else {
+		case rs == 1 && cols == w:
+			g.Transpose(p, w, b[j*cs:], cs, k, cols, nil)
+		default:
 			packCols(p, b[j*cs:], rs, cs, k, w, cols)
+		}
+	}
+}
+
+// transposeGo is the specification of Transpose.
+func transposeGo(dst []float32, dstStride int, src []float32, srcStride, k, cols int, scale []float32) {
+	for j := range cols {
+		f := float32(1)
+		if scale != nil {
+			f = scale[j]
+		}
+		for i, v := range src[j*srcStride:][:k] {
+			dst[i*dstStride+j] = v * f
 		}
 	}
 }

@@ -13,6 +13,41 @@ func gemmTileAVX2(m, nv, k int, a *float32, lda int, b, c *float32, ldc int, bia
 func gemmTileAVX512(m, nv, k int, a *float32, lda int, b, c *float32, ldc int, bias, res *float32, ldr int, lo, hi float32, flags, mask, segs, skip int, pf *float32, pfLen int)
 
 //go:noescape
+func transposeAVX2(dst *float32, dstStride int, src *float32, srcStride, n int, scale *float32)
+
+// ones are the factors of a transposition without any.
+var ones = [8]float32{1, 1, 1, 1, 1, 1, 1, 1}
+
+// transposeChunk is how many blocks of eight columns one call transposes.
+const transposeChunk = 512
+
+func utransposeAVX2(dst []float32, dstStride int, src []float32, srcStride, k, cols int, scale []float32) {
+	if k == 0 || cols == 0 {
+		return
+	}
+	_, _ = dst[(k-1)*dstStride+cols-1], src[(cols-1)*srcStride+k-1]
+	whole, rows := k&^7, cols&^7
+	for j := 0; j < rows && whole > 0; j += 8 {
+		factors := &ones[0]
+		if scale != nil {
+			factors = &scale[j : j+8][0]
+		}
+		for i := 0; i < whole; i += 8 * transposeChunk {
+			transposeAVX2(&dst[i*dstStride+j], dstStride*4, &src[j*srcStride+i], srcStride*4, min(transposeChunk, (whole-i)/8), factors)
+		}
+	}
+	if whole < k {
+		transposeGo(dst[whole*dstStride:], dstStride, src[whole:], srcStride, k-whole, cols, scale)
+	}
+	if rows < cols && whole > 0 {
+		if scale != nil {
+			scale = scale[rows:]
+		}
+		transposeGo(dst[rows:], dstStride, src[rows*srcStride:], srcStride, whole, cols-rows, scale)
+	}
+}
+
+//go:noescape
 func peakAVX2(n int)
 
 //go:noescape

@@ -159,3 +159,25 @@ func closeSlices(t *testing.T, want, got []float32, tol float64, what string) {
 		}
 	}
 }
+
+func TestTranspose(t *testing.T) {
+	eachLevel(t, func(t *testing.T, s *Set) {
+		r := rand.New(rand.NewPCG(5, 2))
+		for iter := range 300 {
+			k, cols := 1+r.IntN(60), 1+r.IntN(40)
+			if iter == 0 {
+				k, cols = 4150, 17
+			}
+			ds, ss := cols+r.IntN(4), k+r.IntN(4)
+			src, scale := randSlice(r, max(cols-1, 0)*ss+k), randSlice(r, cols)
+			if iter%3 == 0 {
+				scale = nil
+			}
+			want := randSlice(r, max(k-1, 0)*ds+cols)
+			got := append([]float32(nil), want...)
+			transposeGo(want, ds, src, ss, k, cols, scale)
+			s.Gemm.Transpose(got, ds, src, ss, k, cols, scale)
+			require.Equal(t, want, got, "k %d columns %d", k, cols)
+		}
+	})
+}

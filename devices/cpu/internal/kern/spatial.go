@@ -18,8 +18,9 @@ type Wino struct {
 	N, O, Lanes int
 	// In transforms the N x N patch at x into N² places dstStride apart.
 	In func(dst []float32, dstStride int, x []float32, rowStride, pixStride, c int, tmp []float32)
-	// Weights transforms n kernels whose nine elements are wStride apart into N² places dstStride apart.
-	Weights func(dst []float32, dstStride int, w []float32, wStride, n int, tmp []float32)
+	// Weights transforms count times n kernels into N² places dstStride apart. w holds the nine elements of n kernels, each for all
+	// of them, then those of the next n. n is a multiple of Lanes.
+	Weights func(dst []float32, dstStride int, w []float32, n, count int, tmp []float32)
 	// Out transforms N² places mStride apart into the O x O patch at y, adding bias, clamped to [lo, hi].
 	Out func(y []float32, rowStride, pixStride int, m []float32, mStride, c int, bias []float32, lo, hi float32, tmp []float32)
 }
@@ -97,11 +98,11 @@ func winoGo(o int, m *winoMats) Wino {
 				}
 			}
 		},
-		Weights: func(dst []float32, dstStride int, w []float32, wStride, count int, _ []float32) {
+		Weights: func(dst []float32, dstStride int, w []float32, group, count int, _ []float32) {
 			var p, q [64]float32
-			for k := range count {
+			for k := range group * count {
 				for i := range 9 {
-					p[i] = w[i*wStride+k]
+					p[i] = w[(k/group*9+i)*group+k%group]
 				}
 				sandwich(q[:], m.weights, p[:], n, 3)
 				for i := range n * n {

@@ -63,7 +63,7 @@ func usumTapsAVX2(dst []float32, dstStride, npix, c int, x []float32, xStride in
 func winoIn4AVX2(dst *float32, dstStride int, x *float32, rowStride, pixStride, nv int, tmp *float32)
 
 //go:noescape
-func winoW4AVX2(dst *float32, dstStride int, w *float32, wStride, nv int, tmp *float32)
+func winoW4AVX2(dst *float32, dstStride int, w *float32, wStride, nv, group int, tmp *float32)
 
 //go:noescape
 func winoOut4AVX2(y *float32, rowStride, pixStride int, m *float32, mStride, nv int, bias *float32, lo, hi float32, tmp *float32)
@@ -73,10 +73,10 @@ func uWinoIn4AVX2(dst []float32, dstStride int, x []float32, rowStride, pixStrid
 	winoIn4AVX2(&dst[0], dstStride*4, &x[0], rowStride*4, pixStride*4, c/8, &tmp[0])
 }
 
-func uWinoW4AVX2(dst []float32, dstStride int, w []float32, wStride, n int, tmp []float32) {
-	_, _, _ = dst[35*dstStride+n-1], w[8*wStride+n-1], tmp[WinoTmp-1]
-	for i := 0; i < n; i += winoChunk {
-		winoW4AVX2(&dst[i], dstStride*4, &w[i], wStride*4, min(winoChunk, n-i)/8, &tmp[0])
+func uWinoW4AVX2(dst []float32, dstStride int, w []float32, n, count int, tmp []float32) {
+	_, _, _ = dst[35*dstStride+n*count-1], w[9*n*count-1], tmp[WinoTmp-1]
+	for i, step := 0, max(1, winoChunk/n); i < count; i += step {
+		winoW4AVX2(&dst[i*n], dstStride*4, &w[9*i*n], n*4, min(step, count-i)*n/8, n/8, &tmp[0])
 	}
 }
 
@@ -93,7 +93,7 @@ func wino4AVX2() Wino {
 func winoIn2AVX2(dst *float32, dstStride int, x *float32, rowStride, pixStride, nv int, tmp *float32)
 
 //go:noescape
-func winoW2AVX2(dst *float32, dstStride int, w *float32, wStride, nv int, tmp *float32)
+func winoW2AVX2(dst *float32, dstStride int, w *float32, wStride, nv, group int, tmp *float32)
 
 //go:noescape
 func winoOut2AVX2(y *float32, rowStride, pixStride int, m *float32, mStride, nv int, bias *float32, lo, hi float32, tmp *float32)
@@ -103,10 +103,10 @@ func uWinoIn2AVX2(dst []float32, dstStride int, x []float32, rowStride, pixStrid
 	winoIn2AVX2(&dst[0], dstStride*4, &x[0], rowStride*4, pixStride*4, c/8, &tmp[0])
 }
 
-func uWinoW2AVX2(dst []float32, dstStride int, w []float32, wStride, n int, tmp []float32) {
-	_, _, _ = dst[15*dstStride+n-1], w[8*wStride+n-1], tmp[WinoTmp-1]
-	for i := 0; i < n; i += winoChunk {
-		winoW2AVX2(&dst[i], dstStride*4, &w[i], wStride*4, min(winoChunk, n-i)/8, &tmp[0])
+func uWinoW2AVX2(dst []float32, dstStride int, w []float32, n, count int, tmp []float32) {
+	_, _, _ = dst[15*dstStride+n*count-1], w[9*n*count-1], tmp[WinoTmp-1]
+	for i, step := 0, max(1, winoChunk/n); i < count; i += step {
+		winoW2AVX2(&dst[i*n], dstStride*4, &w[9*i*n], n*4, min(step, count-i)*n/8, n/8, &tmp[0])
 	}
 }
 
@@ -170,7 +170,7 @@ func usumTapsAVX512(dst []float32, dstStride, npix, c int, x []float32, xStride 
 func winoIn4AVX512(dst *float32, dstStride int, x *float32, rowStride, pixStride, nv int, tmp *float32)
 
 //go:noescape
-func winoW4AVX512(dst *float32, dstStride int, w *float32, wStride, nv int, tmp *float32)
+func winoW4AVX512(dst *float32, dstStride int, w *float32, wStride, nv, group int, tmp *float32)
 
 //go:noescape
 func winoOut4AVX512(y *float32, rowStride, pixStride int, m *float32, mStride, nv int, bias *float32, lo, hi float32, tmp *float32)
@@ -180,10 +180,10 @@ func uWinoIn4AVX512(dst []float32, dstStride int, x []float32, rowStride, pixStr
 	winoIn4AVX512(&dst[0], dstStride*4, &x[0], rowStride*4, pixStride*4, c/16, &tmp[0])
 }
 
-func uWinoW4AVX512(dst []float32, dstStride int, w []float32, wStride, n int, tmp []float32) {
-	_, _, _ = dst[35*dstStride+n-1], w[8*wStride+n-1], tmp[WinoTmp-1]
-	for i := 0; i < n; i += winoChunk {
-		winoW4AVX512(&dst[i], dstStride*4, &w[i], wStride*4, min(winoChunk, n-i)/16, &tmp[0])
+func uWinoW4AVX512(dst []float32, dstStride int, w []float32, n, count int, tmp []float32) {
+	_, _, _ = dst[35*dstStride+n*count-1], w[9*n*count-1], tmp[WinoTmp-1]
+	for i, step := 0, max(1, winoChunk/n); i < count; i += step {
+		winoW4AVX512(&dst[i*n], dstStride*4, &w[9*i*n], n*4, min(step, count-i)*n/16, n/16, &tmp[0])
 	}
 }
 
@@ -200,7 +200,7 @@ func wino4AVX512() Wino {
 func winoIn2AVX512(dst *float32, dstStride int, x *float32, rowStride, pixStride, nv int, tmp *float32)
 
 //go:noescape
-func winoW2AVX512(dst *float32, dstStride int, w *float32, wStride, nv int, tmp *float32)
+func winoW2AVX512(dst *float32, dstStride int, w *float32, wStride, nv, group int, tmp *float32)
 
 //go:noescape
 func winoOut2AVX512(y *float32, rowStride, pixStride int, m *float32, mStride, nv int, bias *float32, lo, hi float32, tmp *float32)
@@ -210,10 +210,10 @@ func uWinoIn2AVX512(dst []float32, dstStride int, x []float32, rowStride, pixStr
 	winoIn2AVX512(&dst[0], dstStride*4, &x[0], rowStride*4, pixStride*4, c/16, &tmp[0])
 }
 
-func uWinoW2AVX512(dst []float32, dstStride int, w []float32, wStride, n int, tmp []float32) {
-	_, _, _ = dst[15*dstStride+n-1], w[8*wStride+n-1], tmp[WinoTmp-1]
-	for i := 0; i < n; i += winoChunk {
-		winoW2AVX512(&dst[i], dstStride*4, &w[i], wStride*4, min(winoChunk, n-i)/16, &tmp[0])
+func uWinoW2AVX512(dst []float32, dstStride int, w []float32, n, count int, tmp []float32) {
+	_, _, _ = dst[15*dstStride+n*count-1], w[9*n*count-1], tmp[WinoTmp-1]
+	for i, step := 0, max(1, winoChunk/n); i < count; i += step {
+		winoW2AVX512(&dst[i*n], dstStride*4, &w[9*i*n], n*4, min(step, count-i)*n/16, n/16, &tmp[0])
 	}
 }
 

@@ -43,7 +43,12 @@ func TestWino(t *testing.T) {
 			tmp := make([]float32, WinoTmp)
 			v, u, y := make([]float32, n2*c), make([]float32, n2*c), make([]float32, w.O*w.O*c)
 			w.In(v, c, x, w.N*c, c, c, tmp)
-			w.Weights(u, c, k, c, c, tmp)
+			// The kernels of a third of the channels at a time.
+			third, grouped := c/3, make([]float32, 9*c)
+			for i := range grouped {
+				grouped[i] = k[i/third%9*c+i/(9*third)*third+i%third]
+			}
+			w.Weights(u, c, grouped, third, 3, tmp)
 			for i := range v {
 				v[i] *= u[i]
 			}

@@ -7,6 +7,50 @@ func genGemm(a *asm) {
 		gemmTile(a, s)
 		peak(a, s)
 	}
+	transpose(a)
+}
+
+// transpose writes func transposeAVX2(dst *float32, dstStride int, src *float32, srcStride, n int, scale *float32): n blocks of eight
+// elements of each of eight rows become the columns of dst, each times its factor. Strides are in bytes.
+func transpose(a *asm) {
+	a.text("transposeAVX2", 0, 48, "func transposeAVX2(dst *float32, dstStride int, src *float32, srcStride, n int, scale *float32)")
+	a.p("MOVQ dst+0(FP), DI")
+	a.p("MOVQ dstStride+8(FP), R8")
+	a.p("MOVQ src+16(FP), SI")
+	a.p("MOVQ srcStride+24(FP), R9")
+	a.p("MOVQ n+32(FP), CX")
+	a.p("MOVQ scale+40(FP), R10")
+	a.p("LEAQ (R9)(R9*2), R11")
+	a.label("loop")
+	a.p("LEAQ (SI)(R9*4), R12")
+	for i, mem := range []string{"(SI)", "(SI)(R9*1)", "(SI)(R9*2)", "(SI)(R11*1)", "(R12)", "(R12)(R9*1)", "(R12)(R9*2)", "(R12)(R11*1)"} {
+		a.p("VMOVUPS %s, Y%d", mem, i)
+	}
+	for i := 0; i < 8; i += 2 {
+		a.p("VUNPCKLPS Y%d, Y%d, Y%d", i+1, i, 8+i)
+		a.p("VUNPCKHPS Y%d, Y%d, Y%d", i+1, i, 9+i)
+	}
+	for i := 0; i < 8; i += 4 {
+		a.p("VSHUFPS $0x44, Y%d, Y%d, Y%d", 10+i, 8+i, i)
+		a.p("VSHUFPS $0xEE, Y%d, Y%d, Y%d", 10+i, 8+i, i+1)
+		a.p("VSHUFPS $0x44, Y%d, Y%d, Y%d", 11+i, 9+i, i+2)
+		a.p("VSHUFPS $0xEE, Y%d, Y%d, Y%d", 11+i, 9+i, i+3)
+	}
+	for i := range 8 {
+		half := 0x20
+		if i >= 4 {
+			half = 0x31
+		}
+		a.p("VPERM2F128 $0x%x, Y%d, Y%d, Y8", half, i%4+4, i%4)
+		a.p("VMULPS (R10), Y8, Y8")
+		a.p("VMOVUPS Y8, (DI)")
+		a.p("ADDQ R8, DI")
+	}
+	a.p("ADDQ $32, SI")
+	a.p("DECQ CX")
+	a.p("JNE loop")
+	a.p("VZEROUPPER")
+	a.p("RET")
 }
 
 // peakSets is how many independent sums peak keeps: more than the latency of an FMA times two a cycle.

@@ -299,17 +299,19 @@ func (v vm) loadColumn(n int) {
 	}
 }
 
-// winoWeights writes func <name><ISA>(dst *float32, dstStride int, w *float32, wStride, nv int, tmp *float32): the transform of
-// 3 x 3 kernels whose nine elements, and n*n results, lie that many bytes apart.
+// winoWeights writes func <name><ISA>(dst *float32, dstStride int, w *float32, wStride, nv, group int, tmp *float32): the transform of
+// nv registers of 3 x 3 kernels. Those of a group, whose nine elements lie wStride bytes apart, are neighbours, and the next group
+// follows the ninth element. The n*n results lie dstStride bytes apart.
 func (v vm) winoWeights(name string, n int, t func() []int) {
 	fn := name + v.isa.name
-	v.text(fn, 0, 48, "func "+fn+"(dst *float32, dstStride int, w *float32, wStride, nv int, tmp *float32)")
+	v.text(fn, 0, 56, "func "+fn+"(dst *float32, dstStride int, w *float32, wStride, nv, group int, tmp *float32)")
 	v.p("MOVQ dst+0(FP), DI")
 	v.p("MOVQ dstStride+8(FP), R8")
 	v.p("MOVQ w+16(FP), SI")
 	v.p("MOVQ wStride+24(FP), R9")
 	v.p("MOVQ nv+32(FP), CX")
-	v.p("MOVQ tmp+40(FP), R11")
+	v.p("MOVQ group+40(FP), BX")
+	v.p("MOVQ tmp+48(FP), R11")
 	v.p("LEAQ (R9)(R9*2), R12")
 	v.label("loop")
 	v.p("MOVQ SI, AX")
@@ -321,6 +323,7 @@ func (v vm) winoWeights(name string, n int, t func() []int) {
 		}
 		v.p("ADDQ R12, AX")
 	}
+	v.p("IMUL3Q $%d, R8, DX", n)
 	for j := range n {
 		for i := range 3 {
 			v.p("VMOVUPS %d(R11), %s", (i*n+j)*v.width, v.r(i))
@@ -332,13 +335,17 @@ func (v vm) winoWeights(name string, n int, t func() []int) {
 		for i, r := range t() {
 			v.p("VMOVUPS %s, (AX)", v.r(r))
 			if i < n-1 {
-				v.p("IMUL3Q $%d, R8, R13", n)
-				v.p("ADDQ R13, AX")
+				v.p("ADDQ DX, AX")
 			}
 		}
 	}
 	v.p("ADDQ $%d, SI", v.width)
 	v.p("ADDQ $%d, DI", v.width)
+	v.p("DECQ BX")
+	v.p("JNE same")
+	v.p("MOVQ group+40(FP), BX")
+	v.p("LEAQ (SI)(R9*8), SI")
+	v.label("same")
 	v.p("DECQ CX")
 	v.p("JNE loop")
 	v.p("VZEROUPPER")

@@ -246,7 +246,7 @@ func u%[1]sTaps%[2]s(dst []float32, dstStride, npix, c int, x []float32, xStride
 func winoIn%[1]d%[2]s(dst *float32, dstStride int, x *float32, rowStride, pixStride, nv int, tmp *float32)
 
 //go:noescape
-func winoW%[1]d%[2]s(dst *float32, dstStride int, w *float32, wStride, nv int, tmp *float32)
+func winoW%[1]d%[2]s(dst *float32, dstStride int, w *float32, wStride, nv, group int, tmp *float32)
 
 //go:noescape
 func winoOut%[1]d%[2]s(y *float32, rowStride, pixStride int, m *float32, mStride, nv int, bias *float32, lo, hi float32, tmp *float32)
@@ -256,10 +256,10 @@ func uWinoIn%[1]d%[2]s(dst []float32, dstStride int, x []float32, rowStride, pix
 	winoIn%[1]d%[2]s(&dst[0], dstStride*4, &x[0], rowStride*4, pixStride*4, c/%[3]d, &tmp[0])
 }
 
-func uWinoW%[1]d%[2]s(dst []float32, dstStride int, w []float32, wStride, n int, tmp []float32) {
-	_, _, _ = dst[%[5]d*dstStride+n-1], w[8*wStride+n-1], tmp[WinoTmp-1]
-	for i := 0; i < n; i += winoChunk {
-		winoW%[1]d%[2]s(&dst[i], dstStride*4, &w[i], wStride*4, min(winoChunk, n-i)/%[3]d, &tmp[0])
+func uWinoW%[1]d%[2]s(dst []float32, dstStride int, w []float32, n, count int, tmp []float32) {
+	_, _, _ = dst[%[5]d*dstStride+n*count-1], w[9*n*count-1], tmp[WinoTmp-1]
+	for i, step := 0, max(1, winoChunk/n); i < count; i += step {
+		winoW%[1]d%[2]s(&dst[i*n], dstStride*4, &w[9*i*n], n*4, min(step, count-i)*n/%[3]d, n/%[3]d, &tmp[0])
 	}
 }
 

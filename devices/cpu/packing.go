@@ -1,0 +1,137 @@
+package cpu
+
+import "github.com/nnrt/nnrt/devices/cpu/internal/kern"
+
+// packKernel packs the kernel of each group, into memory of its own or that of the caller.
+func packKernel(d *Device, p *convPlan, kc, period int, mem []float32) []*packedB {
+	k, n := p.wt.c*p.taps(), p.oc/p.groups
+	g := &d.k.Gemm
+	bs := make([]*packedB, p.groups)
+	for i := range bs {
+		if mem == nil {
+			bs[i] = newPackedB(&d.packs, g, k, n)
+			bs[i].kc, bs[i].period = kc, period
+			continue
+		}
+		bs[i] = &packedB{k: k, n: n, kc: kc, period: period, cols: g.PackedCols(n), data: mem[:k*g.PackedCols(n)]}
+		mem = mem[pad64(len(bs[i].data)):]
+	}
+	t := &kernelPacker{g: g, w: &p.wt, dst: bs}
+	if !p.wt.last && p.taps() > 1 {
+		t.chunk = panelChunk(g.NR, p.taps(), p.wt.c)
+		t.step = t.chunk * p.taps() * g.NR
+		t.tmp = make([]float32, t.step*d.pool.Workers())
+	}
+	d.pool.Run(t, p.groups*t.tiles())
+	return bs
+}
+
+// panelChunk is how many channels of a panel of the kernel are gathered at once: they stay in the first-level cache.
+func panelChunk(width, taps, c int) int {
+	const bytes = 16 << 10
+	return max(1, min(c, bytes/(4*width*taps)))
+}
+
+// kernelPacker packs weights, rows in the order (tap, channel), by panels.
+type kernelPacker struct {
+	g     *kern.Gemm
+	w     *weights
+	dst   []*packedB
+	chunk int       // channels gathered at once, for weights whose taps are innermost
+	tmp   []float32 // of each worker
+	step  int
+}
+
+func (t *kernelPacker) tiles() int { return ceilDiv(t.dst[0].n, t.g.NR) }
+
+// Tile implements par.Task.
+func (t *kernelPacker) Tile(i, worker int) {
+	per := t.tiles()
+	group, j := i/per, i%per*t.g.NR
+	b, w := t.dst[group], t.w
+	width := t.g.PanelWidth(j, b.n)
+	cols := min(width, b.n-j)
+	o := group*b.n + j
+	if t.tmp == nil {
+		for p := 0; p < b.k; p += b.depthAt(p) {
+			kc := b.depthAt(p)
+			w.rows(t.g, b.block(p, kc, j)[:kc*width], o, cols, width, p, kc)
+		}
+		return
+	}
+	tmp := t.tmp[worker*t.step:][:t.step]
+	for c := 0; c < w.c; c += t.chunk {
+		n := min(t.chunk, w.c-c)
+		w.panel(t.g, tmp, o, cols, width, c, n)
+		for tap := range w.taps {
+			for q := 0; q < n; {
+				// Rows tap*C+c+q on, as far as their block goes.
+				r := tap*w.c + c + q
+				p, kc := b.blockOf(r)
+				m := min(n-q, p+kc-r)
+				dst := b.block(p, kc, j)[(r-p)*width:]
+				for i := range m {
+					copy(dst[i*width:][:width], tmp[((q+i)*w.taps+tap)*width:])
+				}
+				q += m
+			}
+		}
+	}
+}
+
+// blockOf is the first row and the depth of the block that row r is in.
+func (b *packedB) blockOf(r int) (p, kc int) {
+	base := r / b.period * b.period
+	p = base + (r-base)/b.kc*b.kc
+	return p, b.depthAt(p)
+}
+
+// scales is the factors of outputs from o on, or nil.
+func (w *weights) scales(o int) []float32 {
+	if w.scale == nil {
+		return nil
+	}
+	return w.scale[o:]
+}
+
+// panel writes the taps of channels [c, c+n) for outputs [o, o+cols), in the order (channel, tap).
+func (w *weights) panel(g *kern.Gemm, dst []float32, o, cols, width, c, n int) {
+	dst = dst[:n*w.taps*width]
+	if cols < width {
+		clear(dst)
+	}
+	if !w.last {
+		g.Transpose(dst, width, w.data[(o*w.c+c)*w.taps:], w.c*w.taps, n*w.taps, cols, w.scales(o))
+		return
+	}
+	for i := range n * w.taps {
+		w.copyRow(dst[i*width:][:cols], i%w.taps, c+i/w.taps, o)
+	}
+}
+
+// rows writes rows [p, p+n) in the order (tap, channel) for outputs [o, o+cols). Where the taps are innermost, there is one.
+func (w *weights) rows(g *kern.Gemm, dst []float32, o, cols, width, p, n int) {
+	if cols < width {
+		clear(dst)
+	}
+	if !w.last {
+		g.Transpose(dst, width, w.data[o*w.c+p:], w.c, n, cols, w.scales(o))
+		return
+	}
+	for i := range n {
+		w.copyRow(dst[i*width:][:cols], (p+i)/w.c, (p+i)%w.c, o)
+	}
+}
+
+// copyRow copies the weights of one tap and channel for outputs from o on, which are neighbours in memory.
+func (w *weights) copyRow(dst []float32, tap, c, o int) {
+	src := w.data[(tap*w.c+c)*w.oc+o:][:len(dst)]
+	if w.scale == nil {
+		copy(dst, src)
+		return
+	}
+	scale := w.scale[o:][:len(dst)]
+	for i := range dst {
+		dst[i] = src[i] * scale[i]
+	}
+}

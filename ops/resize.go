@@ -93,23 +93,12 @@ func (r Resize) Infer(in []graph.Type) ([]graph.Type, error) {
 	if err != nil || len(scales) != len(axes) {
 		return nil, fmt.Errorf("scales %v for %d axes of %v", in[2], len(axes), x)
 	}
-	crop := r.CoordinateTransformationMode == "tf_crop_and_resize"
-	var roi []float64
-	if crop && present(in, 1) {
-		if in[1].Const == nil {
-			return y, nil
-		}
-		if roi, err = in[1].Const.Float64s(); err != nil || len(roi) != 2*len(axes) {
-			return nil, fmt.Errorf("roi %v for %d axes of %v", in[1], len(axes), x)
-		}
-	}
+	// The region of interest doesn't change the size: the standard's text says so, but neither its shape
+	// inference nor its reference implementation nor ONNX Runtime does it.
 	for i, a := range axes {
 		s := scales[i]
 		if !(s > 0) || math.IsInf(s, 0) {
 			return nil, fmt.Errorf("scales %v", scales)
-		}
-		if roi != nil {
-			s *= roi[len(axes)+i] - roi[i]
 		}
 		if dims[a], err = scaleDim(x.Dims[a], s); err != nil {
 			return nil, err
@@ -141,10 +130,10 @@ func (r Resize) axes(rank int) ([]int, error) {
 	return out, nil
 }
 
-// scaleDim is floor(d*s).
+// scaleDim is floor(d*s), with the product that float32 has: 10 times 0.7 is 7.
 func scaleDim(d graph.Dim, s float64) (graph.Dim, error) {
 	if n, ok := d.Const(); ok {
-		v := math.Floor(float64(n) * s)
+		v := math.Floor(float64(float32(n) * float32(s)))
 		if !(v >= 0) || v > 1<<40 {
 			return d, fmt.Errorf("%d scaled by %v", n, s)
 		}
@@ -185,26 +174,26 @@ func (r Resize) sizeDims(x, sizes graph.Type, axes []int, dims []graph.Dim) erro
 		}
 		in[i], out[i] = n, m
 	}
-	for i, v := range r.keepAspect(in, out) {
+	sized, _ := r.keepAspect(in, out)
+	for i, v := range sized {
 		dims[axes[i]] = graph.D(v)
 	}
 	return nil
 }
 
-// keepAspect adjusts sizes to the input's aspect ratio.
-func (r Resize) keepAspect(in, sizes []int) []int {
-	scale := 0.0
+// keepAspect adjusts sizes to the input's aspect ratio; scale is what all axes share.
+func (r Resize) keepAspect(in, sizes []int) (out []int, scale float64) {
 	for i := range in {
 		s := float64(sizes[i]) / float64(max(1, in[i]))
 		if i == 0 || (r.KeepAspectRatioPolicy == "not_larger") == (s < scale) {
 			scale = s
 		}
 	}
-	out := make([]int, len(in))
+	out = make([]int, len(in))
 	for i, n := range in {
 		out[i] = int(math.Floor(scale*float64(n) + 0.5))
 	}
-	return out
+	return out, scale
 }
 
 // ResizeAxis is what a kernel needs of one resized axis.
@@ -241,8 +230,19 @@ func (r Resize) Plan(x []int, roi, scales, sizes *tensor.Tensor) ([]ResizeAxis, 
 			return nil, fmt.Errorf("axis %d of %v is empty and can't be resized to %d", a, x, n)
 		}
 		plan[i] = ResizeAxis{Axis: a, In: x[a], Out: n, Scale: float64(n) / float64(max(1, x[a])), End: 1}
-		if r.KeepAspectRatioPolicy == "not_larger" || r.KeepAspectRatioPolicy == "not_smaller" {
-			plan[i].Scale = float64(n) / float64(max(1, x[a]))
+	}
+	if sizes != nil && sizes.Len() == len(axes) && (r.KeepAspectRatioPolicy == "not_larger" || r.KeepAspectRatioPolicy == "not_smaller") {
+		want, err := sizes.Int64s()
+		if err != nil {
+			return nil, err
+		}
+		of, to := make([]int, len(axes)), make([]int, len(axes))
+		for i, a := range axes {
+			of[i], to[i] = x[a], int(want[i])
+		}
+		_, scale := r.keepAspect(of, to)
+		for i := range plan {
+			plan[i].Scale = scale
 		}
 	}
 	if scales != nil && scales.Len() > 0 {

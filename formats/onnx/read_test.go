@@ -309,3 +309,26 @@ func ExampleReadBytes() {
 	// Relu_h float32[N,3]
 	// Softmax_y float32[N,3]
 }
+
+// TestResizeOld holds what the first Resize does with nearest neighbours: the example of the standard's text
+// of that version, and one that grows along one axis and shrinks along the other.
+func TestResizeOld(t *testing.T) {
+	for _, tc := range []struct {
+		scales []float32
+		want   []float32
+	}{
+		{[]float32{1, 1, 0.6, 0.6}, []float32{1, 3}},
+		{[]float32{1, 1, 1.5, 0.6}, []float32{1, 3, 1, 3, 5, 7}},
+	} {
+		m := model(node("Resize", []string{"x", "s"}, []string{"y"}))
+		m.OpsetImport[0].Version = 10
+		m.Graph.Input = []*pb.ValueInfoProto{info("x", 1, 1, 2, 4)}
+		p, err := pb.FromTensor("s", tensor.Of(tc.scales, 4))
+		require.NoError(t, err)
+		m.Graph.Initializer = append(m.Graph.Initializer, p)
+		g, err := read(m)
+		require.NoError(t, err)
+		got := run(t, g, tensor.Of([]float32{1, 2, 3, 4, 5, 6, 7, 8}, 1, 1, 2, 4))
+		require.Equal(t, tc.want, tensor.As[float32](got))
+	}
+}

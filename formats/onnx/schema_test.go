@@ -229,47 +229,52 @@ func written(t *testing.T, into map[[2]string][]*example) {
 	b, err := os.ReadFile(filepath.Join("testdata", "examples.txt"))
 	require.NoError(t, err)
 	for _, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
-		if line[0] == '#' {
+		if line[0] != '#' {
+			writtenText(t, line, into)
+		}
+	}
+}
+
+// writtenText reads one line.
+func writtenText(t *testing.T, line string, into map[[2]string][]*example) {
+	t.Helper()
+	w := strings.Split(line, "|")
+	require.Len(t, w, 4, line)
+	name, version, _ := strings.Cut(strings.TrimSpace(w[0]), "-")
+	d := ""
+	if rest, ok := strings.CutPrefix(name, "ml."); ok {
+		d, name = "ai.onnx.ml", rest
+	}
+	v, err := strconv.Atoi(version)
+	require.NoError(t, err)
+	n := &pb.NodeProto{OpType: name, Domain: d}
+	e := &example{name: "written " + w[0], model: &pb.ModelProto{IRVersion: 10, Graph: &pb.GraphProto{Name: "g", Node: []*pb.NodeProto{n}},
+		OpsetImport: []*pb.OperatorSetIdProto{{Domain: d, Version: int64(v)}}}}
+	for _, a := range strings.Fields(w[1]) {
+		n.Attribute = append(n.Attribute, writtenAttr(t, a))
+	}
+	for i, text := range strings.Fields(w[2]) {
+		if text == "-" {
+			n.Input = append(n.Input, "")
 			continue
 		}
-		w := strings.Split(line, "|")
-		require.Len(t, w, 4, line)
-		name, version, _ := strings.Cut(strings.TrimSpace(w[0]), "-")
-		d := ""
-		if rest, ok := strings.CutPrefix(name, "ml."); ok {
-			d, name = "ai.onnx.ml", rest
-		}
-		v, err := strconv.Atoi(version)
+		in := "x" + strconv.Itoa(i)
+		n.Input = append(n.Input, in)
+		typ, val := writtenValue(t, text)
+		e.model.Graph.Input = append(e.model.Graph.Input, &pb.ValueInfoProto{Name: in, Type: typ})
+		raw, err := onnx.MarshalValue(in, val)
 		require.NoError(t, err)
-		n := &pb.NodeProto{OpType: name, Domain: d}
-		e := &example{name: "written " + w[0], model: &pb.ModelProto{IRVersion: 10, Graph: &pb.GraphProto{Name: "g", Node: []*pb.NodeProto{n}},
-			OpsetImport: []*pb.OperatorSetIdProto{{Domain: d, Version: int64(v)}}}}
-		for _, a := range strings.Fields(w[1]) {
-			n.Attribute = append(n.Attribute, writtenAttr(t, a))
-		}
-		for i, text := range strings.Fields(w[2]) {
-			if text == "-" {
-				n.Input = append(n.Input, "")
-				continue
-			}
-			in := "x" + strconv.Itoa(i)
-			n.Input = append(n.Input, in)
-			typ, val := writtenValue(t, text)
-			e.model.Graph.Input = append(e.model.Graph.Input, &pb.ValueInfoProto{Name: in, Type: typ})
-			raw, err := onnx.MarshalValue(in, val)
-			require.NoError(t, err)
-			e.in = append(e.in, raw)
-		}
-		outs, err := strconv.Atoi(strings.TrimSpace(w[3]))
-		require.NoError(t, err)
-		for i := range outs {
-			out := "y" + strconv.Itoa(i)
-			n.Output = append(n.Output, out)
-			e.model.Graph.Output = append(e.model.Graph.Output, &pb.ValueInfoProto{Name: out})
-		}
-		k := [2]string{d, name}
-		into[k] = append(into[k], e)
+		e.in = append(e.in, raw)
 	}
+	outs, err := strconv.Atoi(strings.TrimSpace(w[3]))
+	require.NoError(t, err)
+	for i := range outs {
+		out := "y" + strconv.Itoa(i)
+		n.Output = append(n.Output, out)
+		e.model.Graph.Output = append(e.model.Graph.Output, &pb.ValueInfoProto{Name: out})
+	}
+	k := [2]string{d, name}
+	into[k] = append(into[k], e)
 }
 
 // writtenAttr reads name=7, name=0.5, name='text' or name=[a list of one of these].
@@ -278,7 +283,11 @@ func writtenAttr(t *testing.T, text string) *pb.AttributeProto {
 	require.True(t, ok, text)
 	a := &pb.AttributeProto{Name: name}
 	list, isList := strings.CutPrefix(v, "[")
-	for _, s := range strings.Split(strings.TrimSuffix(list, "]"), ",") {
+	parts := []string{v}
+	if isList {
+		parts = strings.Split(strings.TrimSuffix(list, "]"), ",")
+	}
+	for _, s := range parts {
 		i, err := strconv.ParseInt(s, 10, 64)
 		f, ferr := strconv.ParseFloat(s, 32)
 		switch {

@@ -79,10 +79,13 @@ func resizeRows() []row {
 			return n.AddN(op, n.In...)
 		}},
 		auto("GridSample", 20, ops.GridSample{Mode: "linear", PaddingMode: "zeros"}),
-		autoWith("Resize", 10, old, func(n *Node, op *ops.Resize) {
-			op.Mode = resizeMode(op.Mode)
-			n.In = []*graph.Value{n.Input(0), nil, n.Input(1)}
-		}).steering(1),
+		row{name: "Resize", since: 10, imp: func(n *Node) []*graph.Value {
+			op := old
+			if op.Mode = resizeMode(n.String("mode", "nearest")); op.Mode == "nearest" {
+				return n.resizeNearest10(op)
+			}
+			return one(n.Add(op, n.Input(0), nil, n.Input(1)))
+		}}.steering(1),
 		autoWith("Resize", 11, full, func(n *Node, op *ops.Resize) {
 			for i := 1; i < len(n.In); i++ {
 				if isEmpty(n.In[i]) {
@@ -126,6 +129,32 @@ func exportResize(x *graphWriter, r row, n *graph.Node) error {
 func (n *Node) upsample(op ops.Resize, scales *graph.Value) []*graph.Value {
 	op.Mode = resizeMode(n.String("mode", "nearest"))
 	return one(n.Add(op, n.Input(0), nil, scales))
+}
+
+// resizeNearest10 reads the first Resize, which takes the element before where an axis grows, and the
+// element behind where it shrinks: the example in the standard's text, and ONNX Runtime.
+func (n *Node) resizeNearest10(op ops.Resize) []*graph.Value {
+	shrink, scales := op, n.Input(1)
+	shrink.NearestMode = "ceil"
+	grows, shrinks := true, true
+	if scales != nil && scales.Type.Const != nil {
+		vs, err := scales.Type.Const.Float64s()
+		if err != nil {
+			n.Refuse("scales: %v", err)
+			return nil
+		}
+		grows = slices.ContainsFunc(vs, func(v float64) bool { return v > 1 })
+		shrinks = slices.ContainsFunc(vs, func(v float64) bool { return v < 1 })
+	}
+	switch {
+	case !shrinks:
+		return one(n.Add(op, n.Input(0), nil, scales))
+	case !grows:
+		return one(n.Add(shrink, n.Input(0), nil, scales))
+	}
+	unit := n.scalar(1, scales)
+	y := n.Add(op, n.Input(0), nil, n.Add(ops.Max{}, scales, unit))
+	return one(n.Add(shrink, y, nil, n.Add(ops.Min{}, scales, unit)))
 }
 
 // resizeMode spells the modes of Upsample as Resize does.

@@ -166,31 +166,35 @@ func Detect(r io.ReaderAt, size int64) (Format, error) {
 var modelFields = map[uint64]uint64{1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
 
 // isModelProto walks the outermost fields: ONNX has no signature, but few other files spell nothing but
-// fields of a ModelProto up to their last byte, its graph among them.
+// fields of a ModelProto up to their last byte, its graph among them. A file that was cut short is one too
+// where it starts as every writer starts: with the version of the format, and another field behind it.
 func isModelProto(r io.ReaderAt, size int64) bool {
-	graph := false
-	for pos := int64(0); pos < size; {
+	graph, versioned, fields := false, false, 0
+	for pos := int64(0); pos < size; fields++ {
 		var b [20]byte
 		n, _ := r.ReadAt(b[:min(20, size-pos)], pos)
 		tag, k := binary.Uvarint(b[:n])
 		if k <= 0 {
-			return false
+			return versioned && fields > 1
 		}
 		if want, ok := modelFields[tag>>3]; !ok || want != tag&7 {
 			return false
 		}
 		v, m := binary.Uvarint(b[k:n])
 		if m <= 0 {
-			return false
+			return versioned && size-pos < 12 // its length, or value, is cut
+		}
+		if fields == 0 {
+			versioned = tag>>3 == 1 && v > 0 && v < 100
 		}
 		pos += int64(k + m)
 		if tag&7 == 2 {
 			if v > uint64(size-pos) {
-				return false
+				return versioned
 			}
 			pos += int64(v)
 		}
 		graph = graph || tag>>3 == 7
 	}
-	return graph
+	return graph || versioned && fields > 1
 }

@@ -16,7 +16,7 @@ func TestDetect(t *testing.T) {
 		formats.HDF5:      {hdf5 + "rest", string(make([]byte, 512)) + hdf5, string(make([]byte, 2048)) + hdf5},
 		formats.KerasZip:  {"PK\x03\x04rest"},
 		formats.KerasJSON: {`{"class_name": "Sequential"}`, "\xef\xbb\xbf\n {}"},
-		formats.ONNX:      {"\x08\x0a\x3a\x00", "\x3a\x02\x12\x00\x42\x00"},
+		formats.ONNX:      {"\x08\x0a\x3a\x00", "\x3a\x02\x12\x00\x42\x00", "\x08\x0a\x3a\x7f\x0a", "\x08\x07\x12\x05nn"},
 		formats.Unknown:   {"", "hello", "\x08\x0a", "\x3a\x7f", string(make([]byte, 600))},
 	} {
 		for _, f := range files {

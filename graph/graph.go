@@ -245,6 +245,9 @@ type Graph struct {
 	Meta                    map[string]string // metadata of the file it came from
 }
 
+// NotePrefix starts the keys of Graph.Meta that say something of single nodes and values, not of the model.
+const NotePrefix = "note."
+
 // Param finds the parameter of that name, or nil.
 func (g *Graph) Param(name string) *Value {
 	i := slices.IndexFunc(g.Params, func(v *Value) bool { return v.Name == name })

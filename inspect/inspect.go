@@ -39,7 +39,8 @@ type Value struct {
 
 // Graph describes g.
 func Graph(g *graph.Graph) Info {
-	in := Info{Name: g.Name, Inputs: values(g.Inputs), Outputs: values(g.Outputs), Ops: map[string]int{}, Meta: g.Meta}
+	in := Info{Name: g.Name, Inputs: values(g.Inputs), Outputs: values(g.Outputs), Ops: map[string]int{}, Meta: maps.Clone(g.Meta)}
+	maps.DeleteFunc(in.Meta, func(k, _ string) bool { return strings.HasPrefix(k, graph.NotePrefix) })
 	for _, p := range g.Params {
 		in.Params += int64(p.Data.Len())
 		in.ParamBytes += int64(p.Data.Len() * p.Data.DType().Size())

@@ -3,6 +3,8 @@ package onnx
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
@@ -74,6 +76,7 @@ func (im *importer) model(m *pb.ModelProto) (*graph.Graph, error) {
 		im.functions[k] = f
 	}
 	g := &graph.Graph{Name: m.Graph.Name, Doc: m.Graph.DocString, Meta: modelMeta(m)}
+	note(g, m.Graph)
 	sc := newScope(g, opsets, m.Graph)
 	if err := im.initializers(sc, m.Graph, true); err != nil {
 		return nil, err
@@ -303,7 +306,10 @@ func newScope(g *graph.Graph, opsets map[string]int, p *pb.GraphProto) *scope {
 	return sc
 }
 
-var errUndefined = errors.New("nothing defines it")
+var (
+	errUndefined = errors.New("nothing defines it")
+	errOwn       = errors.New("it is the node's own output")
+)
 
 // lookup finds the value of a name, in the graphs around a subgraph too: what is found there becomes an
 // input of the subgraph, or a constant of its own.
@@ -332,7 +338,11 @@ func (im *importer) body(sc *scope, list []*pb.NodeProto) error {
 			}
 		}
 	}
-	for _, p := range sorted(list) {
+	order, cycle := sorted(list)
+	if cycle != nil {
+		return im.fail("the nodes %s form a cycle: each reads what the one before it makes", strings.Join(cycle, ", "))
+	}
+	for _, p := range order {
 		if im.nodes++; im.nodes > im.lim.MaxNodes {
 			return im.fail("more than %d nodes, functions expanded", im.lim.MaxNodes)
 		}
@@ -395,7 +405,10 @@ func (im *importer) apply(sc *scope, p *pb.NodeProto, origin string) ([]*graph.V
 		var v *graph.Value
 		if name != "" {
 			var err error
-			if v, err = sc.lookup(name); err != nil {
+			if v, err = sc.lookup(name); err != nil && slices.Contains(p.Output, name) {
+				err = errOwn
+			}
+			if err != nil {
 				return nil, im.fail("node %q (%s) reads %q: %w", origin, p.OpType, name, err)
 			}
 		}

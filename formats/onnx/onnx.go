@@ -112,6 +112,9 @@ func read(b []byte, opts Options, source pb.Source) (_ *graph.Graph, err error) 
 		fe := &formats.FormatError{Format: formats.ONNX, Offset: -1, Msg: err.Error(), Err: err}
 		if at := (*pb.Error)(nil); errors.As(err, &at) {
 			fe.Offset, fe.Msg = at.Offset, at.Path+": "+at.Msg
+			if at.Path == "" {
+				fe.Msg = outermost(at)
+			}
 		}
 		return nil, fe
 	}
@@ -125,4 +128,15 @@ func read(b []byte, opts Options, source pb.Source) (_ *graph.Graph, err error) 
 		im.custom[opKey{domain(c.Domain), c.Name}] = c
 	}
 	return im.model(m)
+}
+
+// outermost spells an error about a field of the file's outermost message: where one reaches beyond the end,
+// the file was cut.
+func outermost(e *pb.Error) string {
+	if e.Cut == 0 {
+		return e.Msg
+	}
+	name := map[int]string{1: "ir_version", 2: "producer_name", 3: "producer_version", 4: "domain", 5: "model_version", 6: "doc_string",
+		7: "graph", 8: "opset_import", 14: "metadata_props", 20: "training_info", 25: "functions"}[e.Cut]
+	return fmt.Sprintf("the file is cut short, in its field %s: %s", name, e.Msg)
 }

@@ -111,6 +111,33 @@ func TestTypeErrorNamesBothSides(t *testing.T) {
 	require.Equal(t, `MatMul "fc1": inner dims differ: float32[N,3] × float32[4,2]`, err.Error())
 }
 
+// TestCycle: nodes that wait for each other are named, and a node that waits for itself.
+func TestCycle(t *testing.T) {
+	_, err := read(model(node("Add", []string{"x", "c"}, []string{"a"}), node("Relu", []string{"a"}, []string{"b"}),
+		node("Tanh", []string{"b"}, []string{"c"}), node("Abs", []string{"c"}, []string{"y"})))
+	require.EqualError(t, err, `ONNX: the nodes "Relu_b", "Tanh_c", "Add_a" form a cycle: each reads what the one before it makes`)
+	_, err = read(model(node("Add", []string{"x", "y"}, []string{"y"})))
+	require.EqualError(t, err, `ONNX: node "Add_y" (Add) reads "y": it is the node's own output`)
+	_, err = read(model(node("Add", []string{"x", "z"}, []string{"y"})))
+	require.EqualError(t, err, `ONNX: node "Add_y" (Add) reads "z": nothing defines it`)
+}
+
+// TestCut: a file that was cut says so, where, and in which field.
+func TestCut(t *testing.T) {
+	b := pb.Marshal(model(node("Relu", []string{"x"}, []string{"y"})))
+	whole := model(node("Relu", []string{"x"}, []string{"y"}))
+	whole.OpsetImport = nil
+	for n := 2; n < len(b); n++ {
+		if n == len(pb.Marshal(whole)) {
+			continue // between the graph and the operator sets: as files from before there were any
+		}
+		_, err := onnx.ReadBytes(b[:n], onnx.Options{})
+		var fe *formats.FormatError
+		require.ErrorAs(t, err, &fe, "%d bytes", n)
+		require.Regexp(t, `cut short, in its field (graph|opset_import)|no graph`, err.Error(), "%d bytes", n)
+	}
+}
+
 func TestDimensions(t *testing.T) {
 	for name, want := range map[string]string{"batch": "batch", "None": "u_x_0", "": "u_x_0", "?": "u_x_0"} {
 		m := model(node("Relu", []string{"x"}, []string{"y"}))
@@ -331,4 +358,16 @@ func TestResizeOld(t *testing.T) {
 		got := run(t, g, tensor.Of([]float32{1, 2, 3, 4, 5, 6, 7, 8}, 1, 1, 2, 4))
 		require.Equal(t, tc.want, tensor.As[float32](got))
 	}
+}
+
+// run is the first output of a graph on the reference device.
+func run(t *testing.T, g *graph.Graph, in ...tensor.Value) *tensor.Tensor {
+	t.Helper()
+	p, err := runtime.Compile(g, ref.New(), runtime.Options{})
+	require.NoError(t, err)
+	s, err := p.NewSession()
+	require.NoError(t, err)
+	out, err := s.RunValues(t.Context(), in)
+	require.NoError(t, err)
+	return out[0].(*tensor.Tensor)
 }

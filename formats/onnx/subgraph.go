@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
 	"github.com/nnrt/nnrt/graph"
@@ -72,6 +73,7 @@ func (n *Node) subgraph(p *pb.GraphProto, formals []graph.Type) (*graph.Graph, *
 		return nil, nil
 	}
 	g := &graph.Graph{Name: p.Name, Doc: p.DocString}
+	note(g, p)
 	sc := newScope(g, n.sc.opsets, p)
 	sc.parent, sc.attrs, sc.capture = n.sc, n.sc.attrs, &captures{inner: map[*graph.Value]*graph.Value{}}
 	bad := len(im.bad)
@@ -296,8 +298,9 @@ func importSequenceMap(n *Node) []*graph.Value {
 	return n.AddN(ops.SequenceMap{Body: g, NumInputs: len(n.In)}, append(append([]*graph.Value{}, n.In...), c.outer...)...)
 }
 
-// sorted is nodes in an order that defines before it uses: the file's own, where that does.
-func sorted(list []*pb.NodeProto) []*pb.NodeProto {
+// sorted is nodes in an order that defines before it uses: the file's own, where that does. Where there is
+// none, it is the nodes of a cycle.
+func sorted(list []*pb.NodeProto) (order []*pb.NodeProto, cycle []string) {
 	maker := map[string]int{}
 	for i, p := range list {
 		for _, o := range p.Output {
@@ -306,52 +309,77 @@ func sorted(list []*pb.NodeProto) []*pb.NodeProto {
 			}
 		}
 	}
-	deps := make([][]int, len(list))
+	s := sorter{list: list, deps: make([][]int, len(list)), state: make([]sortState, len(list))}
 	inOrder := true
 	for i, p := range list {
 		reads(p, func(name string) {
 			if j, ok := maker[name]; ok && j != i {
-				deps[i] = append(deps[i], j)
+				s.deps[i] = append(s.deps[i], j)
 				inOrder = inOrder && j < i
 			}
 		})
 	}
 	if inOrder {
-		return list
+		return list, nil
 	}
-	out := make([]*pb.NodeProto, 0, len(list))
-	done := make([]bool, len(list))
 	for i := range list {
-		out = visit(i, list, deps, done, out)
+		if cycle := s.visit(i); cycle != nil {
+			return nil, cycle
+		}
 	}
-	return out
+	return s.out, nil
 }
 
-// visit appends node i behind what it depends on, without recursion: files may be deep.
-func visit(i int, list []*pb.NodeProto, deps [][]int, done []bool, out []*pb.NodeProto) []*pb.NodeProto {
+type sortState uint8
+
+const (
+	unseen sortState = iota
+	open             // what it depends on is being put out
+	done
+)
+
+type sorter struct {
+	list  []*pb.NodeProto
+	deps  [][]int
+	state []sortState
+	out   []*pb.NodeProto
+}
+
+// visit puts node i out behind what it depends on, without recursion: files may be deep. It returns the
+// names of the nodes of a cycle that it finds.
+func (s *sorter) visit(i int) []string {
 	type frame struct{ node, next int }
-	open := map[int]bool{}
 	stack := []frame{{i, 0}}
 	for len(stack) > 0 {
 		f := &stack[len(stack)-1]
-		if done[f.node] {
+		if s.state[f.node] == done {
 			stack = stack[:len(stack)-1]
 			continue
 		}
-		open[f.node] = true
-		if f.next < len(deps[f.node]) {
-			d := deps[f.node][f.next]
+		s.state[f.node] = open
+		if f.next < len(s.deps[f.node]) {
+			d := s.deps[f.node][f.next]
 			f.next++
-			if !done[d] && !open[d] {
+			if s.state[d] == open {
+				var cycle []string
+				for k := len(stack) - 1; k >= 0 && len(cycle) < 20; k-- {
+					cycle = append(cycle, strconv.Quote(nodeName(s.list[stack[k].node])))
+					if stack[k].node == d {
+						break
+					}
+				}
+				return cycle
+			}
+			if s.state[d] == unseen {
 				stack = append(stack, frame{d, 0})
 			}
 			continue
 		}
-		done[f.node] = true
-		out = append(out, list[f.node])
+		s.state[f.node] = done
+		s.out = append(s.out, s.list[f.node])
 		stack = stack[:len(stack)-1]
 	}
-	return out
+	return nil
 }
 
 // reads calls f with every name that a node reads, those in its subgraphs included.
@@ -369,11 +397,29 @@ func reads(p *pb.NodeProto, f func(string)) {
 	}
 }
 
+// graphReads calls f with what a subgraph reads from outside.
 func graphReads(g *pb.GraphProto, f func(string)) {
+	own := map[string]bool{}
+	for _, v := range g.Input {
+		own[v.Name] = true
+	}
+	for _, t := range g.Initializer {
+		own[t.Name] = true
+	}
 	for _, p := range g.Node {
-		reads(p, f)
+		for _, o := range p.Output {
+			own[o] = true
+		}
+	}
+	outside := func(name string) {
+		if !own[name] {
+			f(name)
+		}
+	}
+	for _, p := range g.Node {
+		reads(p, outside)
 	}
 	for _, o := range g.Output {
-		f(o.Name)
+		outside(o.Name)
 	}
 }

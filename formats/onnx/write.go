@@ -156,6 +156,7 @@ type graphWriter struct {
 	out    []*pb.NodeProto
 	noted  map[*graph.Value]bool
 	read   map[*graph.Value]bool // values that something reads
+	notes  *notes
 	nested bool
 }
 
@@ -240,6 +241,7 @@ func (w *writer) model(g *graph.Graph, p *pb.GraphProto) *pb.ModelProto {
 			m.DocString = v
 		case k == metaVersion:
 			m.ModelVersion, _ = strconv.ParseInt(v, 10, 64)
+		case isNote(k): // about nodes and values, with which it is written
 		case strings.HasPrefix(k, metaOpset): // what the model was written for says nothing of this one
 		default:
 			m.MetadataProps = append(m.MetadataProps, &pb.StringStringEntryProto{Key: k, Value: v})
@@ -301,7 +303,8 @@ const largeConst = 64 << 10
 
 // graph writes a graph. Of a subgraph only the formal inputs are inputs of the file's graph too.
 func (x *graphWriter) graph(g *graph.Graph, formals []*graph.Value) (*pb.GraphProto, error) {
-	p := &pb.GraphProto{Name: g.Name, DocString: g.Doc}
+	x.notes = newNotes(g)
+	p := &pb.GraphProto{Name: g.Name, DocString: g.Doc, MetadataProps: x.notes.props[graphMeta]}
 	if p.Name == "" {
 		p.Name = "graph"
 	}
@@ -337,7 +340,27 @@ func (x *graphWriter) graph(g *graph.Graph, formals []*graph.Value) (*pb.GraphPr
 		return nil, err
 	}
 	p.Node = append(p.Node, x.out...)
+	if g.Meta[infoNote] != "" {
+		return p, x.valueInfo(p, g)
+	}
 	return p, nil
+}
+
+// valueInfo describes the values between nodes, as the file that the graph came from did.
+func (x *graphWriter) valueInfo(p *pb.GraphProto, g *graph.Graph) error {
+	for _, n := range g.Nodes {
+		for _, v := range n.Out {
+			if x.names[v] == "" || !x.read[v] || slices.Contains(g.Outputs, v) {
+				continue
+			}
+			info, err := x.info(v)
+			if err != nil {
+				return err
+			}
+			p.ValueInfo = append(p.ValueInfo, info)
+		}
+	}
+	return nil
 }
 
 // output describes a graph's output. One that is given twice, and one of a subgraph that no node in it
@@ -380,6 +403,7 @@ func (x *graphWriter) initializers(p *pb.GraphProto, g *graph.Graph) error {
 		if err != nil {
 			return err
 		}
+		t.DocString, t.MetadataProps = x.notes.meta[valueDoc+v.Name], x.notes.props[valueMeta+v.Name]
 		p.Initializer = append(p.Initializer, t)
 	}
 	for _, v := range x.consts {
@@ -412,7 +436,9 @@ func (x *graphWriter) info(v *graph.Value) (*pb.ValueInfoProto, error) {
 	if err != nil {
 		return nil, fmt.Errorf("onnx: %q: %w", v.Name, err)
 	}
-	return &pb.ValueInfoProto{Name: x.name(v), Type: t}, nil
+	p := &pb.ValueInfoProto{Name: x.name(v), Type: t}
+	x.notes.value(p, v.Name)
+	return p, nil
 }
 
 // typeProto is a type as files have it.

@@ -85,6 +85,7 @@ func (x *graphWriter) emit(r row, n *graph.Node, in []*graph.Value, attrs []*pb.
 		return err
 	}
 	p.Output = outs
+	x.notes.node(p, name)
 	x.out = append(x.out, p)
 	return nil
 }

@@ -38,6 +38,7 @@ type Error struct {
 	Offset int64  // bytes from the start of the input
 	Path   string // for example graph.node[3].attribute[0].t
 	Msg    string
+	Cut    int // the number of the outermost field that reaches beyond the end of the input, else 0
 }
 
 func (e *Error) Error() string {
@@ -134,7 +135,7 @@ func (f *field) consume(b []byte, off int) (int, error) {
 		var size uint64
 		if size, m = protowire.ConsumeVarint(v); m >= 0 {
 			if size > uint64(len(v)-m) {
-				return 0, &Error{Offset: int64(off), Msg: fmt.Sprintf("field %d: length %d exceeds the %d bytes left", num, size, len(v)-m)}
+				return 0, &Error{Offset: int64(off), Cut: int(num), Msg: fmt.Sprintf("field %d: length %d exceeds the %d bytes left", num, size, len(v)-m)}
 			}
 			end := m + int(size)
 			f.b = v[m:end:end]
@@ -145,7 +146,7 @@ func (f *field) consume(b []byte, off int) (int, error) {
 		m = protowire.ConsumeFieldValue(num, typ, v)
 	}
 	if m < 0 {
-		return 0, &Error{Offset: int64(off), Msg: fmt.Sprintf("field %d: %v", num, protowire.ParseError(m))}
+		return 0, &Error{Offset: int64(off), Cut: int(num), Msg: fmt.Sprintf("field %d: %v", num, protowire.ParseError(m))}
 	}
 	return n + m, nil
 }

@@ -15,6 +15,7 @@ func Evaluate(ctx context.Context, o Options) (train.Logs, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.preprocessing(src)
 	set, err := o.Data.Open(m, o.lossName(src), "test", "val", "train")
 	if err != nil {
 		return nil, err
@@ -31,10 +32,11 @@ func Evaluate(ctx context.Context, o Options) (train.Logs, error) {
 
 // Predict computes the outputs for data, whose targets, if any, are not looked at.
 func Predict(ctx context.Context, o Options) (names []string, outs []*tensor.Tensor, err error) {
-	_, m, err := Load(o)
+	src, m, err := Load(o)
 	if err != nil {
 		return nil, nil, err
 	}
+	o.preprocessing(src)
 	if o.Data.Target == "" {
 		if o.Data.Target, err = unusedTarget(o.Data.Path, m); err != nil {
 			return nil, nil, FileError{o.Data.Path, err}

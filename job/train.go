@@ -37,6 +37,7 @@ func Train(ctx context.Context, o Options) (*Result, error) {
 	if m, err = o.freeze(src, m); err != nil {
 		return nil, err
 	}
+	o.preprocessing(src)
 	r := &Result{Source: src, Model: m, History: &train.History{Values: map[string][]float64{}}}
 	s, err := o.sets(src, m)
 	if err != nil {
@@ -204,7 +205,7 @@ func (o *Options) sets(src *nnrt.Source, m *train.Model) (*sets, error) {
 }
 
 // fit runs the training; phase tells several of one job apart.
-func (o *Options) fit(ctx context.Context, src *nnrt.Source, m *train.Model, s *sets, phase string) (*train.History, error) {
+func (o *Options) fit(ctx context.Context, src *nnrt.Source, m *train.Model, s *sets, phase string, more ...train.Callback) (*train.History, error) {
 	f := train.FitOptions{Epochs: o.epochs(), BatchSize: o.batch(), ValidationData: s.valid, ValidationFreq: o.ValidationFreq,
 		Shuffle: !o.NoShuffle, ClassWeight: s.weights, StepsPerEpoch: o.StepsPerEpoch, Verbose: o.Verbose, Plain: o.Plain, Output: o.Log}
 	if o.Log == nil {
@@ -225,14 +226,21 @@ func (o *Options) fit(ctx context.Context, src *nnrt.Source, m *train.Model, s *
 	if o.OnEpoch != nil {
 		f.Callbacks = append(f.Callbacks, &epochs{o.OnEpoch})
 	}
+	f.Callbacks = append(f.Callbacks, more...)
 	ck := o.checkpoint()
 	if ck != "" {
 		tags, err := o.tags(m, s, phase)
 		if err != nil {
 			return nil, err
 		}
+		// The checkpoint of an earlier phase stays until this one has its own.
+		old, err := train.CheckpointTags(ck)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, FileError{ck, err}
+		}
 		// The last of the callbacks, so that it holds what the others have come to.
-		f.Callbacks = append(f.Callbacks, &train.BackupAndRestore{Path: ck, SaveFreq: o.CheckpointEvery, Keep: true, Tags: tags})
+		f.Callbacks = append(f.Callbacks, &train.BackupAndRestore{Path: ck, SaveFreq: o.CheckpointEvery, Keep: true, Tags: tags,
+			Fresh: old != nil && old["phase"] != phase})
 	}
 	h, err := m.Fit(ctx, s.set.Dataset, f)
 	if err == nil || ctx.Err() == nil {

@@ -2,6 +2,10 @@ package layers
 
 import "slices"
 
+// Changed has to be called after fields of layers that are in the model were changed. Weights keep their values where their
+// shapes stay as they are.
+func (m *Model) Changed() { m.change() }
+
 // change forgets what Build found out, but not the weights' values.
 func (m *Model) change() {
 	if m.root != nil && m.root.built {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -89,6 +88,8 @@ type BackupAndRestore struct {
 	// Tags describe the fit: data, batch size, whatever has to be the same. A checkpoint of other tags is
 	// refused, naming the first that differs.
 	Tags map[string]string
+	// Fresh begins anew even where there is a checkpoint, which the next one replaces.
+	Fresh bool
 
 	interrupted bool
 }
@@ -133,21 +134,15 @@ func callbackKey(i int) string { return fmt.Sprintf("//callback%d/", i) }
 // restore puts a checkpoint back, if there is one.
 func (c *BackupAndRestore) restore(f *Fit) error {
 	c.interrupted = false
+	if c.Fresh {
+		return nil
+	}
 	if _, err := os.Stat(c.Path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	all, err := npz.Read(c.Path)
+	all, b, err := readBackup(c.Path)
 	if err != nil {
-		return fmt.Errorf("train: checkpoint: %w", err)
-	}
-	state := all[stateKey]
-	if state == nil || state.DType() != tensor.Uint8 {
-		return fmt.Errorf("train: %s is no checkpoint", c.Path)
-	}
-	delete(all, stateKey)
-	var b backup
-	if err := json.Unmarshal(tensor.As[uint8](state), &b); err != nil {
-		return fmt.Errorf("train: checkpoint %s: %w", c.Path, err)
+		return err
 	}
 	if err := c.sameTags(b.Tags); err != nil {
 		return err
@@ -193,6 +188,29 @@ func (c *BackupAndRestore) restore(f *Fit) error {
 		}
 	}
 	return nil
+}
+
+func readBackup(path string) (map[string]*tensor.Tensor, backup, error) {
+	var b backup
+	all, err := npz.Read(path)
+	if err != nil {
+		return nil, b, fmt.Errorf("train: checkpoint: %w", err)
+	}
+	state := all[stateKey]
+	if state == nil || state.DType() != tensor.Uint8 {
+		return nil, b, fmt.Errorf("train: %s is no checkpoint", path)
+	}
+	delete(all, stateKey)
+	if err := json.Unmarshal(tensor.As[uint8](state), &b); err != nil {
+		return nil, b, fmt.Errorf("train: checkpoint %s: %w", path, err)
+	}
+	return all, b, nil
+}
+
+// CheckpointTags is the tags of the fit that a checkpoint is of.
+func CheckpointTags(path string) (map[string]string, error) {
+	_, b, err := readBackup(path)
+	return b.Tags, err
 }
 
 // sameTags compares what a checkpoint was made of with this fit.
@@ -361,79 +379,4 @@ func fillIn(path string, epoch int, logs Logs) (string, error) {
 			fmt.Fprint(&out, v)
 		}
 	}
-}
-
-// MarshalJSON writes the epochs and Keras' history dictionary. NaN and infinities, which JSON does not have,
-// are null.
-func (h *History) MarshalJSON() ([]byte, error) {
-	values := map[string][]any{}
-	for name, vs := range h.Values {
-		for _, v := range vs {
-			if v-v != 0 {
-				values[name] = append(values[name], nil)
-			} else {
-				values[name] = append(values[name], v)
-			}
-		}
-	}
-	return json.Marshal(map[string]any{"epoch": h.Epoch, "history": values, "names": h.Names})
-}
-
-// UnmarshalJSON reads what MarshalJSON wrote, or a bare history dictionary.
-func (h *History) UnmarshalJSON(p []byte) error {
-	var full struct {
-		Epoch   []int
-		History map[string][]*float64
-		Names   []string
-	}
-	if err := json.Unmarshal(p, &full); err != nil || full.History == nil {
-		full.Epoch, full.Names = nil, nil
-		if err := json.Unmarshal(p, &full.History); err != nil {
-			return err
-		}
-	}
-	*h = History{Epoch: full.Epoch, Names: full.Names, Values: map[string][]float64{}}
-	for name, vs := range full.History {
-		values := make([]float64, len(vs))
-		for i, v := range vs {
-			if values[i] = math.NaN(); v != nil {
-				values[i] = *v
-			}
-		}
-		h.Values[name] = values
-	}
-	return nil
-}
-
-// exact is numbers whose JSON form keeps every bit, also of NaN and infinities.
-type exact []float64
-
-// MarshalJSON implements json.Marshaler.
-func (e exact) MarshalJSON() ([]byte, error) {
-	bits := make([]uint64, len(e))
-	for i, v := range e {
-		bits[i] = math.Float64bits(v)
-	}
-	return json.Marshal(bits)
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (e *exact) UnmarshalJSON(p []byte) error {
-	var bits []uint64
-	if err := json.Unmarshal(p, &bits); err != nil {
-		return err
-	}
-	*e = make(exact, len(bits))
-	for i, b := range bits {
-		(*e)[i] = math.Float64frombits(b)
-	}
-	return nil
-}
-
-// best is the best value so far, none to begin with.
-func best(e exact) *float64 {
-	if len(e) == 0 {
-		return nil
-	}
-	return &e[0]
 }

@@ -51,37 +51,6 @@ type position struct {
 	Metrics      []exact
 }
 
-// History is what each epoch gave. Its JSON form holds Keras' history dictionary under "history".
-type History struct {
-	Epoch  []int
-	Names  []string // in the order of first appearance
-	Values map[string][]float64
-}
-
-func (h *History) add(epoch int, logs Logs) {
-	h.Epoch = append(h.Epoch, epoch)
-	for _, l := range logs {
-		for i, v := range l.Values {
-			name := l.Name
-			if len(l.Values) > 1 {
-				name = fmt.Sprintf("%s[%d]", name, i)
-			}
-			if _, ok := h.Values[name]; !ok {
-				h.Names = append(h.Names, name)
-			}
-			h.Values[name] = append(h.Values[name], v)
-		}
-	}
-}
-
-// Last is the newest value of that name, NaN where there is none.
-func (h *History) Last(name string) float64 {
-	if v := h.Values[name]; len(v) > 0 {
-		return v[len(v)-1]
-	}
-	return math.NaN()
-}
-
 // Fit is a fit in progress, as callbacks see it.
 type Fit struct {
 	Model   *Model

@@ -323,6 +323,11 @@ func Collect(d Dataset) (Arrays, error) {
 		}
 		parts = append(parts, b)
 	}
+	return Join(parts...)
+}
+
+// Join puts batches of the same tensors one behind the other.
+func Join(parts ...Batch) (Arrays, error) {
 	if len(parts) == 0 {
 		return Arrays{}, fmt.Errorf("data: %w", ErrEmpty)
 	}

@@ -122,7 +122,7 @@ func (b *binder) bindOutputs(inst *instance) {
 		if m, ok := b.made[v]; ok && t == nil {
 			bd = binding{in: b.uses[v], out: []slot{m}}
 			if seen[v] { // a value that is two outputs: the second is a copy
-				bd.in = nil
+				bd.in, bd.again = nil, true
 			}
 			seen[v] = true
 		}

@@ -91,3 +91,23 @@ func TestUpdates(t *testing.T) {
 	require.Equal(t, []float32{4, 32}, tensor.As[float32](s.Param("w")))
 	require.Equal(t, []float32{3}, tensor.As[float32](s.Param("n")))
 }
+
+// TestValueIsTwoOutputs holds that a value that is two outputs is still what its readers get.
+func TestValueIsTwoOutputs(t *testing.T) {
+	g := &graph.Graph{}
+	b := graph.NewBuilder(g)
+	x := b.Input("x", graph.TensorOf(tensor.Float32, graph.D(3)))
+	y := b.Add(ops.Exp{}, x)
+	z := b.Add(ops.ReduceSum{}, y)
+	b.Output(y, y, z)
+	require.NoError(t, b.Err())
+	p, err := runtime.Compile(g, ref.New(), runtime.Options{})
+	require.NoError(t, err)
+	s, err := p.NewSession()
+	require.NoError(t, err)
+	out, err := s.RunValues(context.Background(), []tensor.Value{tensor.Of([]float32{0, 0, 0})})
+	require.NoError(t, err)
+	require.Equal(t, []float32{1, 1, 1}, tensor.As[float32](out[0].(*tensor.Tensor)))
+	require.Equal(t, []float32{1, 1, 1}, tensor.As[float32](out[1].(*tensor.Tensor)))
+	require.Equal(t, []float32{3}, tensor.As[float32](out[2].(*tensor.Tensor)))
+}

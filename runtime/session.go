@@ -40,7 +40,10 @@ type instance struct {
 }
 
 // binding is every place that has to point to a value which changes from run to run.
-type binding struct{ in, out []slot }
+type binding struct {
+	in, out []slot
+	again   bool // an output's value is an earlier output already, and is copied from there
+}
 
 type slot struct{ step, arg int }
 
@@ -244,7 +247,7 @@ func (s *Session) exec(ctx context.Context, inst *instance, in, out []tensor.Val
 		inst.bind(&inst.inputs[i], in[i])
 	}
 	for i := range inst.outputs {
-		if inst.fixed[i] == nil && inst.source[i] < 0 {
+		if inst.fixed[i] == nil && inst.source[i] < 0 && !inst.outputs[i].again {
 			inst.bind(&inst.outputs[i], out[i])
 		}
 	}

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/nnrt/nnrt/devices"
@@ -387,7 +388,7 @@ func (pl *planned) updateInPlace(last map[*graph.Value]int, outside map[*graph.V
 				uses, at = uses+1, j
 			}
 		}
-		if uses == 1 && a.MayAlias(at, 0) && u.Value == n.Out[0] && byteSize(u.Value.Type) == byteSize(u.Param.Type) &&
+		if uses == 1 && a.MayAlias(at, slices.Index(n.Out, u.Value)) && byteSize(u.Value.Type) == byteSize(u.Param.Type) &&
 			usedAsUpdate(pl.g, u.Param) == 1 {
 			pl.inPlace[u.Value] = u.Param
 			taken[u.Value] = true

@@ -15,21 +15,48 @@ type arithmetic struct {
 }
 
 func (d *Device) binaryKernels() []devices.Kernel {
-	v := &d.k.Vec
-	right := func(f kern.Unary) func(dst, x []float32, s float32) {
-		return func(dst, x []float32, s float32) { f(dst, x, s, 0) }
-	}
-	left := func(f kern.Unary) func(dst []float32, s float32, y []float32) {
-		return func(dst []float32, s float32, y []float32) { f(dst, y, s, 0) }
-	}
 	return []devices.Kernel{
-		binaryKernel[ops.Add](d, "add", arithmetic{v.Add, right(v.AddS), left(v.AddS)}),
-		binaryKernel[ops.Sub](d, "sub", arithmetic{v.Sub, func(dst, x []float32, s float32) { v.AddS(dst, x, -s, 0) }, left(v.SubFrom)}),
-		binaryKernel[ops.Mul](d, "mul", arithmetic{v.Mul, right(v.MulS), left(v.MulS)}),
-		binaryKernel[ops.Max](d, "max", arithmetic{v.Max, repeated(v.Max), nil}),
-		binaryKernel[ops.Min](d, "min", arithmetic{v.Min, repeated(v.Min), nil}),
-		binaryKernel[ops.Div](d, "div", arithmetic{v.Div, right(v.DivBy), left(v.DivFrom)}),
+		binaryKernel[ops.Add](d, "add", d.adding()),
+		binaryKernel[ops.Sub](d, "sub", d.subtracting()),
+		binaryKernel[ops.Mul](d, "mul", d.multiplying()),
+		binaryKernel[ops.Max](d, "max", d.largest()),
+		binaryKernel[ops.Min](d, "min", d.smallest()),
+		binaryKernel[ops.Div](d, "div", d.dividing()),
 	}
+}
+
+// rightOf and leftOf are functions of a vector and a parameter as functions of a vector and a number.
+func rightOf(f kern.Unary) func(dst, x []float32, s float32) {
+	return func(dst, x []float32, s float32) { f(dst, x, s, 0) }
+}
+
+func leftOf(f kern.Unary) func(dst []float32, s float32, y []float32) {
+	return func(dst []float32, s float32, y []float32) { f(dst, y, s, 0) }
+}
+
+func (d *Device) adding() arithmetic {
+	return arithmetic{d.k.Vec.Add, rightOf(d.k.Vec.AddS), leftOf(d.k.Vec.AddS)}
+}
+
+func (d *Device) subtracting() arithmetic {
+	v := &d.k.Vec
+	return arithmetic{v.Sub, func(dst, x []float32, s float32) { v.AddS(dst, x, -s, 0) }, leftOf(v.SubFrom)}
+}
+
+func (d *Device) multiplying() arithmetic {
+	return arithmetic{d.k.Vec.Mul, rightOf(d.k.Vec.MulS), leftOf(d.k.Vec.MulS)}
+}
+
+func (d *Device) dividing() arithmetic {
+	return arithmetic{d.k.Vec.Div, rightOf(d.k.Vec.DivBy), leftOf(d.k.Vec.DivFrom)}
+}
+
+func (d *Device) largest() arithmetic {
+	return arithmetic{d.k.Vec.Max, repeated(d.k.Vec.Max), nil}
+}
+
+func (d *Device) smallest() arithmetic {
+	return arithmetic{d.k.Vec.Min, repeated(d.k.Vec.Min), nil}
 }
 
 // repeated is a commutative function with a number on one side.

@@ -69,6 +69,7 @@ func (d *Device) kernels() []devices.Kernel {
 		d.gradKernels(),
 		d.normGradKernels(),
 		d.frozenKernels(),
+		d.programKernels(),
 	)
 }
 

@@ -36,11 +36,6 @@ func (d *Device) gradKernels() []devices.Kernel {
 		}, func(_ ops.SumTo, r devices.Request) (devices.Step, error) {
 			return d.newSumStep(dims(r.In[0]), dims(r.Out[0])), nil
 		}),
-		compareKernel[ops.Greater](d, "greater", false, greater),
-		compareKernel[ops.GreaterOrEqual](d, "greaterorequal", false, greaterOrEqual),
-		compareKernel[ops.Less](d, "less", true, greater),
-		compareKernel[ops.LessOrEqual](d, "lessorequal", true, greaterOrEqual),
-		compareKernel[ops.Equal](d, "equal", false, equal),
 		devices.For("where/b4", func(_ ops.Where, r devices.Request) int {
 			if matchMoveOf(r, r.In[1:]) == 0 || r.In[0].DType != tensor.Bool || !fullOrOne(r.Out[0], r.In...) {
 				return 0
@@ -354,86 +349,6 @@ func fullOrOne(y graph.Type, in ...graph.Type) bool {
 func matchMoveOf(r devices.Request, in []graph.Type) int {
 	r.In = in
 	return matchMove(r, len(in))
-}
-
-// comparison sets z[i] to a comparison of x[i*sx] and y[i*sy], whose strides are 0 or 1.
-type comparison func(z []bool, x, y []float32, sx, sy int)
-
-func greater(z []bool, x, y []float32, sx, sy int) {
-	switch {
-	case sx == 1 && sy == 1:
-		x, y = x[:len(z)], y[:len(z)]
-		for i := range z {
-			z[i] = x[i] > y[i]
-		}
-	case sx == 1:
-		s := y[0]
-		for i, v := range x[:len(z)] {
-			z[i] = v > s
-		}
-	default:
-		for i := range z {
-			z[i] = x[i*sx] > y[i*sy]
-		}
-	}
-}
-
-func greaterOrEqual(z []bool, x, y []float32, sx, sy int) {
-	for i := range z {
-		z[i] = x[i*sx] >= y[i*sy]
-	}
-}
-
-func equal(z []bool, x, y []float32, sx, sy int) {
-	for i := range z {
-		z[i] = x[i*sx] == y[i*sy]
-	}
-}
-
-// compareKernel is the kernel of a comparison; swapped exchanges its sides.
-func compareKernel[O graph.Op](d *Device, name string, swapped bool, f comparison) devices.Kernel {
-	return devices.For(name+"/f32", func(_ O, r devices.Request) int {
-		if len(r.In) != 2 || !isF32(r.In...) || !fullOrOne(r.Out[0], r.In...) {
-			return 0
-		}
-		return 10
-	}, func(_ O, r devices.Request) (devices.Step, error) {
-		return &compareStep{d: d, f: f, swapped: swapped}, nil
-	})
-}
-
-// compareStep compares two tensors of one size, or one with a number.
-type compareStep struct {
-	d       *Device
-	f       comparison
-	swapped bool
-	tasks   freelist[compareTask]
-}
-
-func (s *compareStep) Scratch() int { return 0 }
-
-func (s *compareStep) Run(a *devices.Args) error {
-	t := s.tasks.get()
-	defer s.tasks.put(t)
-	t.f, t.x, t.y, t.z = s.f, f32(a, 0), f32(a, 1), tensor.As[bool](a.OutTensor(0))
-	if s.swapped {
-		t.x, t.y = t.y, t.x
-	}
-	s.d.pool.Run(t, ceilDiv(len(t.z), pointwiseTile))
-	return nil
-}
-
-type compareTask struct {
-	f    comparison
-	x, y []float32
-	z    []bool
-}
-
-// Tile implements par.Task.
-func (t *compareTask) Tile(i, _ int) {
-	lo, hi := i*pointwiseTile, min((i+1)*pointwiseTile, len(t.z))
-	sx, sy := step(len(t.x), len(t.z)), step(len(t.y), len(t.z))
-	t.f(t.z[lo:hi], t.x[lo*sx:], t.y[lo*sy:], sx, sy)
 }
 
 // step is the stride along n elements of an operand that has n or one.

@@ -79,3 +79,8 @@ func evict(t *tensor.Tensor) {
 		f.Evict(t.Bytes())
 	}
 }
+
+// bytesOf views float32 scratch as bytes.
+func bytesOf(x []float32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), len(x)*4)
+}

@@ -54,6 +54,7 @@ var specialPasses = []Pass{
 	{"pair", true, pair},
 	{"fold", false, fold},
 	{"dce", false, removeDead},
+	{"fuse-pointwise", true, pointwise},
 }
 
 // Template runs the passes that need no shapes.

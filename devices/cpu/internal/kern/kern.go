@@ -13,6 +13,7 @@ type Set struct {
 	Level        cpuid.Level
 	Gemm         Gemm
 	Vec          Vec
+	Point        Point
 	Spatial      Spatial
 	Cells        Cells
 	Wino4, Wino2 Wino
@@ -33,6 +34,7 @@ func New(l cpuid.Level) *Set {
 func genericSet() *Set {
 	s := &Set{Level: cpuid.Generic, Vec: vecGo(), Spatial: spatialGo(), Cells: cellsGo(), Wino4: winoGo(4, &wino4), Wino2: winoGo(2, &wino2), Gemm: Gemm{MR: 4, NR: 8, Lanes: 4, Transpose: transposeGo, tile: gemmTileGo}, Peak: peakGo}
 	s.MaxGrad, s.Moments = maxGradGo, momentsOfGo()
+	s.Point = pointGo()
 	return s
 }
 

@@ -12,6 +12,7 @@ func addLevel(s *Set, l cpuid.Level) {
 		s.Gemm = Gemm{MR: 6, NR: 16, Lanes: 8, Transpose: utransposeAVX2, tile: gemmTile6x16AVX2, row: row16AVX2}
 		s.Cells = cellsAVX2()
 		s.Vec = vecAVX2()
+		s.Point = pointAVX2(s.Point)
 		s.Spatial = spatialAVX2()
 		s.Spatial.rows = rowsOf(rowFuncsAVX2(), 8, false)
 		s.Wino4, s.Wino2 = wino4AVX2(), wino2AVX2()
@@ -23,6 +24,7 @@ func addLevel(s *Set, l cpuid.Level) {
 		s.Gemm = Gemm{MR: 14, NR: 32, Lanes: 16, Transpose: utransposeAVX2, tile: gemmTile14x32AVX512, row: row32AVX512}
 		s.Cells = cellsAVX512()
 		s.Vec = vecAVX512()
+		s.Point = pointAVX512(s.Point)
 		s.Spatial = spatialAVX512()
 		s.Spatial.rows = rowsOf(rowFuncsAVX512(), 16, true)
 		s.Wino4, s.Wino2 = wino4AVX512(), wino2AVX512()

@@ -76,6 +76,7 @@ func main() {
 		{"seq_amd64.s", genSeq},
 		{"rows_amd64.s", genRows},
 		{"grad_amd64.s", genGrad},
+		{"point_amd64.s", genPoint},
 	}
 	for _, f := range files {
 		a := newFile()
@@ -85,7 +86,14 @@ func main() {
 			log.Fatal(err)
 		}
 	}
-	for name, gen := range map[string]func() []byte{"vec_amd64.go": goVec, "spatial_amd64.go": goSpatial, "rows_amd64.go": goRows, "grad_amd64.go": goGrad} {
+	stubs := map[string]func() []byte{
+		"vec_amd64.go":     goVec,
+		"spatial_amd64.go": goSpatial,
+		"rows_amd64.go":    goRows,
+		"grad_amd64.go":    goGrad,
+		"point_amd64.go":   goPoint,
+	}
+	for name, gen := range stubs {
 		if err := os.WriteFile(filepath.Join("..", name), gen(), 0o644); err != nil {
 			log.Fatal(err)
 		}

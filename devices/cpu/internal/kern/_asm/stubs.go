@@ -15,41 +15,10 @@ func goVec() []byte {
 	for _, s := range []isa{avx2, avx512} {
 		l := s.lanes()
 		for _, f := range unary {
-			w("\n//go:noescape\nfunc v%s%s(dst, x *float32, n int, a, b float32)\n", f.name, s.name)
-			w(`
-func u%[1]s%[2]s(dst, x []float32, a, b float32) {
-	dst = dst[:len(x)]
-	n := len(x) &^ %[4]d
-	for i := 0; i < n; i += chunk {
-		v%[1]s%[2]s(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [%[3]d]float32
-		copy(t[:], x[n:])
-		v%[1]s%[2]s(&t[0], &t[0], %[3]d, a, b)
-		copy(dst[n:], t[:])
-	}
-}
-`, f.name, s.name, l, l-1)
+			unaryStub(w, f.name, s)
 		}
 		for _, f := range binary {
-			w("\n//go:noescape\nfunc v%s%s(dst, x, y *float32, n int)\n", f.name, s.name)
-			w(`
-func u%[1]s%[2]s(dst, x, y []float32) {
-	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ %[4]d
-	for i := 0; i < n; i += chunk {
-		v%[1]s%[2]s(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [%[3]d]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		v%[1]s%[2]s(&t[0], &t[0], &q[0], %[3]d)
-		copy(dst[n:], t[:])
-	}
-}
-`, f.name, s.name, l, l-1)
+			binaryStub(w, f.name, s)
 		}
 		w("\n//go:noescape\nfunc vMulAdd%s(dst, x, y, z *float32, n int)\n", s.name)
 		ternary(w, "MulAdd", s, "", "")
@@ -181,6 +150,47 @@ func vec%[1]s() Vec {
 		panic(fmt.Sprintf("%v\n%s", err, b.Bytes()))
 	}
 	return src
+}
+
+// unaryStub writes the declaration and wrapper of a function of one vector.
+func unaryStub(w func(string, ...any), name string, s isa) {
+	w("\n//go:noescape\nfunc v%s%s(dst, x *float32, n int, a, b float32)\n", name, s.name)
+	w(`
+func u%[1]s%[2]s(dst, x []float32, a, b float32) {
+	dst = dst[:len(x)]
+	n := len(x) &^ %[4]d
+	for i := 0; i < n; i += chunk {
+		v%[1]s%[2]s(&dst[i], &x[i], min(chunk, n-i), a, b)
+	}
+	if n < len(x) {
+		var t [%[3]d]float32
+		copy(t[:], x[n:])
+		v%[1]s%[2]s(&t[0], &t[0], %[3]d, a, b)
+		copy(dst[n:], t[:])
+	}
+}
+`, name, s.name, s.lanes(), s.lanes()-1)
+}
+
+// binaryStub writes those of a function of two.
+func binaryStub(w func(string, ...any), name string, s isa) {
+	w("\n//go:noescape\nfunc v%s%s(dst, x, y *float32, n int)\n", name, s.name)
+	w(`
+func u%[1]s%[2]s(dst, x, y []float32) {
+	dst, y = dst[:len(x)], y[:len(x)]
+	n := len(x) &^ %[4]d
+	for i := 0; i < n; i += chunk {
+		v%[1]s%[2]s(&dst[i], &x[i], &y[i], min(chunk, n-i))
+	}
+	if n < len(x) {
+		var t, q [%[3]d]float32
+		copy(t[:], x[n:])
+		copy(q[:], y[n:])
+		v%[1]s%[2]s(&t[0], &t[0], &q[0], %[3]d)
+		copy(dst[n:], t[:])
+	}
+}
+`, name, s.name, s.lanes(), s.lanes()-1)
 }
 
 func ternary(w func(string, ...any), name string, s isa, params, args string) {

@@ -210,7 +210,9 @@ func (c *compiler) arithmetic(f arithmetic, x, y operand) operand {
 	return c.emit(pointCode{right: f.vs, x: [3]int{y.slot, c.number(x)}})
 }
 
-func lit(v float64) operand { return operand{number: true, num: pointArg{arg: -1, bits: math.Float32bits(float32(v))}} }
+func lit(v float64) operand {
+	return operand{number: true, num: pointArg{arg: -1, bits: math.Float32bits(float32(v))}}
+}
 
 // output says where a value goes. It is written in place where nothing that the output may lie over is read later.
 func (c *compiler) output(arg int, v operand, isBool bool) {

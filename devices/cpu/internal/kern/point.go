@@ -14,10 +14,10 @@ type Point struct {
 	Expm1, Log1p      Unary
 	Greater, Equal    Binary // false where either is NaN
 	GreaterOrEqual    Binary
-	And, Or, Xor      Binary                              // of truth values
-	Select            func(dst, cond, x, y []float32)     // x where cond, else y
-	Widen             func(dst []float32, x []byte)       // truth values of bytes that are zero or not
-	Narrow            func(dst []byte, x []float32)       // and back, as 0 and 1
+	And, Or, Xor      Binary                          // of truth values
+	Select            func(dst, cond, x, y []float32) // x where cond, else y
+	Widen             func(dst []float32, x []byte)   // truth values of bytes that are zero or not
+	Narrow            func(dst []byte, x []float32)   // and back, as 0 and 1
 	Sin, Cos, Tan     Unary
 	Asin, Acos, Atan  Unary
 	Sinh, Cosh, Asinh Unary

@@ -46,6 +46,7 @@ type pointFunc struct {
 	op func(a, b float64) graph.Op
 }
 
+//go:noinline
 func plainFunc(op graph.Op, in string, out byte) pointFunc {
 	return pointFunc{op.Name(), in, out, func(float64, float64) graph.Op { return op }}
 }

@@ -26,40 +26,51 @@ func (d *Device) binaryKernels() []devices.Kernel {
 }
 
 // rightOf and leftOf are functions of a vector and a parameter as functions of a vector and a number.
+//
+//go:noinline
 func rightOf(f kern.Unary) func(dst, x []float32, s float32) {
 	return func(dst, x []float32, s float32) { f(dst, x, s, 0) }
 }
 
+//go:noinline
 func leftOf(f kern.Unary) func(dst []float32, s float32, y []float32) {
 	return func(dst []float32, s float32, y []float32) { f(dst, y, s, 0) }
 }
 
+//go:noinline
 func (d *Device) adding() arithmetic {
 	return arithmetic{d.k.Vec.Add, rightOf(d.k.Vec.AddS), leftOf(d.k.Vec.AddS)}
 }
 
+//go:noinline
 func (d *Device) subtracting() arithmetic {
 	v := &d.k.Vec
 	return arithmetic{v.Sub, func(dst, x []float32, s float32) { v.AddS(dst, x, -s, 0) }, leftOf(v.SubFrom)}
 }
 
+//go:noinline
 func (d *Device) multiplying() arithmetic {
 	return arithmetic{d.k.Vec.Mul, rightOf(d.k.Vec.MulS), leftOf(d.k.Vec.MulS)}
 }
 
+//go:noinline
 func (d *Device) dividing() arithmetic {
 	return arithmetic{d.k.Vec.Div, rightOf(d.k.Vec.DivBy), leftOf(d.k.Vec.DivFrom)}
 }
 
+//go:noinline
 func (d *Device) largest() arithmetic {
 	return arithmetic{d.k.Vec.Max, repeated(d.k.Vec.Max), nil}
 }
 
+//go:noinline
 func (d *Device) smallest() arithmetic {
 	return arithmetic{d.k.Vec.Min, repeated(d.k.Vec.Min), nil}
 }
 
 // repeated is a commutative function with a number on one side.
+//
+//go:noinline
 func repeated(f kern.Binary) func(dst, x []float32, s float32) {
 	return func(dst, x []float32, s float32) {
 		var buf [64]float32

@@ -124,6 +124,7 @@ func (d *Device) newProgram(op ops.Pointwise, r devices.Request) (devices.Step, 
 	return s, nil
 }
 
+//go:noinline
 func (c *compiler) slot() int {
 	c.s.slots++
 	return c.s.slots - 1
@@ -156,6 +157,8 @@ func (c *compiler) input(k int, r devices.Request, out []int) operand {
 }
 
 // vector is x as a slot: a number fills a register.
+//
+//go:noinline
 func (c *compiler) vector(x operand) int {
 	if !x.number {
 		return x.slot
@@ -179,6 +182,7 @@ func (c *compiler) number(x operand) int {
 	return len(c.s.numbers) - 1
 }
 
+//go:noinline
 func (c *compiler) emit(p pointCode) operand {
 	p.dst = c.slot()
 	c.temps[p.dst] = true
@@ -186,18 +190,22 @@ func (c *compiler) emit(p pointCode) operand {
 	return operand{slot: p.dst}
 }
 
+//go:noinline
 func (c *compiler) unary(f kern.Unary, x operand, a, b float32) operand {
 	return c.emit(pointCode{unary: f, x: [3]int{c.vector(x)}, a: a, b: b})
 }
 
+//go:noinline
 func (c *compiler) binary(f kern.Binary, x, y operand) operand {
 	return c.emit(pointCode{binary: f, x: [3]int{c.vector(x), c.vector(y)}})
 }
 
+//go:noinline
 func (c *compiler) choose(cond, x, y operand) operand {
 	return c.emit(pointCode{choose: c.s.d.k.Point.Select, x: [3]int{c.vector(cond), c.vector(x), c.vector(y)}})
 }
 
+//go:noinline
 func (c *compiler) arithmetic(f arithmetic, x, y operand) operand {
 	switch {
 	case x.number && y.number || !x.number && !y.number:
@@ -210,6 +218,7 @@ func (c *compiler) arithmetic(f arithmetic, x, y operand) operand {
 	return c.emit(pointCode{right: f.vs, x: [3]int{y.slot, c.number(x)}})
 }
 
+//go:noinline
 func lit(v float64) operand {
 	return operand{number: true, num: pointArg{arg: -1, bits: math.Float32bits(float32(v))}}
 }

@@ -10,16 +10,19 @@ import (
 // instruction emits the code of one instruction.
 type instruction func(c *compiler, e ops.Instr, x []operand) operand
 
+//go:noinline
 func ofVec(f func(v *kern.Vec) kern.Unary) instruction {
 	return func(c *compiler, e ops.Instr, x []operand) operand {
 		return c.unary(f(&c.s.d.k.Vec), x[0], float32(e.A), float32(e.B))
 	}
 }
 
+//go:noinline
 func ofPoint(f func(p *kern.Point) kern.Unary) instruction {
 	return func(c *compiler, _ ops.Instr, x []operand) operand { return c.unary(f(&c.s.d.k.Point), x[0], 0, 0) }
 }
 
+//go:noinline
 func pairOf(f func(p *kern.Point) kern.Binary, swapped bool) instruction {
 	return func(c *compiler, _ ops.Instr, x []operand) operand {
 		if swapped {
@@ -29,6 +32,7 @@ func pairOf(f func(p *kern.Point) kern.Binary, swapped bool) instruction {
 	}
 }
 
+//go:noinline
 func ofArithmetic(f func(d *Device) arithmetic) instruction {
 	return func(c *compiler, _ ops.Instr, x []operand) operand { return c.arithmetic(f(c.s.d), x[0], x[1]) }
 }
@@ -134,12 +138,21 @@ var instructions = map[string]instruction{
 	},
 }
 
-func (c *compiler) add(x, y operand) operand     { return c.arithmetic(c.s.d.adding(), x, y) }
-func (c *compiler) mul(x, y operand) operand     { return c.arithmetic(c.s.d.multiplying(), x, y) }
+//go:noinline
+func (c *compiler) add(x, y operand) operand { return c.arithmetic(c.s.d.adding(), x, y) }
+
+//go:noinline
+func (c *compiler) mul(x, y operand) operand { return c.arithmetic(c.s.d.multiplying(), x, y) }
+
+//go:noinline
 func (c *compiler) greater(x, y operand) operand { return c.binary(c.s.d.k.Point.Greater, x, y) }
-func (c *compiler) expm1(x operand) operand      { return c.unary(c.s.d.k.Point.Expm1, x, 0, 0) }
+
+//go:noinline
+func (c *compiler) expm1(x operand) operand { return c.unary(c.s.d.k.Point.Expm1, x, 0, 0) }
 
 // softplus is max(x, 0) + log1p(exp(-|x|)).
+//
+//go:noinline
 func (c *compiler) softplus(x operand) operand {
 	v := &c.s.d.k.Vec
 	low := c.unary(v.Exp, c.unary(v.Neg, c.unary(v.Abs, x, 0, 0), 0, 0), 0, 0)

@@ -33,6 +33,7 @@ func maskOf(b bool) float32 {
 	return 0
 }
 
+//go:noinline
 func bitsGo(f func(x, y uint32) uint32) Binary {
 	return binaryGo(func(x, y float32) float32 {
 		return math.Float32frombits(f(math.Float32bits(x), math.Float32bits(y)))

@@ -63,6 +63,8 @@ func maxLanes(s []float32) float32 {
 }
 
 // unaryGo makes a Unary from the function that specifies it.
+//
+//go:noinline
 func unaryGo(f func(x float64) float64) Unary {
 	return func(dst, x []float32, _, _ float32) {
 		dst = dst[:len(x)]
@@ -72,6 +74,7 @@ func unaryGo(f func(x float64) float64) Unary {
 	}
 }
 
+//go:noinline
 func paramGo(f func(x, a, b float32) float32) Unary {
 	return func(dst, x []float32, a, b float32) {
 		dst = dst[:len(x)]
@@ -81,6 +84,7 @@ func paramGo(f func(x, a, b float32) float32) Unary {
 	}
 }
 
+//go:noinline
 func binaryGo(f func(x, y float32) float32) Binary {
 	return func(dst, x, y []float32) {
 		dst, y = dst[:len(x)], y[:len(x)]

@@ -332,6 +332,12 @@ func setField(f reflect.Value, v any, info field, inner LayerDecoder) error {
 			}
 			*p = append(*p, l)
 		}
+	case *[]any:
+		list, ok := v.([]any)
+		if !ok {
+			return fmt.Errorf("%v is no list", v)
+		}
+		*p = list
 	case *any:
 		*p = v
 	default:

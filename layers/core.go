@@ -11,6 +11,7 @@ import (
 var coreRows = []row{
 	{class: "InputLayer", make: func() Layer { return new(InputLayer) }},
 	{class: "Dense", make: func() Layer { return new(Dense) }, masks: true},
+	{class: "TernaryDense", make: func() Layer { return new(TernaryDense) }, masks: true},
 	{class: "EinsumDense", make: func() Layer { return new(EinsumDense) }},
 	{class: "Embedding", make: func() Layer { return new(Embedding) }},
 	{class: "ReversibleEmbedding", make: func() Layer { return new(ReversibleEmbedding) }},

@@ -71,7 +71,7 @@ func fieldValue(f reflect.Value, info field, inner LayerEncoder) (any, error) {
 		return shapeValue(v), nil
 	case [][2]int:
 		return pairsValue(v), nil
-	case []float64, []string:
+	case []float64, []string, []any:
 		if f.IsNil() {
 			return nil, nil
 		}

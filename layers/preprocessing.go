@@ -17,14 +17,6 @@ var preprocessingRows = []row{
 	{class: "CategoryEncoding", make: func() Layer { return new(CategoryEncoding) }},
 	{class: "STFTSpectrogram", make: func() Layer { return new(STFTSpectrogram) }},
 	{class: "MelSpectrogram", make: func() Layer { return new(MelSpectrogram) }},
-	{class: "RandomFlip", make: func() Layer { return new(RandomFlip) }},
-	{class: "RandomCrop", make: func() Layer { return new(RandomCrop) }},
-	{class: "RandomRotation", make: func() Layer { return new(RandomRotation) }},
-	{class: "RandomTranslation", make: func() Layer { return new(RandomTranslation) }},
-	{class: "RandomZoom", make: func() Layer { return new(RandomZoom) }},
-	{class: "RandomContrast", make: func() Layer { return new(RandomContrast) }},
-	{class: "RandomBrightness", make: func() Layer { return new(RandomBrightness) }},
-	{class: "Solarization", make: func() Layer { return new(Solarization) }},
 }
 
 // Normalization subtracts a mean and divides by a standard deviation, along some axes; they are given, or
@@ -473,13 +465,4 @@ func (c *Call) spectrogramLayout(y *graph.Value, ch, bins int, cf, expand bool) 
 		return c.reshape(c.transpose(y, 0, 1, 3, 2), []graph.Dim{d[0], graph.D(ch * bins), d[2]}, y)
 	}
 	return c.reshape(c.transpose(y, 0, 2, 1, 3), []graph.Dim{d[0], d[2], graph.D(ch * bins)}, y)
-}
-
-// MelSpectrogram is declared for reading its config; it is refused when called.
-type MelSpectrogram struct{ Base }
-
-// Call implements Layer.
-func (l *MelSpectrogram) Call(c *Call) []*graph.Value {
-	c.Failf("is not supported")
-	return one(c.X())
 }

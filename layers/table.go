@@ -17,7 +17,7 @@ type row struct {
 
 // table is every layer class: which Go struct it is, and under which other names files have it.
 var table = slices.Concat(coreRows, convRows, poolRows, normRows, rnnRows, attentionRows, mergeRows,
-	shapeRows, activationRows, regularizationRows, preprocessingRows, legacyRows)
+	shapeRows, activationRows, regularizationRows, preprocessingRows, augmentationRows, lookupRows, legacyRows)
 
 // tableByType finds the row of a Go struct.
 var tableByType = func() map[reflect.Type]*row {

@@ -51,9 +51,17 @@ func TestAllLayers(t *testing.T) {
 // notLayers is what keras.layers exports and this package doesn't have.
 var notLayers = map[string]string{
 	"Layer": "abstract", "Wrapper": "abstract", "InputSpec": "not a layer",
+	"FlaxLayer": "holds code of another framework", "JaxLayer": "holds code of another framework",
+	"TFSMLayer": "holds code of another framework", "TorchModuleWrapper": "holds code of another framework",
 }
 
 // notOptions is the arguments of constructors that configs don't have, or that change nothing here.
 var notOptions = map[string]string{
 	"autocast": "not in configs",
+	"Bidirectional.weights": "initial values", "Embedding.weights": "initial values", "CategoryEncoding.sparse": "how the result is stored",
+	"Dense.activity_regularizer": "kept among the other entries, where training finds it", "flash_attention": "how it is computed", "use_cudnn": "how it is computed",
+	"lora_rank": "merged into the kernel when saved", "lora_alpha": "merged into the kernel when saved", "gptq_unpacked_column_size": "of quantized kernels",
+	"quantization_config": "of quantized kernels", "InputLayer.batch_size": "part of batch_shape", "InputLayer.shape": "part of batch_shape", "InputLayer.input_tensor": "not in configs",
+	"Lambda.arguments": "kept as the whole config", "Lambda.function": "kept as the whole config", "Lambda.mask": "kept as the whole config", "Lambda.output_shape": "kept as the whole config",
+	"SimpleRNN.seed": "see seed of the others: only dropout draws",
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/nnrt/nnrt/formats"
@@ -15,12 +16,15 @@ import (
 )
 
 // archive is the parts of a .keras file.
-type archive struct{ config, metadata, weights []byte }
+type archive struct {
+	config, metadata, weights []byte
+	vocabularies              map[string][]byte // vocabulary.txt of lookup layers, by the layer's group
+}
 
 // maxRatio is how much more a member may unpack to than it takes in the archive, beyond a first megabyte.
 const maxRatio = 1000
 
-// openArchive reads the members of a .keras archive that matter; assets are left alone.
+// openArchive reads the members of a .keras archive that matter.
 func openArchive(b []byte, opts Options) (archive, error) {
 	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
@@ -29,7 +33,7 @@ func openArchive(b []byte, opts Options) (archive, error) {
 	if len(z.File) > 10000 {
 		return archive{}, formatErrorf(formats.KerasZip, "%d members", len(z.File))
 	}
-	var a archive
+	a := archive{vocabularies: map[string][]byte{}}
 	left := opts.MaxAlloc
 	for _, f := range z.File {
 		var dst *[]byte
@@ -43,6 +47,12 @@ func openArchive(b []byte, opts Options) (archive, error) {
 		case "model.weights.npz":
 			return a, &formats.UnsupportedError{Format: formats.KerasZip, Items: []formats.Unsupported{{What: f.Name, Detail: "weights in npz"}}}
 		default:
+			path, isVocabulary := strings.CutSuffix(f.Name, "/vocabulary.txt")
+			if path, isAsset := strings.CutPrefix(path, "assets/"); isAsset && isVocabulary {
+				if a.vocabularies[path], err = member(b, f, &left); err != nil {
+					return a, err
+				}
+			}
 			continue
 		}
 		if *dst != nil {
@@ -124,6 +134,9 @@ func readArchive(b []byte, opts Options) (*File, error) {
 	}
 	if f.Model, err = decodeModel(v, d, opts); err != nil {
 		return nil, err
+	}
+	if len(a.vocabularies) > 0 {
+		loadVocabularies(f.Model, "", a.vocabularies)
 	}
 	if err := f.Model.Build(); err != nil {
 		return nil, err
@@ -308,5 +321,30 @@ func pythonClass(l layers.Layer) string {
 		return "GroupedQueryAttention"
 	default:
 		return name
+	}
+}
+
+// loadVocabularies gives lookup layers the lists that an archive keeps beside the config, by the paths that
+// their groups have.
+func loadVocabularies(m *layers.Model, prefix string, files map[string][]byte) {
+	count := map[string]int{}
+	for _, l := range m.Layers() {
+		if !saved(&layers.Group{Layer: m}, &layers.Group{Layer: l}) {
+			continue
+		}
+		stem := layers.SnakeCase(pythonClass(l))
+		path := prefix + "layers/" + stem
+		if n := count[stem]; n > 0 {
+			path += "_" + strconv.Itoa(n)
+		}
+		count[stem]++
+		switch l := l.(type) {
+		case *layers.Model:
+			loadVocabularies(l, path+"/", files)
+		case layers.AssetLoader:
+			if b, ok := files[path]; ok {
+				l.LoadVocabulary(strings.Split(strings.TrimRight(string(b), "\r\n"), "\n"))
+			}
+		}
 	}
 }

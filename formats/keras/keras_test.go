@@ -139,3 +139,27 @@ func TestCudnnKernels(t *testing.T) {
 	require.Equal(t, []float32{1, 4, 2, 5, 3, 6}, tensor.As[float32](out[0]))
 	require.Equal(t, []float32{1, 3, 2, 4}, tensor.As[float32](out[1]))
 }
+
+// TestVocabularyAsset wants a vocabulary that an archive keeps as an asset given to its layer.
+func TestVocabularyAsset(t *testing.T) {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for name, text := range map[string]string{
+		"metadata.json": `{"keras_version": "3.15.1"}`,
+		"config.json": `{"module": "keras", "class_name": "Sequential", "config": {"name": "s", "layers": [
+{"module": "keras.layers", "class_name": "InputLayer", "config": {"batch_shape": [null], "dtype": "string", "name": "x"}},
+{"module": "keras.layers", "class_name": "StringLookup", "config": {"name": "l", "vocabulary": null, "num_oov_indices": 1, "output_mode": "int", "invert": false}}]}}`,
+		"assets/layers/string_lookup/vocabulary.txt": "[UNK]\ncat\ndog",
+	} {
+		w, err := z.Create(name)
+		require.NoError(t, err)
+		_, err = w.Write([]byte(text))
+		require.NoError(t, err)
+	}
+	require.NoError(t, z.Close())
+	f, err := ReadBytes(b.Bytes(), Options{SkipWeights: true})
+	require.NoError(t, err)
+	l, ok := f.Model.Layers()[1].(*layers.StringLookup)
+	require.True(t, ok)
+	require.Equal(t, []any{"[UNK]", "cat", "dog"}, l.Vocabulary)
+}

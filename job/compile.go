@@ -44,7 +44,7 @@ func (o *Options) compileOptions(src *nnrt.Source, d Set) (c train.CompileOption
 		name := o.Loss
 		if name == "" {
 			if name, err = fittingLoss(src, d); err != nil {
-				return c, false, err
+				return c, false, o.refused(err)
 			}
 		}
 		if strings.ContainsAny(name, "({") {

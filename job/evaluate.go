@@ -27,7 +27,8 @@ func Evaluate(ctx context.Context, o Options) (train.Logs, error) {
 	if err := m.Compile(c); err != nil {
 		return nil, UsageError{err}
 	}
-	return m.Evaluate(ctx, set, train.EvaluateOptions{BatchSize: o.batch()})
+	logs, err := m.Evaluate(ctx, set, train.EvaluateOptions{BatchSize: o.batch()})
+	return logs, o.refused(err)
 }
 
 // Predict computes the outputs for data, whose targets, if any, are not looked at.
@@ -47,7 +48,7 @@ func Predict(ctx context.Context, o Options) (names []string, outs []*tensor.Ten
 		return nil, nil, err
 	}
 	if outs, err = m.Predict(ctx, set, train.EvaluateOptions{BatchSize: o.batch()}); err != nil {
-		return nil, nil, err
+		return nil, nil, o.refused(err)
 	}
 	for _, v := range m.Graph().Outputs[:len(outs)] {
 		names = append(names, v.Name)

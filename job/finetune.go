@@ -230,7 +230,7 @@ func (f *finetuning) headPhase(ctx context.Context, m *train.Model, s *sets) (*t
 	cached := *s
 	set, err := front.Features(ctx, s.set.Dataset, f.batch())
 	if err != nil {
-		return nil, err
+		return nil, f.refused(err)
 	}
 	cached.set.Dataset = set
 	if s.valid != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/train"
+	"github.com/nnrt/nnrt/train/data"
 )
 
 // Data says where samples come from and how they become a model's inputs.
@@ -90,6 +91,18 @@ func (e FileError) Error() string {
 
 // Unwrap is the error itself.
 func (e FileError) Unwrap() error { return e.Err }
+
+// refused names the file that an error about a batch is about.
+func (o *Options) refused(err error) error {
+	var batch *train.BatchError
+	if err == nil || !errors.As(err, &batch) && !errors.Is(err, data.ErrEmpty) && !errors.Is(err, data.ErrMismatch) {
+		return err
+	}
+	if o.Validation != "" && strings.Contains(err.Error(), "validation") {
+		return FileError{o.Validation, err}
+	}
+	return FileError{o.Data.Path, err}
+}
 
 // ErrInterrupted is wrapped by the error of a training whose context ended.
 var ErrInterrupted = errors.New("interrupted")

@@ -244,7 +244,7 @@ func (o *Options) fit(ctx context.Context, src *nnrt.Source, m *train.Model, s *
 	}
 	h, err := m.Fit(ctx, s.set.Dataset, f)
 	if err == nil || ctx.Err() == nil {
-		return h, err
+		return h, o.refused(err)
 	}
 	if ck == "" {
 		return h, fmt.Errorf("%w; nothing was kept, for there was neither an output nor a checkpoint to write: %w", ErrInterrupted, err)

@@ -71,6 +71,28 @@ func (m *Model) describe(b data.Batch) string {
 	return strings.Join(parts, "; ")
 }
 
+// checkData refuses datasets that have no samples, or not as many of each tensor.
+func (m *Model) checkData(what string, d data.Dataset) error {
+	if d == nil || d.Len() == 0 {
+		return m.empty(what)
+	}
+	if a, ok := d.(data.Arrays); ok {
+		if err := a.Check(); err != nil {
+			return fmt.Errorf("train: %s: %w", what, err)
+		}
+	}
+	return nil
+}
+
+// empty says what would have been expected of data without samples.
+func (m *Model) empty(what string) error {
+	var want []string
+	for _, v := range m.infer.Inputs {
+		want = append(want, fmt.Sprintf("input %q is %v", v.Name, v.Type.WithoutValue()))
+	}
+	return fmt.Errorf("train: %s: batch 0: %w; %s", what, data.ErrEmpty, strings.Join(want, ", "))
+}
+
 // feed brings a batch into the form that the graphs take, and checks it: number of tensors, types, shapes,
 // numbers that are finite, classes that exist.
 func (m *Model) feed(b data.Batch, number int, targets bool) (data.Batch, error) {
@@ -79,10 +101,14 @@ func (m *Model) feed(b data.Batch, number int, targets bool) (data.Batch, error)
 		return b, &BatchError{0, number, what, fmt.Sprintf(format, args...)}
 	}
 	if len(b.X) != len(g.Inputs) {
-		return fail("inputs", "there are %d, the model takes %d", len(b.X), len(g.Inputs))
+		var want []string
+		for _, v := range g.Inputs {
+			want = append(want, fmt.Sprintf("%q %v", v.Name, v.Type.WithoutValue()))
+		}
+		return fail("inputs", "there are %d, the model takes %d: %s", len(b.X), len(g.Inputs), strings.Join(want, ", "))
 	}
 	if b.Size() == 0 {
-		return fail("inputs", "no samples")
+		return b, m.empty(fmt.Sprintf("batch %d", number))
 	}
 	out := data.Batch{X: make([]*tensor.Tensor, len(b.X))}
 	for i, v := range g.Inputs {
@@ -98,7 +124,7 @@ func (m *Model) feed(b data.Batch, number int, targets bool) (data.Batch, error)
 			return fail(what, "%d samples where input 0 has %d", x.Dim(0), b.Size())
 		}
 		if at := notFinite(x); at >= 0 {
-			return fail(what, "element %d is not a finite number", at)
+			return fail(what, "element %d is not a finite number; %v is expected, got shape %v", at, v.Type.WithoutValue(), x.Shape())
 		}
 		out.X[i] = x
 	}
@@ -133,7 +159,7 @@ func (m *Model) feedTargets(out *data.Batch, b data.Batch, number int) error {
 			return &BatchError{0, number, what, fmt.Sprintf("shape %v for %d samples", y.Shape(), b.Size())}
 		}
 		if at := notFinite(y); at >= 0 {
-			return &BatchError{0, number, what, fmt.Sprintf("element %d is not a finite number", at)}
+			return &BatchError{0, number, what, fmt.Sprintf("element %d of shape %v is not a finite number; the output is %v", at, y.Shape(), p.WithoutValue())}
 		}
 		if err := checkTarget(m.c.losses[i], y, p); err != nil {
 			return &BatchError{0, number, what, err.Error()}
@@ -255,8 +281,13 @@ func checkTarget(l loss.Loss, y *tensor.Tensor, p graph.Type) error {
 		return nil
 	}
 	shape := y.Shape()
-	if len(shape) == r-1 || len(shape) == r+1 {
-		return nil // a last dimension of 1 comes or goes; the loss checks it
+	switch { // a last dimension of 1 comes or goes
+	case len(shape) == r-1:
+		if n, known := p.Dims[r-1].Const(); !known || n == 1 {
+			return nil
+		}
+	case len(shape) == r+1 && shape[r] == 1:
+		return nil
 	}
 	ok := len(shape) == r
 	for i := 1; ok && i < r; i++ {

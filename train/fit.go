@@ -146,13 +146,13 @@ func (m *Model) Fit(ctx context.Context, d data.Dataset, o FitOptions) (*History
 
 func (f *Fit) setup() error {
 	o := f.Options
-	if f.data == nil || f.data.Len() == 0 {
-		return fmt.Errorf("train: fit: %w", data.ErrEmpty)
+	if err := f.Model.checkData("fit", f.data); err != nil {
+		return err
 	}
 	f.valid = o.ValidationData
-	if a, ok := f.data.(data.Arrays); ok {
-		if err := a.Check(); err != nil {
-			return fmt.Errorf("train: fit: %w", err)
+	if f.valid != nil {
+		if err := f.Model.checkData("validation data", f.valid); err != nil {
+			return err
 		}
 	}
 	if s := o.ValidationSplit; s != 0 {
@@ -291,7 +291,7 @@ func (f *Fit) batches(ctx context.Context, cbs []Callback, skip int) error {
 		}
 	}
 	if f.Batch == 0 {
-		return fmt.Errorf("train: epoch %d: %w", f.Epoch+1, data.ErrEmpty)
+		return m.empty(fmt.Sprintf("epoch %d", f.Epoch+1))
 	}
 	if f.Steps == 0 {
 		f.Steps = f.Batch
@@ -440,6 +440,9 @@ func (m *Model) Evaluate(ctx context.Context, d data.Dataset, o EvaluateOptions)
 	if m.c == nil {
 		return nil, ErrNotCompiled
 	}
+	if err := m.checkData("evaluate", d); err != nil {
+		return nil, err
+	}
 	m.c.reset()
 	n := 0
 	for b, err := range d.Batches(o.order()) {
@@ -458,13 +461,16 @@ func (m *Model) Evaluate(ctx context.Context, d data.Dataset, o EvaluateOptions)
 		}
 	}
 	if n == 0 {
-		return nil, fmt.Errorf("train: evaluate: %w", data.ErrEmpty)
+		return nil, m.empty("evaluate")
 	}
 	return m.c.logs(m.info.OutputNames), nil
 }
 
 // Predict computes the outputs for all samples.
 func (m *Model) Predict(ctx context.Context, d data.Dataset, o EvaluateOptions) ([]*tensor.Tensor, error) {
+	if err := m.checkData("predict", d); err != nil {
+		return nil, err
+	}
 	parts := make([][]*tensor.Tensor, m.info.Outputs)
 	n := 0
 	for b, err := range d.Batches(o.order()) {
@@ -487,7 +493,7 @@ func (m *Model) Predict(ctx context.Context, d data.Dataset, o EvaluateOptions) 
 		}
 	}
 	if n == 0 {
-		return nil, fmt.Errorf("train: predict: %w", data.ErrEmpty)
+		return nil, m.empty("predict")
 	}
 	outs := make([]*tensor.Tensor, len(parts))
 	for i, p := range parts {

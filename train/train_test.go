@@ -148,19 +148,88 @@ func TestBadBatchesAreRefused(t *testing.T) {
 	tensor.As[float32](nan)[5] = float32(math.NaN())
 	y := tensor.Of([]int64{0, 1, 1, 0})
 	for want, a := range map[string]data.Arrays{
-		"no samples":                      data.New(tensor.New(tensor.Float32, 0, 3), tensor.New(tensor.Int64, 0)),
-		`batch 0: input "x": element 5`:   data.New(nan, y),
-		"expected float32[N,3]":           data.New(tensor.New(tensor.Float32, 4, 5), y),
-		"element 2 is 2":                  data.New(x, tensor.Of([]int64{0, 1, 2, 0})),
-		"element 0 is -1":                 data.New(x, tensor.Of([]int64{-1, 1, 1, 0})),
-		"target 0 has 3 samples":          data.New(x, tensor.Of([]int64{0, 1, 1})),
-		"elements are string":             data.New(strings4(t), y),
-		"there are 0, the model has 1 ou": data.New(x, nil),
+		"no samples":                    data.New(tensor.New(tensor.Float32, 0, 3), tensor.New(tensor.Int64, 0)),
+		`batch 0: input "x": element 5`: data.New(nan, y),
+		"expected float32[N,3]":         data.New(tensor.New(tensor.Float32, 4, 5), y),
+		"element 2 is 2":                data.New(x, tensor.Of([]int64{0, 1, 2, 0})),
+		"element 0 is -1":               data.New(x, tensor.Of([]int64{-1, 1, 1, 0})),
+		"target 0 has 3 samples ([3]) where input 0 has 4": data.New(x, tensor.Of([]int64{0, 1, 1})),
+		"elements are string":                              data.New(strings4(t), y),
+		"there are 0, the model has 1 ou":                  data.New(x, nil),
 	} {
 		_, err := m.Fit(context.Background(), a, train.FitOptions{})
 		require.ErrorContains(t, err, want)
 	}
 	require.Equal(t, before.Bytes(), m.Value("dense_1/kernel").Bytes())
+}
+
+// What cannot be trained on is refused by everything that takes data, naming batch, tensor and what was expected;
+// weights, running statistics and the optimizer stay as they were.
+func TestRefusalsAreComplete(t *testing.T) {
+	m := newModel(t, mlp(t, 1, 0, 3, 2), ref.New(), train.CompileOptions{Losses: []loss.Loss{sparse(t)}})
+	require.NoError(t, m.SetValue("dense_1/kernel", must(tensor.Of([]float32{9, 8, 7, 6, 5, -4}).Reshape(3, 2))))
+	ctx := context.Background()
+	good := data.Batch{X: []*tensor.Tensor{tensor.New(tensor.Float32, 4, 3)}, Y: []*tensor.Tensor{tensor.Of([]int64{0, 1, 1, 0})}}
+	_, err := m.TrainOnBatch(ctx, good)
+	require.NoError(t, err)
+	state := func() string {
+		vs, err := m.OptimizerVariables()
+		require.NoError(t, err)
+		s := ""
+		for _, w := range m.Weights() {
+			s += string(m.Value(w.Name).Bytes())
+		}
+		for _, v := range vs {
+			s += string(v.Value.Bytes())
+		}
+		return s
+	}
+	before := state()
+	f32 := func(vs ...float32) *tensor.Tensor {
+		x, err := tensor.Of(vs).Reshape(1, 3)
+		require.NoError(t, err)
+		return x
+	}
+	one := tensor.Of([]int64{0})
+	for _, c := range []struct {
+		x, y    *tensor.Tensor
+		want    []string
+		targets bool // only where targets are looked at
+	}{
+		{f32(0, float32(math.NaN()), 0), one, []string{"batch 0", `input "x"`, "float32[N,3]", "element 1"}, false},
+		{f32(0, 0, float32(math.Inf(-1))), one, []string{"batch 0", `input "x"`, "element 2"}, false},
+		{tensor.New(tensor.Float32, 2, 5), tensor.Of([]int64{0, 1}), []string{"batch 0", `input "x"`, "[2 5]", "float32[N,3]"}, false},
+		{tensor.New(tensor.Float32, 0, 3), tensor.New(tensor.Int64, 0), []string{"batch 0", "no samples", `"x"`}, false},
+		{f32(1, 2, 3), tensor.Of([]int64{2}), []string{"batch 0", `target of output "y"`, "element 0 is 2", "[0, 2)", "[N,2]"}, true},
+		{f32(1, 2, 3), tensor.Of([]float32{0.5}), []string{"batch 0", "element 0 is 0.5"}, true},
+		{f32(3e38, 3e38, -3e38), one, []string{"batch 0", "the loss is NaN", `input "x"`, "float32[N,3]", "no weight was changed"}, true},
+	} {
+		b := data.Batch{X: []*tensor.Tensor{c.x}, Y: []*tensor.Tensor{c.y}}
+		_, trainErr := m.TrainOnBatch(ctx, b)
+		_, fitErr := m.Fit(ctx, data.Arrays{Batch: b}, train.FitOptions{})
+		_, evalErr := m.Evaluate(ctx, data.Arrays{Batch: b}, train.EvaluateOptions{})
+		_, predErr := m.Predict(ctx, data.Arrays{Batch: b}, train.EvaluateOptions{})
+		errs := map[string]error{"TrainOnBatch": trainErr, "Fit": fitErr}
+		nan := strings.Contains(strings.Join(c.want, " "), "the loss")
+		if !nan { // a loss that is NaN is what evaluating such a model gives
+			errs["Evaluate"] = evalErr
+		}
+		if !c.targets {
+			errs["Predict"] = predErr
+		}
+		for what, err := range errs {
+			require.Error(t, err, what)
+			for _, w := range c.want {
+				require.ErrorContains(t, err, w, what)
+			}
+		}
+		require.Equal(t, before, state())
+	}
+	h, err := m.Fit(ctx, data.New(f32(3e38, 3e38, -3e38), one), train.FitOptions{Epochs: 3, Callbacks: []train.Callback{train.TerminateOnNaN{}}})
+	require.NoError(t, err)
+	require.Equal(t, []int{0}, h.Epoch)
+	require.True(t, math.IsNaN(h.Last("loss")))
+	require.Equal(t, before, state())
 }
 
 func strings4(t *testing.T) *tensor.Tensor {
@@ -201,4 +270,11 @@ func TestClassWeights(t *testing.T) {
 	}
 	require.Equal(t, run(nil), run(map[int]float64{0: 1}))
 	require.NotEqual(t, run(nil), run(map[int]float64{0: 5}))
+}
+
+func must(t *tensor.Tensor, err error) *tensor.Tensor {
+	if err != nil {
+		panic(err)
+	}
+	return t
 }

@@ -161,3 +161,54 @@ func weightBytes(t *testing.T, path string) string {
 	}
 	return s
 }
+
+// Data that can't be used is refused by the name of file, batch and tensor, and nothing is written.
+func TestBadDataIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	write(t, at("m.json"), []byte(noisyNet))
+	classesNpz(t, at("good.npz"), 16)
+	good(t, "train", "--model", at("m.json"), "--data", at("good.npz"), "--epochs", "1", "-o", at("m.keras"), "--quiet")
+	npz := func(name string, change func(x, y *tensor.Tensor) (*tensor.Tensor, *tensor.Tensor)) string {
+		x, y := tensor.New(tensor.Float32, 8, 4), tensor.New(tensor.Int64, 8)
+		x, y = change(x, y)
+		var b bytes.Buffer
+		require.NoError(t, tensor.WriteNpz(&b, []tensor.Named{{Name: "x", Tensor: x}, {Name: "y", Tensor: y}}))
+		return write(t, at(name), b.Bytes())
+	}
+	type pair = func(x, y *tensor.Tensor) (*tensor.Tensor, *tensor.Tensor)
+	for name, c := range map[string]struct {
+		change pair
+		want   string
+		labels bool
+	}{
+		"nan.npz": {func(x, y *tensor.Tensor) (*tensor.Tensor, *tensor.Tensor) {
+			tensor.As[float32](x)[30] = float32(math.NaN())
+			return x, y
+		}, "batch 1: input \"in\": element 14", false},
+		"empty.npz": {func(_, _ *tensor.Tensor) (*tensor.Tensor, *tensor.Tensor) {
+			return tensor.New(tensor.Float32, 0, 4), tensor.New(tensor.Int64, 0)
+		}, "no samples", false},
+		"wide.npz":   {func(_, y *tensor.Tensor) (*tensor.Tensor, *tensor.Tensor) { return tensor.New(tensor.Float32, 8, 5), y }, "shape [4 5], expected float32[batch,4]", false},
+		"label.npz":  {func(x, y *tensor.Tensor) (*tensor.Tensor, *tensor.Tensor) { tensor.As[int64](y)[6] = 3; return x, y }, "batch 1: target of output \"d\": element 2 is 3, expected a class number in [0, 3)", true},
+		"uneven.npz": {func(x, _ *tensor.Tensor) (*tensor.Tensor, *tensor.Tensor) { return x, tensor.New(tensor.Int64, 7) }, "target 0 has 7 samples", false},
+	} {
+		path := npz(name, c.change)
+		common := []string{"--data", path, "--batch", "4", "--quiet"}
+		refused(t, 3, c.want, append([]string{"train", "--model", at("m.keras"), "-o", at("out.keras"), "--no-shuffle"}, common...)...)
+		refused(t, 3, c.want, append([]string{"evaluate", at("m.keras")}, common...)...)
+		if !c.labels { // more classes than outputs are what finetune is for
+			refused(t, 3, name, append([]string{"finetune", at("m.keras"), "-o", at("out.keras"), "--no-shuffle"}, common...)...)
+			refused(t, 3, c.want, append([]string{"predict", at("m.keras")}, common...)...)
+		}
+		_, err := os.Stat(at("out.keras"))
+		require.True(t, os.IsNotExist(err), name)
+		_ = os.Remove(at("out.keras.checkpoint"))
+	}
+	refused(t, 1, "epoch 1, batch 0: the loss is", "train", "--model", at("m.json"), "--data", npz("huge.npz", func(x, y *tensor.Tensor) (*tensor.Tensor, *tensor.Tensor) {
+		y = tensor.New(tensor.Float32, 8, 3)
+		tensor.As[float32](y)[1] = 3e38
+		return x, y
+	}), "--loss", "mse", "--no-shuffle", "--quiet")
+	refused(t, 3, "target of output \"d\": shape [16], expected that of the output float32[batch,3]", "train", "--model", at("m.json"), "--data", at("good.npz"), "--loss", "mse", "--quiet")
+}

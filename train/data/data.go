@@ -67,6 +67,9 @@ type Dataset interface {
 // ErrEmpty is wrapped by errors about datasets without samples.
 var ErrEmpty = errors.New("no samples")
 
+// ErrMismatch is wrapped by errors about arrays that don't go together.
+var ErrMismatch = errors.New("the arrays do not go together")
+
 // Arrays is a dataset in memory.
 type Arrays struct{ Batch }
 
@@ -81,22 +84,25 @@ func New(x, y *tensor.Tensor) Arrays {
 
 // Check says what is wrong with the arrays: none at all, no samples, or different numbers of them.
 func (a Arrays) Check() error {
-	n := -1
-	for kind, list := range map[string][]*tensor.Tensor{"input": a.X, "target": a.Y, "sample weight": a.W} {
-		for i, t := range list {
-			if t == nil {
-				if kind == "input" {
-					return fmt.Errorf("data: input %d is missing", i)
-				}
+	n, of := -1, ""
+	for _, k := range []struct {
+		kind string
+		list []*tensor.Tensor
+	}{{"input", a.X}, {"target", a.Y}, {"sample weight", a.W}} {
+		for i, t := range k.list {
+			name := fmt.Sprintf("%s %d", k.kind, i)
+			switch {
+			case t == nil && k.kind == "input":
+				return fmt.Errorf("data: %w: %s is missing", ErrMismatch, name)
+			case t == nil:
 				continue
+			case t.Rank() == 0:
+				return fmt.Errorf("data: %w: %s is a scalar", ErrMismatch, name)
+			case n >= 0 && t.Dim(0) != n:
+				return fmt.Errorf("data: %w: %s has %d samples (%v) where %s has %d", ErrMismatch, name, t.Dim(0), t.Shape(), of, n)
+			case n < 0:
+				n, of = t.Dim(0), name
 			}
-			if t.Rank() == 0 {
-				return fmt.Errorf("data: %s %d is a scalar", kind, i)
-			}
-			if n >= 0 && t.Dim(0) != n {
-				return fmt.Errorf("data: %s %d has %d samples where others have %d", kind, i, t.Dim(0), n)
-			}
-			n = t.Dim(0)
 		}
 	}
 	if n <= 0 {

@@ -211,7 +211,8 @@ func (t *trainer) nnrt(c trainCase, threads, iters int) (trainResult, error) {
 	return r, err
 }
 
-// trainChild trains one case with nnrt and prints what it measured; with -profile, the time of each step of the plan.
+// trainChild trains one case with nnrt and prints what it measured; with -profile, the least time of
+// each step of the plan.
 func trainChild(args []string) error {
 	fs := flag.NewFlagSet("train-child", flag.ExitOnError)
 	name := fs.String("case", "mlp_sgd", "case")
@@ -237,11 +238,12 @@ func trainChild(args []string) error {
 	if err != nil {
 		return err
 	}
-	var prof runtime.Profile
+	var best []runtime.StepTime
 	var res trainResult
 	var ms []float64
 	for i := range *warmup + *iters {
-		if i == *warmup && *steps > 0 {
+		var prof runtime.Profile
+		if i >= *warmup && *steps > 0 {
 			m.SetProfile(&prof)
 		}
 		if i == *warmup && *cpuProfile != "" {
@@ -259,6 +261,12 @@ func trainChild(args []string) error {
 		if err != nil {
 			return err
 		}
+		if best == nil {
+			best = prof.Steps
+		}
+		for k := range prof.Steps {
+			best[k].Time = min(best[k].Time, prof.Steps[k].Time)
+		}
 		if i >= *warmup {
 			ms = append(ms, float64(time.Since(start))/float64(time.Millisecond))
 		}
@@ -269,10 +277,7 @@ func trainChild(args []string) error {
 		return m.WritePlan(os.Stdout, b)
 	}
 	if *steps > 0 {
-		for i := range prof.Steps {
-			prof.Steps[i].Time /= time.Duration(prof.Runs)
-		}
-		printSteps(*name, prof.Steps, *steps)
+		printSteps(*name, best, *steps)
 		return nil
 	}
 	res.Median, res.Min, res.Peak = median(ms), slices.Min(ms), peakMB()

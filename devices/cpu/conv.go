@@ -268,8 +268,8 @@ func (s *convStep) Run(a *devices.Args) error {
 	o.x, o.y = buf[:s.xLen], buf[s.xLen:][:s.yLen]
 	t := s.flips.get()
 	defer s.flips.put(t)
-	t.run(s.d.pool, o.x, x, p.n, p.c, p.h*p.geometry.w)
+	t.run(s.d, o.x, x, p.n, p.c, p.h*p.geometry.w)
 	s.impl.compute(o)
-	t.run(s.d.pool, y, o.y, p.n, p.pixels(), p.oc)
+	t.run(s.d, y, o.y, p.n, p.pixels(), p.oc)
 	return nil
 }

@@ -108,9 +108,9 @@ func (s *convGradInput) Run(a *devices.Args) error {
 	t.dy, t.dx = buf[:s.flip.a], buf[s.flip.a:][:s.flip.b]
 	f := s.flips.get()
 	defer s.flips.put(f)
-	f.run(s.d.pool, t.dy, dy, g.n, g.oc, g.pixels())
+	f.run(s.d, t.dy, dy, g.n, g.oc, g.pixels())
 	t.run()
-	f.run(s.d.pool, dx, t.dx, g.n, g.h*g.w, g.c)
+	f.run(s.d, dx, t.dx, g.n, g.h*g.w, g.c)
 	return nil
 }
 
@@ -455,15 +455,16 @@ func (t *convGradWeightTask) planes(n int, xt []float32) {
 				continue
 			}
 			row := x[(ih*g.w+first)*sp:]
-			for c0 := 0; c0 < m; c0 += flipBlock {
-				b := min(flipBlock, m-c0)
-				for c := range g.c {
-					dst := xt[c*ph.all+at+c0:][:b]
-					from := c0*g.sw*sp + c*sc
-					for j := range dst {
-						dst[j] = row[from]
-						from += g.sw * sp
-					}
+			if sc == 1 {
+				t.s.d.k.Flip(xt[at:], ph.all, row, g.sw*sp, m, g.c)
+				continue
+			}
+			for c := range g.c {
+				dst := xt[c*ph.all+at:][:m]
+				from := c * sc
+				for j := range dst {
+					dst[j] = row[from]
+					from += g.sw * sp
 				}
 			}
 		}

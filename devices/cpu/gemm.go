@@ -107,6 +107,18 @@ type dense struct {
 
 func (d *dense) block(i, _, p, _ int, _ []float32) ([]float32, int) { return d.a[i*d.lda+p:], d.lda }
 
+// turned is a left-hand side that lies in memory transposed: element (i, p) at a[p*ld+i].
+type turned struct {
+	flip kern.Flip
+	a    []float32
+	ld   int
+}
+
+func (t *turned) block(i, m, p, kc int, buf []float32) ([]float32, int) {
+	t.flip(buf, kc, t.a[p*t.ld+i:], t.ld, kc, m)
+	return buf, kc
+}
+
 // tiling is how a product is cut: the same for any number of threads.
 type tiling struct {
 	mb, nb, tm, tn int
@@ -160,18 +172,19 @@ func evenly(n, limit, unit int) int {
 
 // gemmTask is c = a·b with an epilogue, cut by tiling.
 type gemmTask struct {
-	k    *kern.Set
-	a    rows
-	flat dense // what a points to, where the left side is dense
-	b    *packedB
-	c    []float32
-	ldc  int
-	m    int
-	til  tiling
-	ep   kern.Epilogue
-	act  activation
-	buf  []float32 // per worker, for gathering rows
-	step int       // elements of buf per worker
+	k      *kern.Set
+	a      rows
+	flat   dense  // what a points to, where the left side is dense
+	turned turned // and where it is transposed
+	b      *packedB
+	c      []float32
+	ldc    int
+	m      int
+	til    tiling
+	ep     kern.Epilogue
+	act    activation
+	buf    []float32 // per worker, for gathering rows
+	step   int       // elements of buf per worker
 }
 
 // Tile implements par.Task.

@@ -86,10 +86,9 @@ type gemmStep struct {
 	known    *packedB // the packed right-hand side, if it is constant
 	rs, cs   int
 	til      tiling
-	aLen     int
+	aLen     int // scratch of a worker, for what it turns over of a
 	packLen  int
 	tasks    freelist[gemmTask]
-	flips    freelist[flipTask]
 	packings freelist[packTask]
 }
 
@@ -98,7 +97,6 @@ func (d *Device) prepareGemm(op ops.Gemm, r devices.Request) (devices.Step, erro
 	s := &gemmStep{d: d, m: out[0], n: out[1], k: a[1], transA: op.TransA, alpha: float32(op.Alpha), beta: float32(op.Beta), rs: b[1], cs: 1}
 	if op.TransA {
 		s.k = a[0]
-		s.aLen = pad64(s.m * s.k)
 	}
 	if op.TransB {
 		s.rs, s.cs = 1, b[1]
@@ -106,7 +104,10 @@ func (d *Device) prepareGemm(op ops.Gemm, r devices.Request) (devices.Step, erro
 	if has(r, 2) {
 		s.c = gemmC(dims(r.In[2]), out)
 	}
-	s.til = newTiling(&d.k.Gemm, s.m, s.n, s.k, false)
+	s.til = newTiling(&d.k.Gemm, s.m, s.n, s.k, op.TransA)
+	if op.TransA {
+		s.aLen = pad64(s.til.mb * blockDepth(s.k))
+	}
 	if r.Const[1] != nil {
 		s.known = d.packedConst(r, 1, s.k, s.n, s.rs, s.cs)
 	} else {
@@ -115,19 +116,13 @@ func (d *Device) prepareGemm(op ops.Gemm, r devices.Request) (devices.Step, erro
 	return s, nil
 }
 
-func (s *gemmStep) Scratch() int { return (s.aLen + s.packLen + pad64(s.n)) * 4 }
+func (s *gemmStep) Scratch() int { return (s.aLen*s.d.pool.Workers() + s.packLen) * 4 }
 
 func (s *gemmStep) Run(a *devices.Args) error {
 	buf := floats(a.Scratch)
 	t := s.tasks.get()
 	defer s.tasks.put(t)
 	x := f32(a, 0)
-	if s.transA {
-		f := s.flips.get()
-		f.run(s.d.pool, buf, x, 1, s.k, s.m)
-		s.flips.put(f)
-		x, buf = buf[:s.aLen], buf[s.aLen:]
-	}
 	t.k, t.b, t.m, t.til, t.act = s.d.k, s.known, s.m, s.til, activation{}
 	if s.known == nil {
 		p := s.packings.get()
@@ -144,6 +139,10 @@ func (s *gemmStep) Run(a *devices.Args) error {
 	y := f32Out(a, 0)
 	t.flat, t.c, t.ldc, t.ep = dense{a: x, lda: s.k}, y, s.n, kern.Epilogue{}
 	t.a = &t.flat
+	if s.transA {
+		t.turned = turned{flip: s.d.k.Flip, a: x, ld: s.m}
+		t.a, t.buf, t.step = &t.turned, buf[:s.aLen*s.d.pool.Workers()], s.aLen
+	}
 	c := f32(a, 2)
 	// The epilogue adds C as it is: with factors, the product and C are scaled afterwards.
 	plain := s.alpha == 1 && (s.c == noC || s.beta == 1)

@@ -116,7 +116,7 @@ func (s *transposeStep) Run(a *devices.Args) error {
 	if s.flip[0] > 0 {
 		t := s.flips.get()
 		defer s.flips.put(t)
-		t.run(s.d.pool, y, x, s.flip[0], s.flip[1], s.flip[2])
+		t.run(s.d, y, x, s.flip[0], s.flip[1], s.flip[2])
 		return nil
 	}
 	t := s.tasks.get()

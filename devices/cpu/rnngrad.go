@@ -37,7 +37,7 @@ func (s *recurrentGrad) packedBack() int {
 
 func (s *recurrentGrad) Scratch() int {
 	steps := s.packedBack() + s.tiles*s.tileState()
-	weights := s.weights.scratch() + pad64(s.left*s.weights.depth) + pad64(s.left*4*s.h)
+	weights := s.weights.scratch() + pad64(s.left*s.weights.depth) + pad64(s.left*4*s.h) + pad64(s.d.pool.Workers()*flipBlock*s.h)
 	return max(steps, weights, s.dx.scratch()) * 4
 }
 
@@ -288,72 +288,54 @@ func (s *recurrentGrad) weightGrads(t *recurrentGradTask, dw, dr, db, buf []floa
 	p := s.weights
 	at, buf := buf[:pad64(s.left*p.depth)], buf[pad64(s.left*p.depth):]
 	sum, buf := buf[:s.left*4*s.h], buf[pad64(s.left*4*s.h):]
+	rows := pad64(s.d.pool.Workers() * flipBlock * s.h)
 	f := s.gathers.get()
 	defer s.gathers.put(f)
-	f.t, f.dst = t, at
+	f.t, f.dst, f.buf = t, at, buf[:rows]
+	buf = buf[rows:]
 	for i := range p.blocks() {
 		f.first, f.n = i*p.depth, p.rows(i)
 		s.d.pool.Run(f, ceilDiv(f.n, flipBlock))
 		p.add(i, at, t.dg[f.first*4*s.h:], 4*s.h, sum, 4*s.h, buf)
 	}
 	gh := s.gates() * s.h
-	scatterColumns(dw, sum, s.in, gh, 4*s.h, s.in)
+	s.d.k.Flip(dw, s.in, sum, 4*s.h, s.in, gh)
 	state := sum[s.in*4*s.h:]
 	ones := sum[(s.in+s.h)*4*s.h:]
 	copy(db[:gh], ones)
 	for _, q := range s.state {
-		scatterColumns(dr[q.from*s.h:], state[q.to:], s.h, q.n, 4*s.h, s.h)
+		s.d.k.Flip(dr[q.from*s.h:], s.h, state[q.to:], 4*s.h, s.h, q.n)
 		copy(db[gh+q.from:][:q.n], ones[q.to:])
-	}
-}
-
-// scatterColumns transposes r rows of c elements, lds apart, into rows ldd apart.
-func scatterColumns(dst, src []float32, r, c, lds, ldd int) {
-	for i0 := 0; i0 < r; i0 += flipBlock {
-		n := min(flipBlock, r-i0)
-		for j := range c {
-			row := dst[j*ldd+i0:][:n]
-			at := i0*lds + j
-			for i := range row {
-				row[i] = src[at]
-				at += lds
-			}
-		}
 	}
 }
 
 // gatherTask turns a block of rows of X, of the states before and of ones into columns.
 type gatherTask struct {
 	t        *recurrentGradTask
-	dst      []float32
+	dst, buf []float32 // buf: a few rows for each worker
 	first, n int
 }
 
 // Tile implements par.Task: a few rows.
-func (f *gatherTask) Tile(i, _ int) {
+func (f *gatherTask) Tile(i, worker int) {
 	s := f.t.s
 	lo := i * flipBlock
 	n := min(flipBlock, f.n-lo)
-	scatterColumns(f.dst[lo:], f.t.x[(f.first+lo)*s.in:], n, s.in, s.in, f.n)
-	var states [flipBlock][]float32
+	s.d.k.Flip(f.dst[lo:], f.n, f.t.x[(f.first+lo)*s.in:], s.in, n, s.in)
+	rows := f.buf[worker*flipBlock*s.h:][:n*s.h]
 	for k := range n {
 		row := f.first + lo + k
 		at, b := row/s.n, row%s.n
 		if s.layout == 1 {
 			at, b = row%s.steps, row/s.steps
 		}
-		if f.t.lens == nil || at < int(f.t.lens[b]) {
-			states[k] = f.t.state(at, b)
+		st := f.t.state(at, b)
+		if st == nil || f.t.lens != nil && at >= int(f.t.lens[b]) {
+			clear(rows[k*s.h:][:s.h])
+			continue
 		}
+		copy(rows[k*s.h:], st)
 	}
-	for j := range s.h {
-		row := f.dst[(s.in+j)*f.n+lo:][:n]
-		for k := range row {
-			row[k] = 0
-			if st := states[k]; st != nil {
-				row[k] = st[j]
-			}
-		}
-	}
+	s.d.k.Flip(f.dst[s.in*f.n+lo:], f.n, rows, s.h, n, s.h)
 	fill(f.dst[(s.in+s.h)*f.n+lo:][:n], 1)
 }

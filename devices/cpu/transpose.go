@@ -1,15 +1,16 @@
 package cpu
 
-import "github.com/nnrt/nnrt/internal/par"
+import "github.com/nnrt/nnrt/devices/cpu/internal/kern"
 
 // flipTask transposes batches of r x c matrices.
 type flipTask struct {
 	dst, src []float32
 	r, c     int
 	tiles    int // of one matrix
+	flip     kern.Flip
 }
 
-// A tile of flipTask reads flipRows source rows; it goes through them in blocks whose lines stay in the cache.
+// A tile of flipTask reads flipRows source rows.
 const (
 	flipRows  = 256
 	flipBlock = 16
@@ -22,7 +23,9 @@ const (
 )
 
 // run transposes n matrices of r x c.
-func (t *flipTask) run(pool *par.Pool, dst, src []float32, n, r, c int) {
+func (t *flipTask) run(d *Device, dst, src []float32, n, r, c int) {
+	pool := d.pool
+	t.flip = d.k.Flip
 	if r <= fewRows {
 		t.dst, t.src, t.r, t.c, t.tiles = dst, src, r, c, ceilDiv(c, flipColumns)
 		pool.Run(t, n*t.tiles)
@@ -41,29 +44,7 @@ func (t *flipTask) Tile(i, _ int) {
 	m, i0 := i/t.tiles, i%t.tiles*flipRows
 	i1 := min(i0+flipRows, t.r)
 	src, dst := t.src[m*t.r*t.c:][:t.r*t.c], t.dst[m*t.r*t.c:][:t.r*t.c]
-	if t.c <= flipBlock {
-		for j := range t.c {
-			row := dst[j*t.r:][:t.r]
-			for k, at := i0, i0*t.c+j; k < i1; k, at = k+1, at+t.c {
-				row[k] = src[at]
-			}
-		}
-		return
-	}
-	for j0 := 0; j0 < t.c; j0 += flipBlock {
-		j1 := min(j0+flipBlock, t.c)
-		for a := i0; a < i1; a += flipBlock {
-			b := min(a+flipBlock, i1)
-			for k := a; k < b; k++ {
-				row := src[k*t.c+j0 : k*t.c+j1]
-				at := j0*t.r + k
-				for _, v := range row {
-					dst[at] = v
-					at += t.r
-				}
-			}
-		}
-	}
+	t.flip(dst[i0:], t.r, src[i0*t.c:], t.c, i1-i0, t.c)
 }
 
 // few transposes columns [j0, j0+flipColumns) of matrix m.

@@ -15,6 +15,24 @@ func maxGradGo(dx []float32, dxStride, npix, c int, x, top, rest []float32, stri
 	}
 }
 
+// A Flip transposes r rows of c elements, lds apart, into c rows that lie ldd apart.
+type Flip func(dst []float32, ldd int, src []float32, lds, r, c int)
+
+func flipGo(dst []float32, ldd int, src []float32, lds, r, c int) {
+	const block = 8 // rows whose lines stay in the cache
+	for i0 := 0; i0 < r; i0 += block {
+		n := min(block, r-i0)
+		for j := range c {
+			row := dst[j*ldd+i0:][:n]
+			at := i0*lds + j
+			for i := range row {
+				row[i] = src[at]
+				at += lds
+			}
+		}
+	}
+}
+
 // Moments adds sums over rows to s and q, for each of their channels: rows of x lie one after the other.
 type Moments struct {
 	X func(s, q []float32, rows int, x, m []float32)     // s += Σ(x-m), q += Σ(x-m)²

@@ -5,6 +5,9 @@
 package kern
 
 //go:noescape
+func flip8AVX2(dst *float32, ldd int, src *float32, lds, n int)
+
+//go:noescape
 func maxGradAVX2(npix int, dx *float32, dxStride int, x, top, rest *float32, stride, mask int)
 
 func uMaxGradAVX2(dx []float32, dxStride, npix, c int, x, top, rest []float32, stride int) {

@@ -52,3 +52,22 @@ func TestMoments(t *testing.T) {
 		}
 	})
 }
+
+func TestFlip(t *testing.T) {
+	eachLevel(t, func(t *testing.T, k *Set) {
+		r := rand.New(rand.NewPCG(15, 16))
+		for range 300 {
+			rows, cols := 1+r.IntN(40), 1+r.IntN(300)
+			ldd, lds := rows+r.IntN(5), cols+r.IntN(5)
+			src, want := randSlice(r, (rows-1)*lds+cols), randSlice(r, (cols-1)*ldd+rows)
+			got := slices.Clone(want)
+			for i := range rows {
+				for j := range cols {
+					want[j*ldd+i] = src[i*lds+j]
+				}
+			}
+			k.Flip(got, ldd, src, lds, rows, cols)
+			closeSlices(t, want, got, 0, fmt.Sprint(rows, cols, ldd, lds))
+		}
+	})
+}

@@ -19,6 +19,7 @@ type Set struct {
 	Wino4, Wino2 Wino
 	MaxGrad      MaxGrad
 	Moments      Moments
+	Flip         Flip // of elements of any kind
 	// Peak does n > 0 rounds of nothing but multiplications with additions, as fast as the processor can, and returns how many
 	// operations they were: what benchmarks are measured against.
 	Peak func(n int) float64
@@ -33,7 +34,7 @@ func New(l cpuid.Level) *Set {
 
 func genericSet() *Set {
 	s := &Set{Level: cpuid.Generic, Vec: vecGo(), Spatial: spatialGo(), Cells: cellsGo(), Wino4: winoGo(4, &wino4), Wino2: winoGo(2, &wino2), Gemm: Gemm{MR: 4, NR: 8, Lanes: 4, Transpose: transposeGo, tile: gemmTileGo}, Peak: peakGo}
-	s.MaxGrad, s.Moments = maxGradGo, momentsOfGo()
+	s.MaxGrad, s.Moments, s.Flip = maxGradGo, momentsOfGo(), flipGo
 	s.Point = pointGo()
 	return s
 }

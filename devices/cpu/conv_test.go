@@ -322,6 +322,24 @@ func TestBinary(t *testing.T) {
 	})
 }
 
+// TestConvManyOutputs convolves small pictures of many channels, whose rows are gathered once for several tiles of columns.
+func TestConvManyOutputs(t *testing.T) {
+	r := rand.New(rand.NewPCG(16, 1))
+	for _, k := range [][]int{{3, 3, 2}, {1, 1, 2}, {1, 3, 1}} {
+		x, wt := randTensor(r, 1, 7, 6, 96), randTensor(r, k[0], k[1], 96, 328)
+		op := ops.Conv{Strides: []int{k[2], k[2]}, Pads: []int{k[0] / 2, k[1] / 2, k[0] / 2, k[1] / 2}, Format: ops.NHWC}
+		win, err := op.Window(x.Shape(), wt.Shape())
+		require.NoError(t, err)
+		want := naiveConv(x, wt, win, 1)
+		eachDevice(t, func(t *testing.T, d *Device) {
+			for _, known := range []bool{true, false} {
+				got := apply(t, d, op, true, []bool{false, known}, x, wt)
+				requireClose(t, want, got, 1e-4, fmt.Sprint(k, known))
+			}
+		})
+	}
+}
+
 // TestConvPair holds that a pair computes what its two convolutions do one after the other.
 func TestConvPair(t *testing.T) {
 	eachDevice(t, func(t *testing.T, d *Device) {

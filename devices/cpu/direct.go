@@ -15,15 +15,24 @@ type direct struct {
 	b      []*packedB // one for each group
 	til    tiling
 	gather int // elements of gathered rows for each worker; 0 where the data serves as it is
+	whole  int // elements of all rows, where they are gathered once for all tiles; 0 where they are not
 	pack   int // elements of packed weights, where they are known only when running
 	tasks  freelist[convTask]
 }
+
+// wholeBytes is the most bytes of rows that are gathered at once.
+const wholeBytes = 8 << 20
 
 func (d *Device) newDirect(p *convPlan, r devices.Request) *direct {
 	s := &direct{d: d, p: p}
 	k := p.wt.c * p.taps()
 	s.til = newTiling(&d.k.Gemm, p.n*p.pixels(), p.oc/p.groups, k, !p.pointwise())
-	if !p.pointwise() {
+	switch m := p.n * p.pixels(); {
+	case p.pointwise():
+	case p.groups == 1 && 4*m*k <= wholeBytes && s.til.tn > 1:
+		s.til = newTiling(&d.k.Gemm, m, p.oc, k, false)
+		s.whole = pad64(m * k)
+	default:
 		s.gather = pad64(s.til.mb * blockDepth(k))
 	}
 	if p.dyn {
@@ -39,8 +48,11 @@ func (d *Device) newDirect(p *convPlan, r devices.Request) *direct {
 }
 
 func (s *direct) scratch() int {
-	return (s.gather*s.d.pool.Workers() + s.pack*s.p.groups) * 4
+	return (s.gathered() + s.pack*s.p.groups) * 4
 }
+
+// gathered is the elements of gathered rows, of all workers.
+func (s *direct) gathered() int { return s.whole + s.gather*s.d.pool.Workers() }
 
 func (s *direct) compute(o convOperands) {
 	t := s.tasks.get()
@@ -50,10 +62,15 @@ func (s *direct) compute(o convOperands) {
 	if s.p.dyn {
 		p := *s.p
 		p.wt.data = o.w
-		t.b = packKernel(s.d, &p, blockDepth(p.wt.c*p.taps()), p.wt.c*p.taps(), buf[s.gather*s.d.pool.Workers():])
+		t.b = packKernel(s.d, &p, blockDepth(p.wt.c*p.taps()), p.wt.c*p.taps(), buf[s.gathered():])
 	}
 	t.s, t.x, t.y, t.buf = s, o.x, o.y, buf
 	t.ep = s.p.epilogue(o)
+	if s.whole > 0 {
+		t.gathering = true
+		s.d.pool.Run(t, ceilDiv(s.p.n*s.p.pixels(), gatherTile))
+		t.gathering = false
+	}
 	s.d.pool.Run(t, s.p.groups*s.til.tm*s.til.tn)
 }
 
@@ -69,12 +86,31 @@ type convTask struct {
 	b    []*packedB
 	ep   kern.Epilogue
 	buf  []float32
+
+	gathering bool
+}
+
+// gatherTile is how many rows one tile gathers.
+const gatherTile = 8
+
+// gatherWhole gathers some rows, block by block of the depth.
+func (t *convTask) gatherWhole(i0 int) {
+	p, b := t.s.p, t.b[0]
+	m := p.n * p.pixels()
+	for q := 0; q < b.k; q += b.kc {
+		kc := min(b.kc, b.k-q)
+		gatherRows(t.buf[m*q+i0*kc:], t.x, &p.geometry, 0, p.wt.c, i0, min(gatherTile, m-i0), q, kc)
+	}
 }
 
 var _ par.Task = (*convTask)(nil)
 
 // Tile implements par.Task.
 func (t *convTask) Tile(i, worker int) {
+	if t.gathering {
+		t.gatherWhole(i * gatherTile)
+		return
+	}
 	p, til, g := t.s.p, &t.s.til, &t.s.d.k.Gemm
 	per := til.tm * til.tn
 	group, i := i/per, i%per
@@ -93,12 +129,14 @@ func (t *convTask) Tile(i, worker int) {
 	buf := t.buf[worker*t.s.gather:]
 	for q := 0; q < b.k; q += b.kc {
 		kc := min(b.kc, b.k-q)
-		a, lda := t.x, p.c
-		if t.s.gather > 0 {
+		a, lda := buf, kc
+		switch {
+		case t.s.whole > 0:
+			a = t.buf[p.n*p.pixels()*q+i0*kc:]
+		case t.s.gather > 0:
 			gatherRows(buf, t.x, &p.geometry, group*p.wt.c, p.wt.c, i0, m, q, kc)
-			a, lda = buf, kc
-		} else {
-			a = a[i0*p.c+group*p.wt.c+q:]
+		default:
+			a, lda = t.x[i0*p.c+group*p.wt.c+q:], p.c
 		}
 		last := kern.Epilogue{}
 		if q+kc == b.k {

@@ -7,7 +7,7 @@ import (
 
 // maxKC is the depth of one block of a packed matrix: a panel of it, with a few rows of the left side, stays in the
 // first-level cache.
-const maxKC = 384
+const maxKC = 320
 
 // packedB is the right-hand side of a product, in blocks of depth kc, each in panels.
 type packedB struct {

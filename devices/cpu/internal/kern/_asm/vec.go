@@ -215,28 +215,51 @@ func (v vm) sigmoid(x, t int) {
 	v.div(x, t, x)
 }
 
-// gate: register x = y·sigmoid(x), clobbering 1 to 4 and 7.
+// gate: register x = y·sigmoid(x), clobbering 1 to 5 and 7. It is y over 1 + e^-x in as few steps, one after the other, as may be: how
+// many numbers are under way at once is what bounds its speed. The sign is in the constants.
 func (v vm) gate(y, x int) {
-	v.xor(u(0x80000000), x, x)
+	const magic = 12582912
 	if v.name == "AVX512" {
-		// This scaling goes to infinity by itself.
-		v.set(f(200), 1)
-		v.minx(x, 1, x)
-		v.set(f(-104), 1)
+		// Scaling goes to infinity by itself.
+		v.set(f(-200), 1)
 		v.maxx(x, 1, x)
-		v.reduceArg(x, 1)
-		v.mov(3, 7)
-		v.expPoly(x, 2, 3, 4)
-		v.p("VSCALEFPS %s, %s, %s", v.r(7), v.r(x), v.r(x))
+		v.set(f(104), 1)
+		v.minx(x, 1, x)
 	} else {
-		// What lies above the range of expNormal is lost in the sum below, but for what is far above.
-		v.set(f(88.3), 7)
-		v.maxx(x, 7, 7)
-		v.sub(f(88.3), 7, 7)
-		v.expNormal(x, 1, 4)
+		// What lies above the range of the exponents is lost in the sum below, but for what is far above: 1 - 88.25 - x.
+		v.set(f(-88.25), 7)
+		v.minx(x, 7, 5)
+		v.maxx(x, 7, x)
+		v.set(f(-87.25), 7)
+		v.sub(5, 7, 7)
+		v.set(f(87.25), 5)
+		v.minx(x, 5, x)
+	}
+	v.set(f(magic), 3)
+	v.set(f(-math.Log2E), 1)
+	v.fma(3, x, 1) // -log2e·x + magic
+	v.sub(3, 1, 3)
+	// One step will do here: float32(ln 2) is very near.
+	v.fmaAcc(f(math.Ln2), 3, x)
+	c := expCoefs
+	v.mul(x, x, 4)
+	v.set(f(-c[1]), 2)
+	v.fma(f(c[0]), x, 2)
+	v.set(f(-c[3]), 5)
+	v.fma(f(c[2]), x, 5)
+	v.fmaAcc(f(c[4]), 4, 5)
+	v.fmaAcc(5, 4, 2)
+	v.set(f(1), 5)
+	v.sub(x, 5, x)
+	v.fmaAcc(2, 4, x)
+	if v.name == "AVX512" {
+		v.p("VSCALEFPS %s, %s, %s", v.r(3), v.r(x), v.r(x))
+		v.add(5, x, x)
+	} else {
+		v.p("VPSLLD $23, %s, %s", v.r(1), v.r(1))
+		v.p("VPADDD %s, %s, %s", v.r(1), v.r(x), v.r(x))
 		v.add(7, x, x)
 	}
-	v.add(f(1), x, x)
 	v.div(x, y, x)
 }
 

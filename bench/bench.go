@@ -54,24 +54,13 @@ func Run(ctx context.Context, m *nnrt.Model, opts Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	s, err := m.Session()
+	step, err := stepOf(ctx, m, in)
 	if err != nil {
 		return Result{}, err
-	}
-	out, err := s.RunValues(ctx, in)
-	if err != nil {
-		return Result{}, err
-	}
-	step := func() error { return s.RunInto(ctx, in, out) }
-	if err := step(); err != nil { // outputs of open shapes, sequences: allocated anew each time
-		step = func() error { _, err := s.RunValues(ctx, in); return err }
 	}
 	limit := opts.Seconds
 	if limit <= 0 {
 		limit = 3
-	}
-	if err := step(); err != nil {
-		return Result{}, err
 	}
 	var times []float64
 	for start := time.Now(); time.Since(start).Seconds() < limit || len(times) < 5; {

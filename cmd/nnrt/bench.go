@@ -1,17 +1,20 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/nnrt/nnrt"
 	"github.com/nnrt/nnrt/bench"
 )
 
 func (a *app) benchCmd() *cobra.Command {
 	var opts bench.Options
+	var requests bench.Requests
 	var dims []string
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -30,6 +33,9 @@ func (a *app) benchCmd() *cobra.Command {
 			}
 			defer dev.Close()
 			load := time.Since(start)
+			if requests.Goroutines > 0 || requests.Count > 0 {
+				return a.serve(cmd.Context(), m, args[0], dev.Name(), opts, requests, asJSON)
+			}
 			r, err := bench.Run(cmd.Context(), m, opts)
 			if err != nil {
 				return errFile{args[0], err}
@@ -51,6 +57,27 @@ func (a *app) benchCmd() *cobra.Command {
 	f.IntVar(&opts.Batch, "batch", 0, "rows of every input whose first dimension is free")
 	f.StringArrayVar(&dims, "dim", nil, "`NAME=N`: a free dimension's size")
 	f.Float64Var(&opts.Seconds, "seconds", 3, "how long to measure")
+	f.IntVar(&requests.Goroutines, "goroutines", 0, "call from so many goroutines at once, and say how the runs' times lie (8 with --requests)")
+	f.IntVar(&requests.Count, "requests", 0, "runs of --goroutines in all (10000)")
 	f.BoolVar(&asJSON, "json", false, "one line of JSON")
 	return cmd
+}
+
+// serve measures many runs from several goroutines.
+func (a *app) serve(ctx context.Context, m *nnrt.Model, path, device string, opts bench.Options, req bench.Requests, asJSON bool) error {
+	r, err := bench.Serve(ctx, m, opts, req)
+	if err != nil {
+		return errFile{path, err}
+	}
+	if asJSON {
+		return a.printJSON(struct {
+			Model  string `json:"model"`
+			Device string `json:"device"`
+			bench.Served
+		}{filepath.Base(path), device, r})
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s on %s, %d runs from %d goroutines\n  median    %9.3f ms\n  p99       %9.3f ms (%.2f times the median)\n"+
+		"  max       %9.3f ms\n  rate      %9.1f runs/s\n  allocs    %9.2f a run\n",
+		filepath.Base(path), device, r.Requests, r.Goroutines, r.MedianMS, r.P99MS, r.P99OverMedian, r.MaxMS, r.PerSecond, r.AllocsPerRun)
+	return err
 }

@@ -57,6 +57,7 @@ func Serve(ctx context.Context, m *nnrt.Model, opts Options, req Requests) (Serv
 	times := make([]float64, req.Count)
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
+	fail := func(err error) { failed.CompareAndSwap(nil, &err) }
 	serve := func(step func() error, times []float64) {
 		for {
 			i := next.Add(1) - 1
@@ -65,7 +66,7 @@ func Serve(ctx context.Context, m *nnrt.Model, opts Options, req Requests) (Serv
 			}
 			t := time.Now()
 			if err := step(); err != nil {
-				failed.CompareAndSwap(nil, &err)
+				fail(err)
 				return
 			}
 			times[i] = float64(time.Since(t).Nanoseconds()) / 1e6

@@ -26,6 +26,15 @@ type Device interface {
 	Close() error
 }
 
+// Admitter is a device that lets only so many runs at a time onto its processors. The others wait in the order in which they
+// came, so that all that call at once wait about as long, instead of being interrupted anywhere.
+type Admitter interface {
+	// Admit waits for a run's turn, or for the end of ctx, whose error it returns.
+	Admit(ctx context.Context) error
+	// Leave ends a run that Admit let in.
+	Leave()
+}
+
 // Request is one node with concrete types, as kernel selection sees it.
 type Request struct {
 	Node *graph.Node

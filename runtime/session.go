@@ -21,6 +21,7 @@ type Session struct {
 	insts  map[*planned]*instance
 	tick   int
 	vals   []tensor.Value // reused by Run
+	turn   turn
 	prof   *Profile
 }
 
@@ -187,7 +188,7 @@ func (s *Session) RunValues(ctx context.Context, in []tensor.Value) ([]tensor.Va
 			outs[i] = tensor.New(v.Type.DType, shape...)
 		}
 	}
-	if err := s.exec(ctx, inst, in, outs); err != nil {
+	if err := s.admitted(ctx, inst, in, outs); err != nil {
 		return nil, err
 	}
 	return outs, nil
@@ -210,7 +211,7 @@ func (s *Session) RunInto(ctx context.Context, in, out []tensor.Value) error {
 			return fmt.Errorf("runtime: %w: output %d is %v, the tensor for it is %s", ErrInput, i, v.Type, describe(out[i]))
 		}
 	}
-	return s.exec(ctx, inst, in, out)
+	return s.admitted(ctx, inst, in, out)
 }
 
 func fits(t graph.Type, shape []int) bool {

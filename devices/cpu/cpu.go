@@ -4,6 +4,7 @@ package cpu
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -31,7 +32,8 @@ type Device struct {
 	pool  *par.Pool
 	table *devices.Table
 	exact bool
-	packs slab // memory for packed weights
+	packs slab          // memory for packed weights
+	gate  chan struct{} // holds a token for each run that was admitted
 	close sync.Once
 }
 
@@ -44,7 +46,7 @@ func New(o Options) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{k: kern.New(level), pool: par.New(o.Threads), exact: o.Exact}
+	d := &Device{k: kern.New(level), pool: par.New(o.Threads), exact: o.Exact, gate: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	d.table = devices.NewTable(slices.Concat(d.kernels(), ref.Kernels()))
 	return d, nil
 }
@@ -84,6 +86,23 @@ func (d *Device) Threads() int { return d.pool.Workers() }
 
 // Kernels implements devices.Device.
 func (d *Device) Kernels() *devices.Table { return d.table }
+
+// Admit implements devices.Admitter: as many runs at a time as goroutines can run at once.
+func (d *Device) Admit(ctx context.Context) error {
+	select {
+	case d.gate <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	d.pool.Enter()
+	return nil
+}
+
+// Leave implements devices.Admitter.
+func (d *Device) Leave() {
+	d.pool.Leave()
+	<-d.gate
+}
 
 // Submit implements devices.Device.
 func (*Device) Submit(ctx context.Context, steps []devices.Bound) error {

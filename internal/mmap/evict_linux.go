@@ -31,8 +31,8 @@ func Huge(b []byte) {
 	if len(b) < huge/2 {
 		return
 	}
-	p := unsafe.Pointer(unsafe.SliceData(b))
-	before := int(uintptr(p) & (huge - 1))
-	size := (before + len(b) + huge - 1) &^ (huge - 1)
-	_ = syscall.Madvise(unsafe.Slice((*byte)(unsafe.Add(p, -before)), size), syscall.MADV_HUGEPAGE)
+	// Numbers, not pointers: around b there may be memory that the garbage collector takes for a mistake to point to.
+	at := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	lo, hi := at&^(huge-1), (at+uintptr(len(b))+huge-1)&^(huge-1)
+	_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, lo, hi-lo, syscall.MADV_HUGEPAGE)
 }

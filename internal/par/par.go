@@ -29,7 +29,10 @@ type Pool struct {
 	jobs   []*job // running jobs that may want helpers
 	free   []*job
 	idle   int // parked workers
+	busy   int // workers inside a job
 	closed bool
+	procs  int          // goroutines that can run at once
+	runs   atomic.Int32 // callers between Enter and Leave
 	wake   chan struct{}
 	posted atomic.Uint32 // counts posted jobs: what spinning workers watch
 	done   sync.WaitGroup
@@ -53,7 +56,7 @@ func New(n int) *Pool {
 	if n < 1 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	p := &Pool{n: n, wake: make(chan struct{}, n)}
+	p := &Pool{n: n, wake: make(chan struct{}, n), procs: max(n, runtime.GOMAXPROCS(0))}
 	for range n - 1 {
 		p.done.Add(1)
 		go p.work()
@@ -63,6 +66,22 @@ func New(n int) *Pool {
 
 // Workers returns the number of goroutines that a Run may use, the caller's included.
 func (p *Pool) Workers() int { return p.n }
+
+// Enter tells the pool that a caller begins a series of Runs, Leave that it ends. While several callers are inside, workers help
+// only as far as processors are left: one more goroutine than those would make each wait for another, in the middle of its tiles.
+func (p *Pool) Enter() { p.runs.Add(1) }
+
+// Leave undoes Enter.
+func (p *Pool) Leave() { p.runs.Add(-1) }
+
+// spare is how many more workers may help, guarded by mu.
+func (p *Pool) spare() int {
+	runs := int(p.runs.Load())
+	if runs <= 1 {
+		return p.n
+	}
+	return p.procs - runs - p.busy
+}
 
 // Close ends the workers. A Run after Close does all the work on the caller's goroutine.
 func (p *Pool) Close() {
@@ -141,7 +160,7 @@ func (p *Pool) post(t Task, n int, stop *atomic.Bool) *job {
 	if !p.closed {
 		p.jobs = append(p.jobs, j)
 		p.posted.Add(1)
-		for range min(p.idle, n-1, p.n-1) {
+		for range min(p.idle, n-1, p.n-1, p.spare()) {
 			select {
 			case p.wake <- struct{}{}:
 				p.idle--
@@ -196,6 +215,9 @@ func (p *Pool) retire(j *job) bool {
 func (p *Pool) join() (*job, int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.spare() <= 0 {
+		return nil, 0
+	}
 	var best *job
 	for _, j := range p.jobs {
 		if j.next.Load() < j.n && int(j.helpers.Load()) < p.n-1 && (best == nil || j.helpers.Load() < best.helpers.Load()) {
@@ -209,6 +231,7 @@ func (p *Pool) join() (*job, int) {
 		if !best.slots[s] {
 			best.slots[s] = true
 			best.helpers.Add(1)
+			p.busy++
 			return best, s
 		}
 	}
@@ -219,6 +242,7 @@ func (p *Pool) join() (*job, int) {
 func (p *Pool) leave(j *job, slot int) {
 	p.mu.Lock()
 	j.slots[slot] = false
+	p.busy--
 	if j.helpers.Add(-1) == 0 && j.waiting.Load() {
 		select {
 		case j.fin <- struct{}{}:
@@ -237,7 +261,7 @@ func (p *Pool) work() {
 			p.leave(j, slot)
 			continue
 		}
-		if p.spin(seen) {
+		if p.runs.Load() <= 1 && p.spin(seen) {
 			continue
 		}
 		p.mu.Lock()
@@ -245,7 +269,7 @@ func (p *Pool) work() {
 			p.mu.Unlock()
 			return
 		}
-		if p.posted.Load() != seen {
+		if p.posted.Load() != seen && p.spare() > 0 {
 			p.mu.Unlock()
 			continue
 		}

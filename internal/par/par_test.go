@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -132,5 +133,36 @@ func BenchmarkRunEmpty(b *testing.B) {
 	c := newCount(8, 2)
 	for b.Loop() {
 		p.Run(c, 8)
+	}
+}
+
+// While as many callers are inside as processors there are, the workers leave their tiles to them.
+func TestWorkersLeaveProcessorsToCallers(t *testing.T) {
+	p := New(3)
+	defer p.Close()
+	for range p.procs {
+		p.Enter()
+	}
+	h := &helped{}
+	p.Run(h, 200)
+	require.Zero(t, h.by.Load(), "workers helped a caller though every processor has one")
+	for range p.procs {
+		p.Leave()
+	}
+	for range 1000 {
+		if p.Run(h, 200); h.by.Load() > 0 {
+			return
+		}
+	}
+	t.Error("workers don't help a single caller")
+}
+
+// helped counts the tiles that workers did.
+type helped struct{ by atomic.Int32 }
+
+func (h *helped) Tile(_, worker int) {
+	time.Sleep(time.Microsecond)
+	if worker > 0 {
+		h.by.Add(1)
 	}
 }

@@ -16,6 +16,7 @@ var fusedOps = []Info{
 	{FusedMatMul{}, "rows times a matrix, with a bias, a residual and an activation"},
 	{ChannelAffine{}, "x*scale + shift along the last dimension, and an activation"},
 	{ConvPair{}, "a FusedConv and another that alone reads its result"},
+	{FusedAttention{}, "softmax of scaled and masked products with keys, times values"},
 }
 
 // ActKind is a function that an Epilogue ends with.
@@ -306,6 +307,12 @@ func fusedSamples() map[string][]Sample {
 			Case(ChannelAffine{}, F(2, 3, 4), F(4), F(4)),
 			Case(ChannelAffine{Epilogue: Epilogue{Act: ActHardSwish}}, F(3, 4), F(4), F(4)),
 			Case(ChannelAffine{Epilogue: Epilogue{Act: ActGeluTanh}}, F(5), F(5), F(5))},
+		"FusedAttention": {
+			Case(FusedAttention{Scale: 0.5}, F(2, 3, 4, 5), F(2, 3, 6, 5), F(2, 3, 6, 2), F(2, 1, 1, 6)),
+			Case(FusedAttention{Scale: 0.5, IsCausal: true, QPacked: true, KPacked: true, VPacked: true, YPacked: true},
+				F(2, 7, 4, 3), F(2, 7, 2, 3), F(2, 7, 2, 3)),
+			Case(FusedAttention{Scale: 1, KPacked: true, YPacked: true, Zero: true}, F(1, 1, 3, 2), F(1, 2, 1, 2), F(1, 1, 2, 2),
+				TV(tensor.Of([]bool{true, false, false, false, true, true}, 3, 2)))},
 		"ConvPair": {
 			Case(ConvPair{First: FusedConv{Format: NHWC, Epilogue: Epilogue{Act: ActClip, B: 6}},
 				Second: FusedConv{Format: NHWC, Group: 6, Pads: []int{1, 1, 1, 1}, Strides: []int{2, 2}, Epilogue: Epilogue{Act: ActSigmoid}}},

@@ -66,6 +66,7 @@ func (d *Device) kernels() []devices.Kernel {
 		d.normKernels(),
 		d.moveKernels(),
 		d.recurrentKernels(),
+		d.attentionKernels(),
 		d.recurrentTrainKernels(),
 		d.convGradKernels(),
 		d.gradKernels(),

@@ -19,6 +19,7 @@ func fusedKernels() []devices.Kernel {
 		spelled[ops.FusedMatMul](),
 		spelled[ops.ChannelAffine](),
 		spelled[ops.ConvPair](),
+		spelled[ops.FusedAttention](),
 	}
 }
 

@@ -42,6 +42,9 @@ func (a FusedAttention) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	for _, t := range in[:3] {
+		if t.Rank() < 0 {
+			return []graph.Type{graph.TensorOf(in[0].DType, graph.Unknown(), graph.Unknown(), graph.Unknown(), graph.Unknown())}, nil
+		}
 		if t.Rank() != 4 || t.DType != in[0].DType {
 			return nil, fmt.Errorf("Q, K and V are of one type and rank 4: %s", typeList(in[:3]))
 		}

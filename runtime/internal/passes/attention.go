@@ -11,8 +11,7 @@ import (
 )
 
 // attention makes one operator of attention, written as such or as exporters spell it: products of queries and keys, a
-// factor, a mask, a softmax and the product with the values, with transpositions around. It then spells contractions that
-// the device has no kernel for as products.
+// factor, a mask, a softmax and the product with the values, with transpositions around.
 func attention(g *graph.Graph, c Context) error {
 	if !c.own(ops.FusedAttention{}) {
 		return nil
@@ -20,15 +19,29 @@ func attention(g *graph.Graph, c Context) error {
 	rules := []rewrite.Rule{
 		rewrite.On("drop-identity", dropIdentity),
 		rewrite.On("attention", fuseAttentionOp),
-		rewrite.On("attention-pattern", fuseAttention),
+		rewrite.On("attention-swapped", fuseSwapped),
+		rewrite.On("attention-product", func(r *rewrite.Rewriter, n *graph.Node, _ ops.MatMul) bool {
+			return swappedUser(r, n.Out[0]) == nil && fuseAttention(r, n, n.Out[0], false)
+		}),
+		rewrite.On("attention-contraction", func(r *rewrite.Rewriter, n *graph.Node, _ ops.Einsum) bool {
+			return fuseAttention(r, n, n.Out[0], false)
+		}),
 	}
-	if err := rewrite.Apply(g, rules, rewrite.Options{}); err != nil {
-		return err
+	return rewrite.Apply(g, rules, rewrite.Options{})
+}
+
+// spellContractions spells contractions that the device has no kernel of its own for as products, for which it has.
+func spellContractions(g *graph.Graph, c Context) error {
+	if !c.own(ops.MatMul{}) {
+		return nil
 	}
+	einsum, attention := c.own(ops.Einsum{}), c.own(ops.Attention{})
 	return decompose(g, func(op graph.Op) bool {
 		switch op.(type) {
-		case ops.Einsum, ops.Attention:
-			return !c.own(op)
+		case ops.Einsum:
+			return !einsum
+		case ops.Attention:
+			return !attention
 		}
 		return false
 	})
@@ -121,9 +134,34 @@ func unswapped(v *graph.Value) attended {
 	return attended{v, false}
 }
 
-// fuseAttention starts from a softmax over the last of four dimensions.
-func fuseAttention(r *rewrite.Rewriter, n *graph.Node, op ops.Softmax) bool {
-	x, w := n.In[0], n.Out[0]
+// swappedUser is the transposition of heads and length that alone reads v.
+func swappedUser(r *rewrite.Rewriter, v *graph.Value) *graph.Node {
+	if t := user[ops.Transpose](r, v); t != nil && slices.Equal(t.Op.(ops.Transpose).Perm, []int{0, 2, 1, 3}) {
+		return t
+	}
+	return nil
+}
+
+// fuseSwapped starts from the transposition behind the product with the values.
+func fuseSwapped(r *rewrite.Rewriter, n *graph.Node, _ ops.Transpose) bool {
+	last := producer[ops.MatMul](n.In[0])
+	return last != nil && swappedUser(r, n.In[0]) == n && fuseAttention(r, last, n.Out[0], true)
+}
+
+// fuseAttention starts from the product with the values, last, whose result is out, with heads and length exchanged if packed.
+// All that it takes comes before the node that the rule is at.
+func fuseAttention(r *rewrite.Rewriter, last *graph.Node, out *graph.Value, packed bool) bool {
+	if len(last.In) != 2 {
+		return false
+	}
+	n := producer[ops.Softmax](last.In[0])
+	if n == nil {
+		n = producer[ops.Softmax](last.In[1])
+	}
+	if n == nil {
+		return false
+	}
+	x, w, op := n.In[0], n.Out[0], n.Op.(ops.Softmax)
 	if x.Type.Rank() != 4 || x.Type.DType != tensor.Float32 || op.Axis != -1 && op.Axis != 3 || !r.SoleUse(w) {
 		return false
 	}
@@ -158,8 +196,7 @@ func fuseAttention(r *rewrite.Rewriter, n *graph.Node, op ops.Softmax) bool {
 	if !ok {
 		return false
 	}
-	last := r.Uses(w)[0]
-	v, out, packed, ok := valueOperand(r, w, last)
+	v, contracted, ok := valueOperand(w, last)
 	if !ok {
 		return false
 	}
@@ -168,7 +205,7 @@ func fuseAttention(r *rewrite.Rewriter, n *graph.Node, op ops.Softmax) bool {
 		!spansScores(mask, []graph.Dim{qd[0], qd[1], qd[2], kd[2]}) {
 		return false
 	}
-	f := ops.FusedAttention{Scale: scale, QPacked: q.packed, KPacked: k.packed, VPacked: v.packed, YPacked: packed}
+	f := ops.FusedAttention{Scale: scale, QPacked: q.packed, KPacked: k.packed, VPacked: v.packed, YPacked: packed || contracted}
 	r.Replace(out, r.Add(f, q.v, k.v, v.v, mask))
 	return true
 }
@@ -268,35 +305,28 @@ func arrangement(labels []int, batch, heads, length, size int) (packed, ok bool)
 	return false, false
 }
 
-// valueOperand is the values by which node n multiplies the probabilities w, and its result.
-func valueOperand(r *rewrite.Rewriter, w *graph.Value, n *graph.Node) (v attended, out *graph.Value, packed, ok bool) {
-	if len(n.In) != 2 || n.In[0].Type.Rank() != 4 || n.In[1].Type.Rank() != 4 {
-		return v, nil, false, false
+// valueOperand is the values by which node n multiplies the probabilities w, and whether its result is packed.
+func valueOperand(w *graph.Value, n *graph.Node) (v attended, packed, ok bool) {
+	if n.In[0].Type.Rank() != 4 || n.In[1].Type.Rank() != 4 {
+		return v, false, false
 	}
-	out = n.Out[0]
 	switch op := n.Op.(type) {
 	case ops.MatMul:
-		if n.In[0] != w {
-			return v, nil, false, false
-		}
-		if t := user[ops.Transpose](r, out); t != nil && slices.Equal(t.Op.(ops.Transpose).Perm, []int{0, 2, 1, 3}) {
-			return unswapped(n.In[1]), t.Out[0], true, true
-		}
-		return unswapped(n.In[1]), out, false, true
+		return unswapped(n.In[1]), false, n.In[0] == w
 	case ops.Einsum:
 		i := slices.Index(n.In, w)
 		p, err := op.Plan([]int{4, 4})
 		if err != nil || len(p.Out) != 4 {
-			return v, nil, false, false
+			return v, false, false
 		}
 		s := p.In[i]
 		size := p.Out[3]
 		if slices.Contains(s, size) {
-			return v, nil, false, false
+			return v, false, false
 		}
 		vp, ok1 := arrangement(p.In[1-i], s[0], s[1], s[3], size)
 		yp, ok2 := arrangement(p.Out, s[0], s[1], s[2], size)
-		return attended{n.In[1-i], vp}, out, yp, ok1 && ok2
+		return attended{n.In[1-i], vp}, yp, ok1 && ok2
 	}
-	return v, nil, false, false
+	return v, false, false
 }

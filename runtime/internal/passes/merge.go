@@ -2,6 +2,7 @@ package passes
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/nnrt/nnrt/graph"
 )
@@ -76,8 +77,13 @@ next:
 
 // decomposeUnsupported spells a node that the device has no kernel for in simpler ops.
 func decomposeUnsupported(g *graph.Graph, c Context) error {
+	return decompose(g, func(op graph.Op) bool { return !c.Dev.Kernels().Has(op) })
+}
+
+// decompose spells the nodes whose op is wanted in simpler ops, where they have a decomposition.
+func decompose(g *graph.Graph, wanted func(graph.Op) bool) error {
 	for range 8 { // a decomposition may itself need decomposing
-		if !needsDecomposition(g, c) {
+		if !slices.ContainsFunc(g.Nodes, func(n *graph.Node) bool { return wanted(n.Op) }) {
 			return nil
 		}
 		nodes := g.Nodes
@@ -85,7 +91,7 @@ func decomposeUnsupported(g *graph.Graph, c Context) error {
 		b := graph.NewBuilder(g)
 		for _, n := range nodes {
 			d, ok := n.Op.(graph.Decomposer)
-			if !ok || c.Dev.Kernels().Has(n.Op) {
+			if !ok || !wanted(n.Op) {
 				g.Nodes = append(g.Nodes, n)
 				continue
 			}
@@ -103,15 +109,6 @@ func decomposeUnsupported(g *graph.Graph, c Context) error {
 		}
 	}
 	return nil
-}
-
-func needsDecomposition(g *graph.Graph, c Context) bool {
-	for _, n := range g.Nodes {
-		if _, ok := n.Op.(graph.Decomposer); ok && !c.Dev.Kernels().Has(n.Op) {
-			return true
-		}
-	}
-	return false
 }
 
 // replaceAll makes every use of a value in old one of its counterpart in new.

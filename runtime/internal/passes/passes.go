@@ -39,6 +39,7 @@ type Pass struct {
 var templatePasses = []Pass{
 	{"decompose-unsupported", false, decomposeUnsupported},
 	{"fold", false, fold},
+	{"attention", true, attention},
 	{"fuse", true, fuse},
 	{"dce", false, removeDead},
 }
@@ -49,6 +50,8 @@ var specialPasses = []Pass{
 	{"fold", false, fold},
 	{"cse", false, mergeEqual},
 	{"keep-gates", true, keepGates},
+	{"attention", true, attention},
+	{"spell-contractions", true, spellContractions},
 	{"fuse", true, fuse},
 	{"layout", true, layout},
 	{"pair", true, pair},

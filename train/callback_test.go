@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"hash/crc32"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,7 +107,7 @@ func TestFilesOfCallbacks(t *testing.T) {
 	h, err := m.Fit(context.Background(), xor(1, 128), train.FitOptions{Epochs: 2, ValidationSplit: 0.25, Callbacks: []train.Callback{
 		&train.CSVLogger{Path: filepath.Join(dir, "log.csv")},
 		&train.ModelCheckpoint{Path: filepath.Join(dir, "w.{epoch:02d}.{val_loss:.3f}.npz")},
-		&train.TensorBoard{Dir: filepath.Join(dir, "tb"), UpdateFreq: 1},
+		&train.TensorBoard{Dir: filepath.Join(dir, "tb"), UpdateFreq: 1, HistogramFreq: 1},
 		train.TerminateOnNaN{}}})
 	require.NoError(t, err)
 	csv, err := os.ReadFile(filepath.Join(dir, "log.csv"))
@@ -131,7 +131,8 @@ func TestFilesOfCallbacks(t *testing.T) {
 	require.Equal(t, h.Values, back.Values)
 }
 
-// checkEvents reads the records of an event file and checks their checksums.
+// checkEvents decodes an event file from the specifications alone (TFRecord framing with CRC-32C bit by bit, protobuf's
+// wire format, event.proto and summary.proto), and checks order, tags and values.
 func checkEvents(t *testing.T, dir string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "events.out.tfevents.*"))
@@ -139,17 +140,103 @@ func checkEvents(t *testing.T, dir string) {
 	require.Len(t, files, 1)
 	p, err := os.ReadFile(files[0])
 	require.NoError(t, err)
-	mask := func(b []byte) uint32 {
-		c := crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
-		return (c>>15 | c<<17) + 0xa282ead8
-	}
-	n := 0
-	for len(p) > 0 {
+	tags := map[string][]float32{}
+	histograms := 0
+	for n := 0; len(p) > 0; n++ {
 		size := int(binary.LittleEndian.Uint64(p))
-		require.Equal(t, mask(p[:8]), binary.LittleEndian.Uint32(p[8:]))
-		require.Equal(t, mask(p[12:12+size]), binary.LittleEndian.Uint32(p[12+size:]))
+		require.Equal(t, masked(p[:8]), binary.LittleEndian.Uint32(p[8:]))
+		require.Equal(t, masked(p[12:12+size]), binary.LittleEndian.Uint32(p[12+size:]))
+		event := wire(t, p[12:12+size])
+		require.Greater(t, math.Float64frombits(binary.LittleEndian.Uint64(event[1][0])), 1.5e9) // wall_time
+		if n == 0 {
+			require.Equal(t, "brain.Event:2", string(event[3][0]))
+		} else {
+			for _, summary := range event[5] {
+				for _, v := range wire(t, summary)[1] {
+					value := wire(t, v)
+					if h := value[5]; h != nil {
+						histograms++
+						checkHistogram(t, wire(t, h[0]))
+						continue
+					}
+					tags[string(value[1][0])] = append(tags[string(value[1][0])], math.Float32frombits(binary.LittleEndian.Uint32(value[2][0])))
+				}
+			}
+		}
 		p = p[16+size:]
-		n++
 	}
-	require.Greater(t, n, 2)
+	require.Len(t, tags["epoch_loss"], 2)
+	require.Len(t, tags["epoch_accuracy"], 2)
+	for tag, vs := range tags {
+		for _, v := range vs {
+			require.True(t, v > 0 && v < 10, "%s: %v", tag, v)
+		}
+	}
+	if strings.HasSuffix(dir, "train") {
+		require.Equal(t, []float32{0.01, 0.01}, tags["epoch_learning_rate"])
+		require.Len(t, tags["batch_loss"], 6)
+		require.Equal(t, 8, histograms) // four weights, two epochs
+	} else {
+		require.Len(t, tags["evaluation_loss_vs_iterations"], 2)
+	}
+}
+
+// checkHistogram: the buckets hold as many numbers as there are.
+func checkHistogram(t *testing.T, h map[int][][]byte) {
+	t.Helper()
+	number := func(p []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(p)) }
+	limits, counts := h[6][0], h[7][0]
+	require.Len(t, limits, len(counts))
+	total := 0.0
+	for i := 0; i < len(counts); i += 8 {
+		total += number(counts[i:])
+		if i > 0 {
+			require.GreaterOrEqual(t, number(limits[i:]), number(limits[i-8:]))
+		}
+	}
+	require.Equal(t, number(h[3][0]), total)
+	require.Equal(t, number(h[2][0]), number(limits[len(limits)-8:]))
+}
+
+// masked is TFRecord's masked CRC-32C, computed bit by bit (polynomial 0x1EDC6F41, reflected).
+func masked(p []byte) uint32 {
+	crc := ^uint32(0)
+	for _, b := range p {
+		crc ^= uint32(b)
+		for range 8 {
+			crc = crc>>1 ^ 0x82f63b78&-(crc&1)
+		}
+	}
+	crc = ^crc
+	return (crc>>15 | crc<<17) + 0xa282ead8
+}
+
+// wire is a message's fields: varints as eight bytes, the others as they are.
+func wire(t *testing.T, p []byte) map[int][][]byte {
+	t.Helper()
+	out := map[int][][]byte{}
+	for len(p) > 0 {
+		key, n := binary.Uvarint(p)
+		require.Positive(t, n)
+		p = p[n:]
+		var v []byte
+		switch key & 7 {
+		case 0:
+			x, n := binary.Uvarint(p)
+			require.Positive(t, n)
+			v, p = binary.LittleEndian.AppendUint64(nil, x), p[n:]
+		case 1:
+			v, p = p[:8], p[8:]
+		case 2:
+			size, n := binary.Uvarint(p)
+			require.Positive(t, n)
+			v, p = p[n:n+int(size)], p[n+int(size):]
+		case 5:
+			v, p = p[:4], p[4:]
+		default:
+			require.Fail(t, "wire type", "%d", key&7)
+		}
+		out[int(key>>3)] = append(out[int(key>>3)], v)
+	}
+	return out
 }

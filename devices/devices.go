@@ -48,6 +48,8 @@ type Request struct {
 	Sub func(g *graph.Graph) (Runner, error)
 	// Packs shares what kernels make of constants between programs of one model; nil means no sharing.
 	Packs *PackCache
+	// Exact forbids kernels whose rounding differs by more than the order of sums.
+	Exact bool
 }
 
 // Runner is a compiled subgraph. The values it returns are the caller's to keep.

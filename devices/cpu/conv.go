@@ -208,7 +208,11 @@ func (d *Device) prepareConv(op ops.Conv, r devices.Request) (devices.Step, erro
 // convStep chooses the algorithm.
 func (d *Device) convStep(p *convPlan, r devices.Request) devices.Step {
 	s := &convStep{d: d, p: p}
-	switch o := d.winogradSize(p); {
+	o := 0
+	if !d.exact && !r.Exact {
+		o = d.winogradSize(p)
+	}
+	switch {
 	case p.depthwise():
 		s.impl = d.newDepthwise(p, r)
 	case o > 0 && !p.dyn:

@@ -157,3 +157,34 @@ func TestNoAllocations(t *testing.T) {
 		require.Zero(t, n, name)
 	}
 }
+
+// TestExact holds that a program compiled exactly takes no minimal filtering, on a device that would.
+func TestExact(t *testing.T) {
+	g := &graph.Graph{}
+	b := &netBuilder{graph.NewBuilder(g), rand.New(rand.NewPCG(1, 2))}
+	x := b.Input("x", graph.TensorOf(tensor.Float32, graph.Dims(1, 64, 32, 32)...))
+	b.Output(b.conv(x, 64, 64, 3, 1, 1))
+	require.NoError(t, b.Err())
+	in := tensor.New(tensor.Float32, 1, 64, 32, 32)
+	for i := range tensor.As[float32](in) {
+		tensor.As[float32](in)[i] = float32(b.r.NormFloat64())
+	}
+	run := func(exactDevice, exactProgram bool) []float32 {
+		d, err := cpu.New(cpu.Options{Exact: exactDevice})
+		require.NoError(t, err)
+		defer d.Close()
+		p, err := runtime.Compile(g, d, runtime.Options{Exact: exactProgram})
+		require.NoError(t, err)
+		s, err := p.NewSession()
+		require.NoError(t, err)
+		out, err := s.RunValues(context.Background(), []tensor.Value{in})
+		require.NoError(t, err)
+		return tensor.As[float32](out[0].(*tensor.Tensor))
+	}
+	plain := run(true, true)
+	require.Equal(t, plain, run(false, true))
+	require.Equal(t, plain, run(true, false))
+	if d, _ := cpu.New(cpu.Options{}); d.Level() != "generic" {
+		require.NotEqual(t, plain, run(false, false), "minimal filtering would have been taken")
+	}
+}

@@ -11,7 +11,7 @@ import (
 // or 0 where plain convolution is.
 func (d *Device) winogradSize(p *convPlan) int {
 	l := d.k.Wino4.Lanes
-	if d.exact || p.groups != 1 || p.kh != 3 || p.kw != 3 || p.sh != 1 || p.sw != 1 || p.dh != 1 || p.dw != 1 ||
+	if p.groups != 1 || p.kh != 3 || p.kw != 3 || p.sh != 1 || p.sw != 1 || p.dh != 1 || p.dw != 1 ||
 		p.c%l != 0 || p.oc%l != 0 || p.c < 8 || p.oc < 8 || p.pt < 0 || p.pl < 0 {
 		return 0
 	}
@@ -24,11 +24,11 @@ func (d *Device) winogradSize(p *convPlan) int {
 	return size
 }
 
-// convCost is about how many float operations' time a product with m rows takes.
+// convCost is about how many float operations' time a product with m rows takes. Register tiles of few rows load B as often as
+// high ones.
 func (d *Device) convCost(flops float64, m int) float64 {
-	mr := d.k.Gemm.MR
-	whole := float64(ceilDiv(m, mr)*mr) / float64(m)
-	return flops * (0.5 + 0.5*whole)
+	rows := float64(m) / float64(ceilDiv(m, d.k.Gemm.MR))
+	return flops * (1 + 0.6/rows)
 }
 
 // winogradCost is the same for a Winograd convolution: the products, the transforms, which move memory, and the

@@ -191,6 +191,19 @@ func (l LinearAttention) Infer(in []graph.Type) ([]graph.Type, error) {
 	if !graph.Compatible(k.Dims[2], dk.Mul(kv)) {
 		return nil, fmt.Errorf("query and key differ in the size of a head: %s", typeList(in[:3]))
 	}
+	for _, t := range in[1:3] {
+		if !graph.Compatible(t.Dims[0], q.Dims[0]) || !graph.Compatible(t.Dims[1], q.Dims[1]) {
+			return nil, fmt.Errorf("query, key and value differ in batch or length: %s", typeList(in[:3]))
+		}
+	}
+	for i := 4; i < 6; i++ {
+		if present(in, i) && !fitsDims(in[i], q.Dims[0], q.Dims[1], graph.Unknown()) {
+			return nil, fmt.Errorf("decay and beta are (batch, length, size): %s", typeList(in))
+		}
+	}
+	if present(in, 3) && !fitsDims(in[3], q.Dims[0], kv, dk, dv) {
+		return nil, fmt.Errorf("past_state is (batch, key heads, key size, value size): %s", typeList(in))
+	}
 	return []graph.Type{graph.TensorOf(q.DType, q.Dims[0], q.Dims[1], dv.Mul(graph.D(l.QNumHeads))),
 		graph.TensorOf(sdt, q.Dims[0], kv, dk, dv)}, nil
 }
@@ -220,7 +233,14 @@ func (c CausalConvWithState) Infer(in []graph.Type) ([]graph.Type, error) {
 	if x.Rank() != 3 || w.Rank() != 3 || !graph.Compatible(x.Dims[1], w.Dims[0]) || !graph.Compatible(w.Dims[1], graph.D(1)) {
 		return nil, fmt.Errorf("x is (batch, channels, length), weight (channels, 1, k): %s", typeList(in[:2]))
 	}
-	return []graph.Type{x.WithoutValue(), graph.TensorOf(x.DType, x.Dims[0], x.Dims[1], w.Dims[2].Sub(graph.D(1)))}, nil
+	if k, ok := w.Dims[2].Const(); ok && k < 1 {
+		return nil, fmt.Errorf("a kernel of no elements: %s", typeList(in[:2]))
+	}
+	state := graph.TensorOf(x.DType, x.Dims[0], x.Dims[1], w.Dims[2].Sub(graph.D(1)))
+	if present(in, 2) && !fitsDims(in[2], x.Dims[1]) || present(in, 3) && !fitsDims(in[3], state.Dims...) {
+		return nil, fmt.Errorf("bias is (channels), past_state (batch, channels, k-1): %s", typeList(in))
+	}
+	return []graph.Type{x.WithoutValue(), state}, nil
 }
 
 // FlexAttention is attention over rank-4 Q, K, V whose scores and probabilities pass through graphs of one

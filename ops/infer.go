@@ -279,3 +279,19 @@ func broadcastsTo(t, to graph.Type, what string) error {
 	}
 	return nil
 }
+
+// fitsDims reports whether a type may have exactly these dimensions; one of unknown rank may.
+func fitsDims(t graph.Type, dims ...graph.Dim) bool {
+	if t.Rank() < 0 {
+		return t.Kind == graph.TensorKind
+	}
+	if len(t.Dims) != len(dims) {
+		return false
+	}
+	for i, d := range dims {
+		if !graph.Compatible(t.Dims[i], d) {
+			return false
+		}
+	}
+	return true
+}

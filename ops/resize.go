@@ -172,6 +172,9 @@ func (r Resize) sizeDims(x, sizes graph.Type, axes []int, dims []graph.Dim) erro
 		if !ok1 || !ok2 {
 			return nil
 		}
+		if m < 0 {
+			return fmt.Errorf("sizes %v", want)
+		}
 		in[i], out[i] = n, m
 	}
 	sized, _ := r.keepAspect(in, out)

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/nnrt/nnrt/graph"
@@ -76,7 +77,7 @@ func (SequenceAt) Infer(in []graph.Type) ([]graph.Type, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []graph.Type{e}, arity(in, 2, 2)
+	return []graph.Type{e}, errors.Join(arity(in, 2, 2), isPosition(in, 1))
 }
 
 // SequenceInsert puts a tensor at a position of a sequence; at the end where the position is omitted.
@@ -94,7 +95,10 @@ func (SequenceInsert) Infer(in []graph.Type) ([]graph.Type, error) {
 	if err := arity(in, 2, 3); err != nil {
 		return nil, err
 	}
-	if e.DType != in[1].DType {
+	if err := isPosition(in, 2); err != nil {
+		return nil, err
+	}
+	if e.DType != in[1].DType || in[1].Kind != graph.TensorKind {
 		return nil, fmt.Errorf("a %v into a sequence of %v", in[1], e)
 	}
 	j, ok := graph.Join(e, in[1].WithoutValue())
@@ -115,7 +119,15 @@ func (SequenceErase) Infer(in []graph.Type) ([]graph.Type, error) {
 	if _, err := sequenceElem(in, 0); err != nil {
 		return nil, err
 	}
-	return []graph.Type{in[0]}, arity(in, 1, 2)
+	return []graph.Type{in[0]}, errors.Join(arity(in, 1, 2), isPosition(in, 1))
+}
+
+// isPosition holds that operand i, where it is given, is a tensor that can be a place in a sequence.
+func isPosition(in []graph.Type, i int) error {
+	if present(in, i) && (in[i].Kind != graph.TensorKind || !in[i].DType.IsInt()) {
+		return fmt.Errorf("a position is one integer, got %v", in[i])
+	}
+	return nil
 }
 
 // SequenceLength is the number of elements, a rank-0 int64.

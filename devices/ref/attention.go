@@ -37,6 +37,9 @@ func asHeads(t *tensor.Tensor, n int) (heads, error) {
 	if len(s) == 4 {
 		return heads{s[0], s[1], s[2], s[3], v}, nil
 	}
+	if len(s) != 3 || n <= 0 || s[2]%n != 0 {
+		return heads{}, fmt.Errorf("%v does not split into %d heads", s, n)
+	}
 	x := heads{b: s[0], h: n, n: s[1], d: s[2] / n, v: make([]float64, len(v))}
 	for b := range x.b {
 		for i := range x.n {
@@ -353,10 +356,16 @@ func rotaryEmbedding(op ops.RotaryEmbedding, c *Call) error {
 		dim = x.d
 	}
 	half := dim / 2
+	if dim < 0 || dim%2 != 0 || c.In(1).Rank() == 0 || c.In(2).Rank() == 0 || len(cos) != len(sin) {
+		return fmt.Errorf("caches of %v and %v for %d rotated elements", c.In(1).Shape(), c.In(2).Shape(), dim)
+	}
 	if c.In(1).Dim(-1) != half || c.In(2).Dim(-1) != half || dim > x.d {
 		return fmt.Errorf("caches of %v and %v for %d rotated elements", c.In(1).Shape(), c.In(2).Shape(), dim)
 	}
 	at := func(b, i int) int { return b*x.n + i }
+	if (c.NIn() <= 3 || c.In(3) == nil) && len(cos) < x.b*x.n*half {
+		return fmt.Errorf("caches of %v for %d positions of %d rows", c.In(1).Shape(), x.n, x.b)
+	}
 	if c.NIn() > 3 && c.In(3) != nil {
 		ids, err := c.In(3).Int64s()
 		if err != nil {

@@ -149,6 +149,9 @@ func stack(c *Call, i int, ts []*tensor.Tensor, axis int, reverse bool) error {
 	if axis < 0 {
 		axis += len(inner) + 1
 	}
+	if axis < 0 || axis > len(inner) {
+		return fmt.Errorf("there is no axis %d to stack %v along", axis, inner)
+	}
 	shape := append(append(append([]int{}, inner[:axis]...), len(ts)), inner[axis:]...)
 	out, err := c.OutOf(i, ts[0].DType(), shape...)
 	if err != nil {

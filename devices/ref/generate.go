@@ -243,6 +243,9 @@ func oneHot(op ops.OneHot, c *Call) error {
 	if err != nil {
 		return err
 	}
+	if len(depths) != 1 || !(depths[0] >= 0 && depths[0] < 1<<40) || values.Len() != 2 {
+		return fmt.Errorf("a depth of %v with %d values, off and on", depths, values.Len())
+	}
 	depth := int(depths[0])
 	axis := op.Axis
 	if axis < 0 {

@@ -22,23 +22,32 @@ func quantKernels() []devices.Kernel {
 }
 
 // scaleIndex maps element i of a tensor of shape to its place in a scale of n elements.
-func scaleIndex(shape []int, n, axis, block int) func(i int) int {
+func scaleIndex(shape []int, n, axis, block int) (func(i int) int, error) {
 	if n == 1 && block == 0 {
-		return func(int) int { return 0 }
+		return func(int) int { return 0 }, nil
 	}
 	if axis < 0 {
 		axis += len(shape)
 	}
+	if axis < 0 || axis >= len(shape) {
+		return nil, fmt.Errorf("axis %d of %v", axis, shape)
+	}
 	inner := product(shape[axis+1:])
 	d := shape[axis]
 	if block == 0 {
-		return func(i int) int { return i / inner % d }
+		if n != d {
+			return nil, fmt.Errorf("%d scales along axis %d of %v", n, axis, shape)
+		}
+		return func(i int) int { return i / inner % d }, nil
 	}
 	blocks := (d + block - 1) / block
+	if n != product(shape[:axis])*blocks*inner {
+		return nil, fmt.Errorf("%d scales for blocks of %d along axis %d of %v", n, block, axis, shape)
+	}
 	return func(i int) int {
 		outer, a := i/inner/d, i/inner%d
 		return (outer*blocks+a/block)*inner + i%inner
-	}
+	}, nil
 }
 
 // roundTo rounds a number to what a float type can hold; other types leave it as it is.
@@ -66,7 +75,10 @@ func quantizeLinear(op ops.QuantizeLinear, c *Call) error {
 	if err != nil {
 		return err
 	}
-	at := scaleIndex(c.In(0).Shape(), len(s), op.Axis, op.BlockSize)
+	at, err := scaleIndex(c.In(0).Shape(), len(s), op.Axis, op.BlockSize)
+	if err != nil {
+		return err
+	}
 	q := make([]float64, len(x))
 	for i, v := range x {
 		q[i] = v / s[at(i)]
@@ -167,7 +179,10 @@ func dequantizeLinear(op ops.DequantizeLinear, c *Call) error {
 	if err != nil {
 		return err
 	}
-	at := scaleIndex(c.In(0).Shape(), len(s), op.Axis, op.BlockSize)
+	at, err := scaleIndex(c.In(0).Shape(), len(s), op.Axis, op.BlockSize)
+	if err != nil {
+		return err
+	}
 	for i, v := range x {
 		k := at(i)
 		x[i] = (v - zp[k]) * s[k]
@@ -200,31 +215,61 @@ func dynamicQuantize(_ ops.DynamicQuantizeLinear, c *Call) error {
 	return nil
 }
 
-// minusZero is input i minus its zero points, which stand along axis where they are many.
+// spread maps elements of a tensor of shape to those of scales or zero points: one for all, a vector along
+// axis, or a tensor of the same rank that is broadcast.
+func spread(shape []int, z *tensor.Tensor, axis int) (func(i int) int, error) {
+	if z == nil || z.Len() == 1 {
+		return func(int) int { return 0 }, nil
+	}
+	if axis < 0 {
+		axis += len(shape)
+	}
+	zs := z.Shape()
+	if len(zs) == 1 && axis >= 0 && axis < len(shape) && zs[0] == shape[axis] {
+		inner := max(1, product(shape[axis+1:]))
+		return func(i int) int { return i / inner % zs[0] }, nil
+	}
+	if len(zs) != len(shape) {
+		return nil, fmt.Errorf("%v scales or zero points for %v", zs, shape)
+	}
+	step := tensor.Strides(zs)
+	for a, d := range zs {
+		switch d {
+		case shape[a]:
+		case 1:
+			step[a] = 0
+		default:
+			return nil, fmt.Errorf("%v scales or zero points for %v", zs, shape)
+		}
+	}
+	own := tensor.Strides(shape)
+	return func(i int) int {
+		at := 0
+		for a := range shape {
+			at += i / max(1, own[a]) % max(1, shape[a]) * step[a]
+		}
+		return at
+	}, nil
+}
+
+// minusZero is input i minus its zero points, which stand along axis where they are a vector.
 func minusZero(c *Call, i, zero, axis int) (*tensor.Tensor, error) {
 	t := c.In(i)
 	v, err := t.Float64s()
 	if err != nil {
 		return nil, err
 	}
-	n := 1
+	zp := []float64{0}
+	var z *tensor.Tensor
 	if zero < c.NIn() && c.In(zero) != nil {
-		n = c.In(zero).Len()
+		z = c.In(zero)
+		if zp, err = z.Float64s(); err != nil {
+			return nil, err
+		}
 	}
-	zp, err := zeroPoints(c, zero, n)
+	at, err := spread(t.Shape(), z, axis)
 	if err != nil {
 		return nil, err
-	}
-	if axis += t.Rank(); axis >= t.Rank() {
-		axis -= t.Rank()
-	}
-	at := func(int) int { return 0 }
-	if n > 1 {
-		if axis < 0 || t.Dim(axis) != n && product(t.Shape()[:axis])*t.Dim(axis) != n {
-			return nil, fmt.Errorf("%d zero points for %v", n, t.Shape())
-		}
-		inner := product(t.Shape()[axis+1:])
-		at = func(k int) int { return k / inner % n }
 	}
 	out := tensor.New(tensor.Float64, t.Shape()...)
 	d := tensor.As[float64](out)
@@ -285,7 +330,11 @@ func qLinearMatMul(_ ops.QLinearMatMul, c *Call) error {
 	if err != nil {
 		return err
 	}
-	return requantize(c, y, 1, 4, 6, 7, func(i, n int) int { return i % n }, nil)
+	yAxis := -1 // a vector for the output stands along its columns, or else its rows
+	if n := y.Rank(); n > 1 && c.In(6).Len() != y.Dim(-1) {
+		yAxis = -2
+	}
+	return requantize(c, y, [3]int{-2, -1, yAxis}, nil)
 }
 
 func qLinearConv(op ops.QLinearConv, c *Call) error {
@@ -299,32 +348,41 @@ func qLinearConv(op ops.QLinearConv, c *Call) error {
 			return err
 		}
 	}
-	inner := product(y.Shape()[2:])
-	return requantize(c, y, 1, 4, 6, 7, func(i, n int) int { return i / inner % n }, bias)
+	return requantize(c, y, [3]int{1, 1, 1}, bias)
 }
 
-// requantize scales exact integers to the output's quantization; channel gives the place among n of
-// what stands one a channel.
-func requantize(c *Call, y *tensor.Tensor, as, bs, ys, yz int, channel func(i, n int) int, bias []float64) error {
+// requantize scales exact integers to the output's quantization: inputs 1, 4 and 6 are the scales of the
+// operands and of the output, which stand along axes where they are vectors, 7 the output's zero points.
+// The bias stands along axis 1.
+func requantize(c *Call, y *tensor.Tensor, axes [3]int, bias []float64) error {
 	v := tensor.As[float64](y)
-	scale := make([][]float64, 3)
-	for k, i := range []int{as, bs, ys} {
+	var scale [3][]float64
+	var at [3]func(i int) int
+	for k, i := range []int{1, 4, 6} {
 		var err error
 		if scale[k], err = c.In(i).Float64s(); err != nil {
 			return err
 		}
+		if at[k], err = spread(y.Shape(), c.In(i), axes[k]); err != nil {
+			return err
+		}
 	}
-	zp, err := zeroPoints(c, yz, 1)
+	zp, err := zeroPoints(c, 7, len(scale[2]))
 	if err != nil {
 		return err
 	}
-	pick := func(s []float64, i int) float64 { return s[channel(i, len(s))] }
+	inner := 1
+	if bias != nil {
+		if inner = max(1, product(y.Shape()[2:])); len(bias) != y.Dim(1) {
+			return fmt.Errorf("%d biases for %d channels", len(bias), y.Dim(1))
+		}
+	}
 	for i := range v {
 		if bias != nil {
-			v[i] += pick(bias, i)
+			v[i] += bias[i/inner%len(bias)]
 		}
-		m := pick(scale[0], i) * pick(scale[1], i) / pick(scale[2], i)
-		v[i] = math.RoundToEven(v[i]*m) + pick(zp, i)
+		m := scale[0][at[0](i)] * scale[1][at[1](i)] / scale[2][at[2](i)]
+		v[i] = math.RoundToEven(v[i]*m) + zp[at[2](i)]
 	}
 	return setSaturated(c.Out(0), v)
 }

@@ -23,6 +23,10 @@ func importScan8(n *Node) []*graph.Value {
 		n.Refuse("sequence_lens is not supported")
 		return nil
 	}
+	if len(n.In) == 0 {
+		n.Refuse("it has no inputs")
+		return nil
+	}
 	in := n.In[1:]
 	p, scans, dirs := n.graph("body"), n.Int("num_scan_inputs", 0), n.Ints("directions")
 	states := len(in) - scans

@@ -162,3 +162,38 @@ func (b *Builder) Rename(v *Value, name string) {
 	b.names[name] = true
 	v.Name = name
 }
+
+// Inline adds the nodes of g with its inputs replaced, as many as it has, and returns its outputs. Constants
+// and parameters of g are taken over as they are.
+func (b *Builder) Inline(g *Graph, in ...*Value) []*Value {
+	if len(in) < len(g.Inputs) {
+		b.Fail(fmt.Errorf("graph: %d values for the %d inputs of %q", len(in), len(g.Inputs), g.Name))
+		return nil
+	}
+	m := map[*Value]*Value{}
+	for i, v := range g.Inputs {
+		m[v] = in[i]
+	}
+	get := func(v *Value) *Value {
+		if w, ok := m[v]; ok {
+			return w
+		}
+		return v
+	}
+	for _, n := range g.Nodes {
+		args := make([]*Value, len(n.In))
+		for i, v := range n.In {
+			args[i] = get(v)
+		}
+		for i, w := range b.AddN(n.Op, args...) {
+			if i < len(n.Out) {
+				m[n.Out[i]] = w
+			}
+		}
+	}
+	out := make([]*Value, len(g.Outputs))
+	for i, v := range g.Outputs {
+		out[i] = get(v)
+	}
+	return out
+}

@@ -319,11 +319,15 @@ func attentionSamples() map[string][]Sample {
 			Case(RotaryEmbedding{Interleaved: true, NumHeads: 2}, F(1, 3, 8), F(5, 2), F(5, 2), TV(tensor.Of([]int64{0, 4, 2}, 1, 3))),
 			Case(RotaryEmbedding{Interleaved: true, RotaryEmbeddingDim: 4}, F(1, 2, 3, 6), F(1, 3, 2), F(1, 3, 2))},
 		"LinearAttention": {
-			Case(LinearAttention{KVNumHeads: 1, QNumHeads: 2, UpdateRule: "linear"}, F(1, 3, 4), F(1, 3, 2), F(1, 3, 2))},
+			Case(LinearAttention{KVNumHeads: 1, QNumHeads: 2, UpdateRule: "linear"}, F(1, 3, 4), F(1, 3, 2), F(1, 3, 2)),
+			Case(LinearAttention{KVNumHeads: 2, QNumHeads: 2, UpdateRule: "gated", Scale: 0.7}, F(2, 3, 4), F(2, 3, 4), F(2, 3, 6), F(2, 2, 2, 3), F(2, 3, 4)),
+			Case(LinearAttention{KVNumHeads: 2, QNumHeads: 4, UpdateRule: "delta"}, F(1, 3, 8), F(1, 3, 4), F(1, 3, 4), SampleIn{}, SampleIn{}, F(1, 3, 2)),
+			Case(LinearAttention{KVNumHeads: 2, QNumHeads: 2}, F(2, 3, 4), F(2, 3, 4), F(2, 3, 4), SampleIn{}, F(2, 3, 2), F(2, 3, 1))},
 		"CausalConvWithState": {
 			Case(CausalConvWithState{Activation: "silu"}, F(2, 3, 4), F(3, 1, 3), F(3)),
 			Case(CausalConvWithState{}, F(2, 3, 2), F(3, 1, 3), SampleIn{}, F(2, 3, 2))},
 		"FlexAttention": {
-			Case(FlexAttention{ScoreMod: unaryBody(Tanh{})}, F(1, 2, 3, 4), F(1, 1, 5, 4), F(1, 1, 5, 3))},
+			Case(FlexAttention{ScoreMod: unaryBody(Tanh{})}, F(1, 2, 3, 4), F(1, 1, 5, 4), F(1, 1, 5, 3)),
+			Case(FlexAttention{Scale: 0.5, ProbMod: unaryBody(Sqrt{})}, F(2, 1, 3, 4), F(2, 1, 2, 4), F(2, 1, 2, 3))},
 	}
 }

@@ -262,6 +262,9 @@ func (s Split) Infer(in []graph.Type) ([]graph.Type, error) {
 	if n < 1 || n > 1<<16 {
 		return nil, fmt.Errorf("the number of outputs is %d", n)
 	}
+	if sizes != nil && len(sizes) != n {
+		return nil, fmt.Errorf("%d sizes for %d outputs", len(sizes), n)
+	}
 	out := make([]graph.Type, n)
 	x := in[0]
 	if x.Rank() < 0 {

@@ -42,36 +42,6 @@ func (t *tape) control(n *graph.Node, dy []*graph.Value, need []bool) error {
 	return nil
 }
 
-// inline writes g's nodes with b, its inputs replaced, and returns its outputs.
-func inline(b *graph.Builder, g *graph.Graph, in []*graph.Value) []*graph.Value {
-	m := map[*graph.Value]*graph.Value{}
-	for i, v := range g.Inputs {
-		m[v] = in[i]
-	}
-	get := func(v *graph.Value) *graph.Value {
-		if w, ok := m[v]; ok {
-			return w
-		}
-		return v
-	}
-	for _, n := range g.Nodes {
-		args := make([]*graph.Value, len(n.In))
-		for i, v := range n.In {
-			args[i] = get(v)
-		}
-		for i, w := range b.AddN(n.Op, args...) {
-			if i < len(n.Out) {
-				m[n.Out[i]] = w
-			}
-		}
-	}
-	out := make([]*graph.Value, len(g.Outputs))
-	for i, v := range g.Outputs {
-		out[i] = get(v)
-	}
-	return out
-}
-
 // gradBody starts a graph for a gradient, with inputs of the given values' types.
 type gradBody struct {
 	g *graph.Graph
@@ -113,7 +83,7 @@ func (t *tape) branches(op ops.If, n *graph.Node, dy []*graph.Value, need []bool
 		c := newBody()
 		in := c.inputs("x", n.In[1:])
 		dys := c.inputs("dy", dy)
-		outs := inline(c.b, g, in)
+		outs := c.b.Inline(g, in...)
 		var wrt []*graph.Value
 		for i, v := range in {
 			if need[i+1] {
@@ -247,7 +217,7 @@ func (t *tape) loop(op ops.Loop, n *graph.Node, dy []*graph.Value, need []bool) 
 	iter := c.b.Input("i", graph.TensorOf(tensor.Int64))
 	capt := c.inputs("c", body.Inputs[2+nc:])
 	cond := c.b.Const("true", tensor.Scalar(true))
-	outs := inline(c.b, body, slices.Concat([]*graph.Value{iter, cond}, carried, capt))
+	outs := c.b.Inline(body, slices.Concat([]*graph.Value{iter, cond}, carried, capt)...)
 	c.b.Output(outs[1:]...)
 	if err := c.b.Err(); err != nil {
 		return err
@@ -371,7 +341,7 @@ func (r *reverse) gradient(live, capt, wanted []int) (*graph.Graph, error) {
 		}
 	}
 	captures := c.inputs("c", r.captures)
-	outs := inline(c.b, r.body, slices.Concat(state, slices_, captures))
+	outs := c.b.Inline(r.body, slices.Concat(state, slices_, captures)...)
 	for k, i := range live {
 		dys[i] = dstate[k]
 	}

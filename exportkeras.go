@@ -4,9 +4,7 @@ import (
 	"fmt"
 
 	"github.com/nnrt/nnrt/devices"
-	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/formats/keras"
-	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/train"
 )
@@ -18,16 +16,17 @@ func exportKeras(path string, f *keras.File) error {
 	return keras.WriteFile(path, f, keras.WriteOptions{})
 }
 
-// exportLifted refuses: a graph that did not come from Keras has no layers.
-func exportLifted(path string, g *graph.Graph) error {
-	e := &formats.UnsupportedError{Format: formats.HDF5}
-	for _, n := range g.Nodes {
-		e.Items = append(e.Items, formats.Unsupported{What: n.Op.Name(), Node: n.Origin, Detail: "the graph is not made of Keras layers"})
-		if len(e.Items) == 50 {
-			break
-		}
+// ToKeras is the model as Keras layers: as they were read, or lifted from an ONNX graph. It is refused with the
+// list of nodes that no layer stands for.
+func (s *Source) ToKeras() (*keras.File, error) {
+	if s.Keras != nil {
+		return s.Keras, nil
 	}
-	return fmt.Errorf("%s: %w", path, e)
+	m, err := keras.Lift(s.Graph)
+	if err != nil {
+		return nil, err
+	}
+	return &keras.File{Model: m}, nil
 }
 
 // Trainer makes a trainable model of an imported one: the layers of a Keras model, or every float parameter

@@ -213,7 +213,11 @@ func Export(path string, g *graph.Graph, opts onnx.WriteOptions) error {
 	case ".onnx":
 		return onnx.WriteFile(path, g, opts)
 	case ".h5", ".hdf5", ".keras":
-		return exportLifted(path, g)
+		f, err := (&Source{Graph: g}).ToKeras()
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		return exportKeras(path, f)
 	default:
 		return fmt.Errorf("nnrt: %s: %w %q: use .onnx, .h5, .keras or .weights.h5", path, ErrEnding, ext)
 	}

@@ -116,8 +116,9 @@ func (o *Options) continueOptimizer(src *nnrt.Source, m *train.Model) {
 	if o.Fresh || len(src.Keras.Optimizer) == 0 {
 		return
 	}
-	vs := make([]train.Variable, len(src.Keras.Optimizer))
-	for i, v := range src.Keras.Optimizer {
+	state := src.Keras.State()
+	vs := make([]train.Variable, len(state))
+	for i, v := range state {
 		vs[i] = train.Variable{Path: v.Name, Value: v.Data}
 	}
 	if err := m.SetOptimizerVariables(vs); err != nil {

@@ -181,3 +181,23 @@ func (m *Model) Initialize(seed uint64) error {
 	}
 	return m.initialize(seed)
 }
+
+// TorchPadsUnevenly reports whether an average pooling pads as Keras 3 does on torch where that differs from
+// the other backends.
+func TorchPadsUnevenly(m *Model, l Layer) bool {
+	c := poolConfigOf(l)
+	if c == nil || c.Padding != TorchSame {
+		return false
+	}
+	ins := m.InputTypes(l)
+	if len(ins) == 0 || len(ins[0].Dims) != len(c.PoolSize)+2 || len(c.Strides) != len(c.PoolSize) {
+		return true
+	}
+	for i, k := range c.PoolSize {
+		n, ok := ins[0].Dims[spatialAxis(i, c.DataFormat == "channels_first")].Const()
+		if !ok || max(((n+c.Strides[i]-1)/c.Strides[i]-1)*c.Strides[i]+k-n, 0)%2 != 0 {
+			return true
+		}
+	}
+	return false
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nnrt/nnrt"
+	"github.com/nnrt/nnrt/formats/keras"
 	"github.com/nnrt/nnrt/formats/onnx"
 	"github.com/nnrt/nnrt/inspect"
 	"github.com/nnrt/nnrt/layers"
@@ -20,6 +21,7 @@ type importFlags struct {
 	out, weights string
 	opset        int
 	check, force bool
+	keras2       bool
 }
 
 func (a *app) importCmd() *cobra.Command {
@@ -37,6 +39,7 @@ func (a *app) importCmd() *cobra.Command {
 	f.StringVar(&fl.weights, "weights", "", "`FILE` of weights for an architecture")
 	f.IntVar(&fl.opset, "opset", 0, "operator set of an .onnx (0: the newest)")
 	f.BoolVar(&fl.check, "check", false, "run SRC and DST on the same random input and compare")
+	f.BoolVar(&fl.keras2, "keras2", false, "write an .h5 as Keras 2 (tf.keras) does")
 	f.BoolVar(&fl.force, "force", false, "overwrite DST")
 	return cmd
 }
@@ -56,7 +59,7 @@ func (a *app) importModel(ctx context.Context, src string, fl importFlags) error
 	if err := a.describe(s); err != nil {
 		return err
 	}
-	if err := s.Export(dst, onnx.WriteOptions{Opset: fl.opset}); err != nil {
+	if err := export(s, dst, fl); err != nil {
 		if errors.Is(err, nnrt.ErrEnding) {
 			return errUsage{err}
 		}
@@ -67,6 +70,17 @@ func (a *app) importModel(ctx context.Context, src string, fl importFlags) error
 		return nil
 	}
 	return a.checkSame(ctx, s, dst)
+}
+
+func export(s *nnrt.Source, dst string, fl importFlags) error {
+	if !fl.keras2 {
+		return s.Export(dst, onnx.WriteOptions{Opset: fl.opset})
+	}
+	f, err := s.ToKeras()
+	if err != nil {
+		return err
+	}
+	return keras.WriteFile(dst, f, keras.WriteOptions{Keras2: true})
 }
 
 // describe prints the layers of a Keras model, the values and operators of any other.

@@ -355,13 +355,13 @@ func (e *encoder) operation(op *layers.Operation, legacy bool) layers.Config {
 }
 
 // kerasPath is the path that Keras gives a variable: functional models leave no trace in it, a Sequential
-// its name.
-func kerasPath(m *layers.Model, w *layers.Weight) string {
+// its name (in Keras 2 neither does).
+func kerasPath(m *layers.Model, w *layers.Weight, keras2 bool) string {
 	var parts []string
 	chain := m.Path(w)
 	for i, l := range chain {
 		if inner, ok := l.(*layers.Model); ok {
-			if !inner.IsSequential {
+			if !inner.IsSequential || keras2 {
 				parts = parts[:0]
 				continue
 			}
@@ -372,5 +372,12 @@ func kerasPath(m *layers.Model, w *layers.Weight) string {
 		}
 		parts = append(parts, l.Common().Name)
 	}
-	return strings.Join(append(parts, w.Name), "/")
+	name := w.Name
+	switch w.Layer.(type) {
+	case *layers.DepthwiseConv1D, *layers.DepthwiseConv2D:
+		if keras2 && name == "kernel" {
+			name = "depthwise_kernel"
+		}
+	}
+	return strings.Join(append(parts, name), "/")
 }

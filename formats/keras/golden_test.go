@@ -78,7 +78,7 @@ func TestRoundTrip(t *testing.T) {
 					t.Errorf("%s: layout %d: weight %s differs", name, layout, p.Name)
 				}
 			}
-			require.Len(t, back.Optimizer, len(f.Optimizer), name)
+			require.Len(t, back.Optimizer, len(f.State()), name)
 		}
 	}
 }

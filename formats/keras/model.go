@@ -117,8 +117,12 @@ func (dec *decoder) layer(v any) (layers.Layer, error) {
 	if err := layers.Decode(l, cfg, dec.layer); err != nil {
 		return nil, err
 	}
-	if dec.d.major < 3 {
+	if dec.d.major < 3 { // what else old versions wrote means nothing to new ones
+		extra := l.Common().Extra
 		l.Common().Extra = nil
+		if r, ok := extra["activity_regularizer"]; ok && r != nil {
+			l.Common().Extra = map[string]any{"activity_regularizer": r}
+		}
 	}
 	if dec.d.theano {
 		theanoPadding(l)

@@ -26,6 +26,7 @@ const (
 	Archive   Layout = iota // .keras: a zip of config.json, metadata.json and model.weights.h5
 	LegacyH5                // .h5: whole model in HDF5, as Keras 3 writes it
 	WeightsH5               // .weights.h5: weights only, by attribute paths
+	Keras2H5                // .h5: whole model in HDF5, as tf.keras 2 writes it
 )
 
 // kerasVersion is the version whose layout is written, where the model came from no Keras 3 file.
@@ -35,6 +36,8 @@ const kerasVersion = "3.15.1"
 type WriteOptions struct {
 	// Time is date_saved of an archive; zero is now.
 	Time time.Time
+	// Keras2 makes WriteFile write .h5 as tf.keras 2 does.
+	Keras2 bool
 }
 
 // LayoutOf is the layout that a file's name asks for.
@@ -56,6 +59,12 @@ func WriteFile(path string, f *File, opts WriteOptions) error {
 	layout, err := LayoutOf(path)
 	if err != nil {
 		return err
+	}
+	if opts.Keras2 {
+		if layout != LegacyH5 {
+			return fmt.Errorf("keras: %s: Keras 2's layout is for .h5 alone", path)
+		}
+		layout = Keras2H5
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
@@ -92,6 +101,8 @@ func Write(w io.Writer, f *File, layout Layout, opts WriteOptions) error {
 		return f.writeLegacy(w)
 	case WeightsH5:
 		return f.writeVars(w)
+	case Keras2H5:
+		return f.writeKeras2(w)
 	}
 	return fmt.Errorf("keras: unknown layout %d", layout)
 }
@@ -233,7 +244,7 @@ func (f *File) writeVars(w io.Writer) error {
 	if err := writeGroup(h.Root(), f.Model.Groups()); err != nil {
 		return err
 	}
-	if len(f.Optimizer) > 0 {
+	if state := forKeras3(f); len(state) > 0 {
 		g, err := h.Root().Group("optimizer/vars")
 		if err != nil {
 			return err
@@ -241,7 +252,7 @@ func (f *File) writeVars(w io.Writer) error {
 		if err := g.SetAttr("name", hdf5.String(f.optimizerName(), hdf5.UTF8)); err != nil {
 			return err
 		}
-		for i, v := range f.Optimizer {
+		for i, v := range state {
 			if err := writeTensor(g, strconv.Itoa(i), v.Data); err != nil {
 				return err
 			}
@@ -421,10 +432,10 @@ func (f *File) writeLegacy(w io.Writer) error {
 			return err
 		}
 	}
-	if err := f.writeLayers(g); err != nil {
+	if err := f.writeLayers(g, ""); err != nil {
 		return err
 	}
-	if err := f.writeOptimizer(root); err != nil {
+	if err := f.writeOptimizer(root, forKeras3(f)); err != nil {
 		return err
 	}
 	_, err = h.WriteTo(w)
@@ -438,7 +449,7 @@ func legacyLayers(m *layers.Model) []layers.Layer {
 		if _, isInput := l.(*layers.InputLayer); isInput && m.IsSequential {
 			continue
 		}
-		if _, op := l.(*layers.Operation); op {
+		if op, ok := l.(*layers.Operation); ok && !strings.HasPrefix(op.Op, "T") && op.Op != "SlicingOpLambda" {
 			continue
 		}
 		out = append(out, l)
@@ -446,7 +457,8 @@ func legacyLayers(m *layers.Model) []layers.Layer {
 	return out
 }
 
-func (f *File) writeLayers(g *hdf5.GroupWriter) error {
+// writeLayers writes each layer's weights, whose names end in suffix.
+func (f *File) writeLayers(g *hdf5.GroupWriter, suffix string) error {
 	var names []string
 	for _, l := range legacyLayers(f.Model) {
 		name := l.Common().Name
@@ -457,9 +469,10 @@ func (f *File) writeLayers(g *hdf5.GroupWriter) error {
 		}
 		var weights []string
 		for _, w := range legacyWeights(f.Model, l) {
-			n := kerasPath(f.Model, w)
+			n := kerasPath(f.Model, w, suffix != "")
+			n += suffix
 			for base, i := n, 1; slices.Contains(weights, n); i++ {
-				n = base + "_" + strconv.Itoa(i)
+				n = strings.TrimSuffix(base, suffix) + "_" + strconv.Itoa(i) + suffix
 			}
 			weights = append(weights, n)
 			if err := writeTensor(lg, n, w.Data); err != nil {
@@ -480,8 +493,8 @@ func (f *File) writeLayers(g *hdf5.GroupWriter) error {
 	return setList(top, "weight_names", nil)
 }
 
-func (f *File) writeOptimizer(root *hdf5.GroupWriter) error {
-	if len(f.Optimizer) == 0 {
+func (f *File) writeOptimizer(root *hdf5.GroupWriter, state []Variable) error {
+	if len(state) == 0 {
 		return nil
 	}
 	g, err := root.Group("optimizer_weights")
@@ -489,7 +502,7 @@ func (f *File) writeOptimizer(root *hdf5.GroupWriter) error {
 		return err
 	}
 	var names []string
-	for i, v := range f.Optimizer {
+	for i, v := range state {
 		n := v.Name
 		if _, err := strconv.Atoi(n); err == nil || n == "" {
 			n = fmt.Sprintf("%s/variable_%d", f.optimizerName(), i)

@@ -112,3 +112,40 @@ func BenchmarkRecurrent(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkAttention measures a layer of BERT-base at 128 positions, and longer ones.
+func BenchmarkAttention(b *testing.B) {
+	eachLevel(b, func(b *testing.B, d *Device) {
+		r := rand.New(rand.NewPCG(1, 2))
+		for _, n := range []int{128, 1024} {
+			b.Run(fmt.Sprintf("s%d", n), func(b *testing.B) {
+				const h, size = 12, 64
+				x := func() *tensor.Tensor { return randTensor(r, 1, n, h, size) }
+				op := ops.FusedAttention{Scale: 0.125, QPacked: true, KPacked: true, VPacked: true, YPacked: true}
+				benchStep(b, d, op, make([]bool, 3), 4*float64(n*n*h*size), float64(16*n*h*size), x(), x(), x())
+			})
+		}
+	})
+}
+
+// BenchmarkIntegers measures quantized products; an operation is a multiplication or an addition.
+func BenchmarkIntegers(b *testing.B) {
+	eachLevel(b, func(b *testing.B, d *Device) {
+		r := rand.New(rand.NewPCG(1, 3))
+		const m, k, n = 128, 768, 768
+		for name, c := range map[string]struct {
+			op    graph.Op
+			flops float64
+			in    []*tensor.Tensor
+		}{
+			"matmul": {ops.QLinearMatMul{}, 2 * m * k * n, []*tensor.Tensor{randInts(r, m, k), nil, nil, randInts(r, k, n)}},
+			"conv":   {ops.QLinearConv{Pads: []int{1, 1, 1, 1}}, 2 * 28 * 28 * 128 * 128 * 9, []*tensor.Tensor{randInts(r, 1, 128, 28, 28), nil, nil, randInts(r, 128, 128, 3, 3)}},
+		} {
+			b.Run(name, func(b *testing.B) {
+				in := append(c.in, scaleOf(r, 0.01), zeroLike(r, c.in[3]), scaleOf(r, 1), zeroLike(r, c.in[0]))
+				in[1], in[2] = scaleOf(r, 0.01), zeroLike(r, in[0])
+				benchStep(b, d, c.op, []bool{false, false, false, true, false, true, false, false}, c.flops, float64(in[0].Len()+in[3].Len()), in...)
+			})
+		}
+	})
+}

@@ -67,6 +67,8 @@ func (d *Device) kernels() []devices.Kernel {
 		d.moveKernels(),
 		d.recurrentKernels(),
 		d.attentionKernels(),
+		d.intKernels(),
+		d.quantizeKernels(),
 		d.recurrentTrainKernels(),
 		d.convGradKernels(),
 		d.gradKernels(),

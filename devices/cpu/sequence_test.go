@@ -19,7 +19,9 @@ func sequenceNets() map[string]func(b *netBuilder, x *graph.Value) *graph.Value 
 	heads := func(b *netBuilder, x *graph.Value) *graph.Value {
 		return b.Add(ops.Reshape{}, b.Add(ops.MatMul{}, x, b.weights(-.3, .3, 24, 24)), b.Ints(0, 0, 3, 8))
 	}
-	swap := func(b *netBuilder, x *graph.Value, perm ...int) *graph.Value { return b.Add(ops.Transpose{Perm: perm}, x) }
+	swap := func(b *netBuilder, x *graph.Value, perm ...int) *graph.Value {
+		return b.Add(ops.Transpose{Perm: perm}, x)
+	}
 	mask := func(b *netBuilder) *graph.Value { return b.weights(-3, 0, 1, 1, 1, 10) }
 	return map[string]func(b *netBuilder, x *graph.Value) *graph.Value{
 		"pytorch": func(b *netBuilder, x *graph.Value) *graph.Value {

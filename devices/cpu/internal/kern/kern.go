@@ -16,6 +16,7 @@ type Set struct {
 	Point        Point
 	Spatial      Spatial
 	Cells        Cells
+	Int          Int
 	Wino4, Wino2 Wino
 	MaxGrad      MaxGrad
 	Moments      Moments
@@ -33,7 +34,7 @@ func New(l cpuid.Level) *Set {
 }
 
 func genericSet() *Set {
-	s := &Set{Level: cpuid.Generic, Vec: vecGo(), Spatial: spatialGo(), Cells: cellsGo(), Wino4: winoGo(4, &wino4), Wino2: winoGo(2, &wino2), Gemm: Gemm{MR: 4, NR: 8, Lanes: 4, Transpose: transposeGo, tile: gemmTileGo}, Peak: peakGo}
+	s := &Set{Level: cpuid.Generic, Vec: vecGo(), Spatial: spatialGo(), Cells: cellsGo(), Int: intGo(), Wino4: winoGo(4, &wino4), Wino2: winoGo(2, &wino2), Gemm: Gemm{MR: 4, NR: 8, Lanes: 4, Transpose: transposeGo, tile: gemmTileGo}, Peak: peakGo}
 	s.MaxGrad, s.Moments, s.Flip = maxGradGo, momentsOfGo(), flipGo
 	s.Point = pointGo()
 	return s

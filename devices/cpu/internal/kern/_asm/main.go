@@ -74,6 +74,7 @@ func main() {
 		{"vec_amd64.s", genVec},
 		{"spatial_amd64.s", genSpatial},
 		{"seq_amd64.s", genSeq},
+		{"int8_amd64.s", genInt},
 		{"rows_amd64.s", genRows},
 		{"grad_amd64.s", genGrad},
 		{"point_amd64.s", genPoint},

@@ -215,7 +215,7 @@ func (d *Device) convStep(p *convPlan, r devices.Request) devices.Step {
 	switch {
 	case p.depthwise():
 		s.impl = d.newDepthwise(p, r)
-	case o > 0 && !p.dyn:
+	case o > 0:
 		s.impl = d.newWinograd(p, r, o)
 	case d.stripsPay(p):
 		s.impl = d.newStrips(p, r)

@@ -63,6 +63,13 @@ func (d *Device) prepareConvGradInput(op ops.Conv, r devices.Request) (devices.S
 	if g.depthwise() {
 		return s, nil
 	}
+	if p := s.transposed(); p != nil {
+		if o := d.winogradSize(p); o > 0 {
+			s.conv = d.newWinograd(p, r, o)
+			s.kernel = pad64(g.taps() * g.c * g.oc)
+			return s, nil
+		}
+	}
 	// One picture is a tile; where there are few pictures, a part of its channels.
 	s.cb = g.c
 	if g.n < gradTiles {
@@ -86,11 +93,48 @@ type convGradInput struct {
 	blocks int
 	pack   int // elements of one packed tap of one block
 	flip   flipBuffers
+	conv   *winograd // of dy with the kernel turned around; nil for none
+	kernel int       // elements of that kernel
 	tasks  freelist[convGradInputTask]
 	flips  freelist[flipTask]
 }
 
+// transposed is the convolution that the gradient is, where strides are 1: of dy with the kernel turned around.
+func (s *convGradInput) transposed() *convPlan {
+	g := s.g
+	if g.sh != 1 || g.sw != 1 || g.groups != 1 {
+		return nil
+	}
+	g.h, g.w, g.oh, g.ow, g.c, g.oc = g.oh, g.ow, g.h, g.w, g.oc, g.c
+	g.pt, g.pl = (g.kh-1)*g.dh-g.pt, (g.kw-1)*g.dw-g.pl
+	return &convPlan{geometry: g, format: ops.NHWC, wt: weights{last: true, taps: g.taps(), c: g.c, oc: g.oc}, bias: -1, res: -1,
+		lo: negInf, hi: posInf, dyn: true}
+}
+
+// turn writes the kernel as [tap, oc, c] with the taps in reverse order.
+func (s *convGradInput) turn(dst, w []float32) {
+	g := &s.g
+	st, sc, so := s.wt.strides()
+	for tap := range g.taps() {
+		m := dst[(g.taps()-1-tap)*g.oc*g.c:][:g.oc*g.c]
+		if so == 1 {
+			s.d.k.Flip(m, g.c, w[tap*st:], sc, g.c, g.oc)
+			continue
+		}
+		for o := range g.oc {
+			row, at := m[o*g.c:][:g.c], tap*st+o*so
+			for c := range row {
+				row[c] = w[at]
+				at += sc
+			}
+		}
+	}
+}
+
 func (s *convGradInput) Scratch() int {
+	if s.conv != nil {
+		return (s.kernel+s.flip.a+s.flip.b)*4 + s.conv.scratch()
+	}
 	return (s.pack*s.blocks*s.g.taps() + s.flip.a + s.flip.b) * 4
 }
 
@@ -124,6 +168,12 @@ type convGradInputTask struct {
 
 func (t *convGradInputTask) run() {
 	s := t.s
+	if s.conv != nil {
+		w := t.packed[:s.kernel]
+		s.turn(w, t.w)
+		s.conv.compute(convOperands{x: t.dy, w: w, y: t.dx, scratch: bytesOf(t.packed[s.kernel:])})
+		return
+	}
 	if s.g.depthwise() {
 		s.d.pool.Run(t, s.g.n)
 		return

@@ -89,31 +89,37 @@ func (d *Device) newWinograd(p *convPlan, r devices.Request, o int) *winograd {
 	}
 	s.vLen, s.mLen = n2*apart(s.block*p.c), n2*apart(s.block*p.oc)
 	s.patch = pad64(n2*max(p.c, p.oc) + kern.WinoTmp)
+	if p.dyn {
+		return s
+	}
 	key := devices.PackKey{T: r.Const[1], Kind: fmt.Sprintf("cpu/winograd%d/%s/%s", o, d.Level(), p.key)}
 	s.u = r.Packs.Get(key, func() any {
 		defer evict(r.Const[1])
-		return s.transformWeights()
+		u, t := &winogradWeights{}, &winogradPacker{}
+		t.init(s, u, p.wt)
+		s.transformWeights(u, t, s.d.packs.floats(s.weightLen()), alignedFloats(t.per*s.d.pool.Workers()))
+		return u
 	}).(*winogradWeights)
 	return s
 }
 
-// transformWeights gathers panels of the kernel and transforms them.
-func (s *winograd) transformWeights() *winogradWeights {
+// weightLen is the elements of the transformed kernel.
+func (s *winograd) weightLen() int {
+	return apart(s.p.c*s.d.k.Gemm.PackedCols(s.p.oc)) * s.w.N * s.w.N
+}
+
+// transformWeights gathers panels of the kernel and transforms them into data.
+func (s *winograd) transformWeights(u *winogradWeights, t *winogradPacker, data, tmp []float32) {
 	p, g := s.p, &s.d.k.Gemm
-	n2 := s.w.N * s.w.N
-	u := &winogradWeights{packedB: packedB{k: p.c, n: p.oc, kc: blockDepth(p.c), period: p.c, cols: g.PackedCols(p.oc)}}
-	size := apart(u.k * u.cols)
-	u.data = s.d.packs.floats(size * n2)
-	for i := range n2 {
+	u.packedB = packedB{k: p.c, n: p.oc, kc: blockDepth(p.c), period: p.c, cols: g.PackedCols(p.oc), data: data}
+	u.at = u.at[:0]
+	for i := range s.w.N * s.w.N {
 		b := u.packedB
-		b.data = u.data[i*size:][:u.k*u.cols]
+		b.data = u.data[i*t.size:][:u.k*u.cols]
 		u.at = append(u.at, b)
 	}
-	t := &winogradPacker{s: s, u: u, size: size, chunk: panelChunk(g.NR, 9, p.c)}
-	t.per = t.chunk*9*g.NR + kern.WinoTmp
-	t.tmp = alignedFloats(t.per * s.d.pool.Workers())
+	t.tmp = tmp
 	s.d.pool.Run(t, ceilDiv(p.oc, g.NR))
-	return u
 }
 
 // apart is a distance of at least n elements for many places that are written in turn: one that doesn't map all of them to the same
@@ -123,13 +129,20 @@ func apart(n int) int { return roundUp(n, 1024) + 80 }
 type winogradPacker struct {
 	s                *winograd
 	u                *winogradWeights
+	wt               weights
 	size, per, chunk int
 	tmp              []float32
 }
 
+func (t *winogradPacker) init(s *winograd, u *winogradWeights, wt weights) {
+	g := &s.d.k.Gemm
+	t.s, t.u, t.wt, t.size, t.chunk = s, u, wt, apart(s.p.c*g.PackedCols(s.p.oc)), panelChunk(g.NR, 9, s.p.c)
+	t.per = pad64(t.chunk*9*g.NR + kern.WinoTmp)
+}
+
 // Tile implements par.Task.
 func (t *winogradPacker) Tile(i, worker int) {
-	g, w := &t.s.d.k.Gemm, &t.s.p.wt
+	g, w := &t.s.d.k.Gemm, &t.wt
 	j := i * g.NR
 	width := g.PanelWidth(j, t.u.n)
 	cols := min(width, t.u.n-j)
@@ -148,16 +161,31 @@ func (t *winogradPacker) Tile(i, worker int) {
 
 func (s *winograd) scratch() int {
 	w := s.d.pool.Workers()
+	n := (s.vLen + s.mLen + s.patch) * w
 	if s.phased {
-		return (s.vLen + s.mLen + s.patch*w) * 4
+		n = s.vLen + s.mLen + s.patch*w
 	}
-	return (s.vLen + s.mLen + s.patch) * w * 4
+	if s.p.dyn { // what packing takes is free again when the products begin
+		var t winogradPacker
+		t.init(s, nil, weights{})
+		n = pad64(s.weightLen()) + max(n, t.per*w)
+	}
+	return n * 4
 }
 
 func (s *winograd) compute(o convOperands) {
 	t := s.tasks.get()
 	defer s.tasks.put(t)
-	t.s, t.x, t.y, t.buf, t.res, t.bias = s, o.x, o.y, floats(o.scratch), o.res, o.bias
+	t.s, t.x, t.y, t.buf, t.res, t.bias, t.u = s, o.x, o.y, floats(o.scratch), o.res, o.bias, s.u
+	if s.p.dyn {
+		wt := s.p.wt
+		wt.data = o.w
+		t.u = &t.own
+		t.packer.init(s, t.u, wt)
+		data := t.buf[:s.weightLen()]
+		t.buf = t.buf[pad64(len(data)):]
+		s.transformWeights(t.u, &t.packer, data, t.buf)
+	}
 	if t.bias == nil {
 		t.bias = s.zeros
 	}
@@ -198,6 +226,9 @@ type winogradTask struct {
 	phase        winogradPhase
 	first, count int // tiles of the phased block
 	nb, tn       int // columns of one product task; how many
+	u            *winogradWeights
+	own          winogradWeights // of a kernel that is known only when running
+	packer       winogradPacker
 }
 
 // split cuts the columns of a block's products so that there are enough tasks.
@@ -277,7 +308,7 @@ func (t *winogradTask) in(v, patch []float32, first, lo, hi, count int) {
 
 // gemm multiplies position u of a block: columns [j, j+n).
 func (t *winogradTask) gemm(v, m []float32, u, count, j, n int) {
-	p, b := t.s.p, &t.s.u.at[u]
+	p, b := t.s.p, &t.u.at[u]
 	a, c := v[u*apart(count*p.c):], m[u*apart(count*p.oc)+j:]
 	for q := 0; q < b.k; q += b.kc {
 		kc := min(b.kc, b.k-q)

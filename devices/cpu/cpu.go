@@ -75,6 +75,9 @@ func (d *Device) kernels() []devices.Kernel {
 		d.normGradKernels(),
 		d.frozenKernels(),
 		d.programKernels(),
+		d.viewKernels(),
+		d.pickKernels(),
+		d.groupedKernels(),
 	)
 }
 

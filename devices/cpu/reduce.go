@@ -39,6 +39,29 @@ func (d *Device) reduceKernels() []devices.Kernel {
 		f.finish = func(y []float32) { v.MulS(y, y, share, 0) }
 		return f
 	}
+	absolute := folder{join: v.Add, into: func(dst, row []float32) {
+		for i, x := range row[:len(dst)] {
+			dst[i] += float32(math.Abs(float64(x)))
+		}
+	}, of: func(acc float32, row []float32) float32 {
+		s := float64(acc)
+		for _, x := range row {
+			s += math.Abs(float64(x))
+		}
+		return float32(s)
+	}}
+	product := folder{init: 1, join: v.Mul, into: func(dst, row []float32) { v.Mul(dst, dst, row) },
+		of: func(acc float32, row []float32) float32 {
+			for _, x := range row {
+				acc *= x
+			}
+			return acc
+		}}
+	logged := func(int) folder {
+		f := d.summing()
+		f.finish = func(y []float32) { v.Log(y, y, 0, 0) }
+		return f
+	}
 	fixed := func(f folder) func(int) folder { return func(int) folder { return f } }
 	return []devices.Kernel{
 		reduceKernel[ops.ReduceSum](d, "reducesum", sum),
@@ -47,13 +70,17 @@ func (d *Device) reduceKernels() []devices.Kernel {
 		reduceKernel[ops.ReduceMin](d, "reducemin", fixed(smallest)),
 		reduceKernel[ops.ReduceSumSquare](d, "reducesumsquare", fixed(squares)),
 		reduceKernel[ops.ReduceL2](d, "reducel2", fixed(root)),
+		reduceKernel[ops.ReduceL1](d, "reducel1", fixed(absolute)),
+		reduceKernel[ops.ReduceProd](d, "reduceprod", fixed(product)),
+		reduceKernel[ops.ReduceLogSum](d, "reducelogsum", logged),
 	}
 }
 
 // reduceKernel reduces float32 tensors over axes that are known; f is given how many elements fall together.
 func reduceKernel[O interface {
 	graph.Op
-	ops.ReduceSum | ops.ReduceMean | ops.ReduceMax | ops.ReduceMin | ops.ReduceSumSquare | ops.ReduceL2
+	ops.ReduceSum | ops.ReduceMean | ops.ReduceMax | ops.ReduceMin | ops.ReduceSumSquare | ops.ReduceL2 |
+		ops.ReduceL1 | ops.ReduceProd | ops.ReduceLogSum
 }](d *Device, name string, f func(n int) folder) devices.Kernel {
 	return devices.For(name+"/f32_"+d.Level(), func(op O, r devices.Request) int {
 		if !isF32(r.In[0], r.Out[0]) || prod(dims(r.In[0])) == 0 || keptShape(ops.ReduceSum(op), r) == nil {

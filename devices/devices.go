@@ -69,6 +69,8 @@ type Args struct {
 }
 
 // Tensor is input i as a tensor, nil where omitted.
+//
+//go:noinline
 func (a *Args) Tensor(i int) *tensor.Tensor {
 	if i >= len(a.In) || a.In[i] == nil {
 		return nil
@@ -78,6 +80,8 @@ func (a *Args) Tensor(i int) *tensor.Tensor {
 }
 
 // OutTensor is output i as a tensor, nil where the step has to make it.
+//
+//go:noinline
 func (a *Args) OutTensor(i int) *tensor.Tensor {
 	if i >= len(a.Out) || a.Out[i] == nil {
 		return nil

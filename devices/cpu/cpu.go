@@ -123,24 +123,39 @@ func (d *Device) Close() error {
 
 // A freelist keeps the states of finished runs for later ones, so that a Run allocates nothing. Steps hold
 // no mutable state themselves, as several sessions may run one at once.
-type freelist[T any] struct {
-	mu   sync.Mutex
-	free []*T
-}
+type freelist[T any] struct{ list anyList }
 
 func (f *freelist[T]) get() *T {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if n := len(f.free); n > 0 {
-		t := f.free[n-1]
-		f.free = f.free[:n-1]
-		return t
+	if t := f.list.pop(); t != nil {
+		return t.(*T)
 	}
 	return new(T)
 }
 
-func (f *freelist[T]) put(t *T) {
-	f.mu.Lock()
-	f.free = append(f.free, t)
-	f.mu.Unlock()
+func (f *freelist[T]) put(t *T) { f.list.push(t) }
+
+// anyList is a freelist without its type: compiled once.
+type anyList struct {
+	mu   sync.Mutex
+	free []any
+}
+
+//go:noinline
+func (l *anyList) pop() any {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := len(l.free)
+	if n == 0 {
+		return nil
+	}
+	t := l.free[n-1]
+	l.free = l.free[:n-1]
+	return t
+}
+
+//go:noinline
+func (l *anyList) push(t any) {
+	l.mu.Lock()
+	l.free = append(l.free, t)
+	l.mu.Unlock()
 }

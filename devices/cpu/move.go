@@ -39,6 +39,8 @@ func matchMove(r devices.Request, n int) int {
 }
 
 // words is a tensor of four-byte elements as float32, for moving them only.
+//
+//go:noinline
 func words(v tensor.Value) []float32 { return floats(v.(*tensor.Tensor).Bytes()) }
 
 // sameBytes is the kernel of an operator that changes the shape alone.

@@ -9,6 +9,8 @@ import (
 )
 
 // f32 is input i's elements, nil where omitted.
+//
+//go:noinline
 func f32(a *devices.Args, i int) []float32 {
 	t := a.Tensor(i)
 	if t == nil {
@@ -18,9 +20,13 @@ func f32(a *devices.Args, i int) []float32 {
 }
 
 // f32Out is output i's elements.
+//
+//go:noinline
 func f32Out(a *devices.Args, i int) []float32 { return tensor.As[float32](a.OutTensor(i)) }
 
 // floats views scratch bytes, which are 64-byte aligned, as float32.
+//
+//go:noinline
 func floats(b []byte) []float32 {
 	if len(b) < 4 {
 		return nil
@@ -29,6 +35,8 @@ func floats(b []byte) []float32 {
 }
 
 // isF32 reports whether all present types are float32 tensors of known shape.
+//
+//go:noinline
 func isF32(ts ...graph.Type) bool {
 	for _, t := range ts {
 		if t.DType == tensor.Invalid {
@@ -42,20 +50,28 @@ func isF32(ts ...graph.Type) bool {
 }
 
 // allF32 reports whether a request's inputs and outputs are float32 tensors of known shape.
+//
+//go:noinline
 func allF32(r devices.Request) bool { return isF32(r.In...) && isF32(r.Out...) }
 
 // has reports whether input i is present.
+//
+//go:noinline
 func has(r devices.Request, i int) bool {
 	return i < len(r.In) && r.In[i].DType != tensor.Invalid
 }
 
 // dims is the shape of a type that is known to be static.
+//
+//go:noinline
 func dims(t graph.Type) []int {
 	s, _ := t.Shape()
 	return s
 }
 
 // prod is the product of ds.
+//
+//go:noinline
 func prod(ds []int) int {
 	n := 1
 	for _, d := range ds {
@@ -81,6 +97,8 @@ func evict(t *tensor.Tensor) {
 }
 
 // bytesOf views float32 scratch as bytes.
+//
+//go:noinline
 func bytesOf(x []float32) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(x))), len(x)*4)
 }

@@ -9,15 +9,8 @@ func vNotAVX2(dst, x *float32, n int, a, b float32)
 
 func uNotAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vNotAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vNotAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vNotAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -26,15 +19,8 @@ func vOneAVX2(dst, x *float32, n int, a, b float32)
 
 func uOneAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vOneAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vOneAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vOneAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -43,15 +29,8 @@ func vNaNAVX2(dst, x *float32, n int, a, b float32)
 
 func uNaNAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vNaNAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vNaNAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vNaNAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -60,15 +39,8 @@ func vFloorAVX2(dst, x *float32, n int, a, b float32)
 
 func uFloorAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vFloorAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vFloorAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vFloorAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -77,15 +49,8 @@ func vCeilAVX2(dst, x *float32, n int, a, b float32)
 
 func uCeilAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vCeilAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vCeilAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vCeilAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -94,15 +59,8 @@ func vRoundAVX2(dst, x *float32, n int, a, b float32)
 
 func uRoundAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vRoundAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vRoundAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vRoundAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -111,15 +69,8 @@ func vSignAVX2(dst, x *float32, n int, a, b float32)
 
 func uSignAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vSignAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vSignAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vSignAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -128,15 +79,8 @@ func vExpm1AVX2(dst, x *float32, n int, a, b float32)
 
 func uExpm1AVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vExpm1AVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vExpm1AVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vExpm1AVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -145,15 +89,8 @@ func vLog1pAVX2(dst, x *float32, n int, a, b float32)
 
 func uLog1pAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vLog1pAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vLog1pAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vLog1pAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -162,16 +99,8 @@ func vGreaterAVX2(dst, x, y *float32, n int)
 
 func uGreaterAVX2(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vGreaterAVX2(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [8]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vGreaterAVX2(&t[0], &t[0], &q[0], 8)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vGreaterAVX2(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -180,16 +109,8 @@ func vGreaterOrEqualAVX2(dst, x, y *float32, n int)
 
 func uGreaterOrEqualAVX2(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vGreaterOrEqualAVX2(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [8]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vGreaterOrEqualAVX2(&t[0], &t[0], &q[0], 8)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vGreaterOrEqualAVX2(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -198,16 +119,8 @@ func vEqualAVX2(dst, x, y *float32, n int)
 
 func uEqualAVX2(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vEqualAVX2(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [8]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vEqualAVX2(&t[0], &t[0], &q[0], 8)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vEqualAVX2(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -216,16 +129,8 @@ func vAndAVX2(dst, x, y *float32, n int)
 
 func uAndAVX2(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vAndAVX2(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [8]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vAndAVX2(&t[0], &t[0], &q[0], 8)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vAndAVX2(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -234,16 +139,8 @@ func vOrAVX2(dst, x, y *float32, n int)
 
 func uOrAVX2(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vOrAVX2(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [8]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vOrAVX2(&t[0], &t[0], &q[0], 8)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vOrAVX2(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -252,16 +149,8 @@ func vXorAVX2(dst, x, y *float32, n int)
 
 func uXorAVX2(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vXorAVX2(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [8]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vXorAVX2(&t[0], &t[0], &q[0], 8)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vXorAVX2(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -270,17 +159,8 @@ func vSelectAVX2(dst, x, y, z *float32, n int)
 
 func uSelectAVX2(dst, x, y, z []float32) {
 	dst, y, z = dst[:len(x)], y[:len(x)], z[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vSelectAVX2(&dst[i], &x[i], &y[i], &z[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q, r [8]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		copy(r[:], z[n:])
-		vSelectAVX2(&t[0], &t[0], &q[0], &r[0], 8)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vSelectAVX2(&dst[i], &x[i], &y[i], &z[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -336,15 +216,8 @@ func vNotAVX512(dst, x *float32, n int, a, b float32)
 
 func uNotAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vNotAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vNotAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vNotAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -353,15 +226,8 @@ func vOneAVX512(dst, x *float32, n int, a, b float32)
 
 func uOneAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vOneAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vOneAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vOneAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -370,15 +236,8 @@ func vNaNAVX512(dst, x *float32, n int, a, b float32)
 
 func uNaNAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vNaNAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vNaNAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vNaNAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -387,15 +246,8 @@ func vFloorAVX512(dst, x *float32, n int, a, b float32)
 
 func uFloorAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vFloorAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vFloorAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vFloorAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -404,15 +256,8 @@ func vCeilAVX512(dst, x *float32, n int, a, b float32)
 
 func uCeilAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vCeilAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vCeilAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vCeilAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -421,15 +266,8 @@ func vRoundAVX512(dst, x *float32, n int, a, b float32)
 
 func uRoundAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vRoundAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vRoundAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vRoundAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -438,15 +276,8 @@ func vSignAVX512(dst, x *float32, n int, a, b float32)
 
 func uSignAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vSignAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vSignAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vSignAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -455,15 +286,8 @@ func vExpm1AVX512(dst, x *float32, n int, a, b float32)
 
 func uExpm1AVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vExpm1AVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vExpm1AVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vExpm1AVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -472,15 +296,8 @@ func vLog1pAVX512(dst, x *float32, n int, a, b float32)
 
 func uLog1pAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vLog1pAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vLog1pAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vLog1pAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -489,16 +306,8 @@ func vGreaterAVX512(dst, x, y *float32, n int)
 
 func uGreaterAVX512(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vGreaterAVX512(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [16]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vGreaterAVX512(&t[0], &t[0], &q[0], 16)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vGreaterAVX512(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -507,16 +316,8 @@ func vGreaterOrEqualAVX512(dst, x, y *float32, n int)
 
 func uGreaterOrEqualAVX512(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vGreaterOrEqualAVX512(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [16]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vGreaterOrEqualAVX512(&t[0], &t[0], &q[0], 16)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vGreaterOrEqualAVX512(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -525,16 +326,8 @@ func vEqualAVX512(dst, x, y *float32, n int)
 
 func uEqualAVX512(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vEqualAVX512(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [16]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vEqualAVX512(&t[0], &t[0], &q[0], 16)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vEqualAVX512(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -543,16 +336,8 @@ func vAndAVX512(dst, x, y *float32, n int)
 
 func uAndAVX512(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vAndAVX512(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [16]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vAndAVX512(&t[0], &t[0], &q[0], 16)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vAndAVX512(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -561,16 +346,8 @@ func vOrAVX512(dst, x, y *float32, n int)
 
 func uOrAVX512(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vOrAVX512(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [16]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vOrAVX512(&t[0], &t[0], &q[0], 16)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vOrAVX512(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -579,16 +356,8 @@ func vXorAVX512(dst, x, y *float32, n int)
 
 func uXorAVX512(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vXorAVX512(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [16]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vXorAVX512(&t[0], &t[0], &q[0], 16)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vXorAVX512(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -597,17 +366,8 @@ func vSelectAVX512(dst, x, y, z *float32, n int)
 
 func uSelectAVX512(dst, x, y, z []float32) {
 	dst, y, z = dst[:len(x)], y[:len(x)], z[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vSelectAVX512(&dst[i], &x[i], &y[i], &z[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q, r [16]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		copy(r[:], z[n:])
-		vSelectAVX512(&t[0], &t[0], &q[0], &r[0], 16)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vSelectAVX512(&dst[i], &x[i], &y[i], &z[i], min(chunk, len(x)-i))
 	}
 }
 

@@ -9,15 +9,8 @@ func vExpAVX2(dst, x *float32, n int, a, b float32)
 
 func uExpAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vExpAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vExpAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vExpAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -26,15 +19,8 @@ func vLogAVX2(dst, x *float32, n int, a, b float32)
 
 func uLogAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vLogAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vLogAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vLogAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -43,15 +29,8 @@ func vSigmoidAVX2(dst, x *float32, n int, a, b float32)
 
 func uSigmoidAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vSigmoidAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vSigmoidAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vSigmoidAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -60,15 +39,8 @@ func vSiluAVX2(dst, x *float32, n int, a, b float32)
 
 func uSiluAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vSiluAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vSiluAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vSiluAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -77,15 +49,8 @@ func vTanhAVX2(dst, x *float32, n int, a, b float32)
 
 func uTanhAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vTanhAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vTanhAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vTanhAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -94,15 +59,8 @@ func vErfAVX2(dst, x *float32, n int, a, b float32)
 
 func uErfAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vErfAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vErfAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vErfAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -111,15 +69,8 @@ func vGeluAVX2(dst, x *float32, n int, a, b float32)
 
 func uGeluAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vGeluAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vGeluAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vGeluAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -128,15 +79,8 @@ func vGeluTanhAVX2(dst, x *float32, n int, a, b float32)
 
 func uGeluTanhAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vGeluTanhAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vGeluTanhAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vGeluTanhAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -145,15 +89,8 @@ func vSqrtAVX2(dst, x *float32, n int, a, b float32)
 
 func uSqrtAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vSqrtAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vSqrtAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vSqrtAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -162,15 +99,8 @@ func vRsqrtAVX2(dst, x *float32, n int, a, b float32)
 
 func uRsqrtAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vRsqrtAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vRsqrtAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vRsqrtAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -179,15 +109,8 @@ func vReciprocalAVX2(dst, x *float32, n int, a, b float32)
 
 func uReciprocalAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vReciprocalAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vReciprocalAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vReciprocalAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -196,15 +119,8 @@ func vNegAVX2(dst, x *float32, n int, a, b float32)
 
 func uNegAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vNegAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vNegAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vNegAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -213,15 +129,8 @@ func vAbsAVX2(dst, x *float32, n int, a, b float32)
 
 func uAbsAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vAbsAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vAbsAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vAbsAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -230,15 +139,8 @@ func vClipAVX2(dst, x *float32, n int, a, b float32)
 
 func uClipAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vClipAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vClipAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vClipAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -247,15 +149,8 @@ func vLeakyReluAVX2(dst, x *float32, n int, a, b float32)
 
 func uLeakyReluAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vLeakyReluAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vLeakyReluAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vLeakyReluAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -264,15 +159,8 @@ func vHardSigmoidAVX2(dst, x *float32, n int, a, b float32)
 
 func uHardSigmoidAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vHardSigmoidAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vHardSigmoidAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vHardSigmoidAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -281,15 +169,8 @@ func vHardSwishAVX2(dst, x *float32, n int, a, b float32)
 
 func uHardSwishAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vHardSwishAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vHardSwishAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vHardSwishAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -298,15 +179,8 @@ func vScaleShiftAVX2(dst, x *float32, n int, a, b float32)
 
 func uScaleShiftAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vScaleShiftAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vScaleShiftAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vScaleShiftAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -315,15 +189,8 @@ func vSubFromAVX2(dst, x *float32, n int, a, b float32)
 
 func uSubFromAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vSubFromAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vSubFromAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vSubFromAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -332,15 +199,8 @@ func vDivFromAVX2(dst, x *float32, n int, a, b float32)
 
 func uDivFromAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vDivFromAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vDivFromAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vDivFromAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -349,15 +209,8 @@ func vDivByAVX2(dst, x *float32, n int, a, b float32)
 
 func uDivByAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vDivByAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vDivByAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vDivByAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -366,15 +219,8 @@ func vAddSAVX2(dst, x *float32, n int, a, b float32)
 
 func uAddSAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vAddSAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vAddSAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vAddSAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -383,15 +229,8 @@ func vMulSAVX2(dst, x *float32, n int, a, b float32)
 
 func uMulSAVX2(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vMulSAVX2(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [8]float32
-		copy(t[:], x[n:])
-		vMulSAVX2(&t[0], &t[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vMulSAVX2(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -400,16 +239,8 @@ func vAddAVX2(dst, x, y *float32, n int)
 
 func uAddAVX2(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vAddAVX2(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [8]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vAddAVX2(&t[0], &t[0], &q[0], 8)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vAddAVX2(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -418,16 +249,8 @@ func vSubAVX2(dst, x, y *float32, n int)
 
 func uSubAVX2(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vSubAVX2(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [8]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vSubAVX2(&t[0], &t[0], &q[0], 8)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vSubAVX2(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -436,16 +259,8 @@ func vMulAVX2(dst, x, y *float32, n int)
 
 func uMulAVX2(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vMulAVX2(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [8]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vMulAVX2(&t[0], &t[0], &q[0], 8)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vMulAVX2(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -454,16 +269,8 @@ func vDivAVX2(dst, x, y *float32, n int)
 
 func uDivAVX2(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vDivAVX2(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [8]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vDivAVX2(&t[0], &t[0], &q[0], 8)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vDivAVX2(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -472,16 +279,8 @@ func vMaxAVX2(dst, x, y *float32, n int)
 
 func uMaxAVX2(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vMaxAVX2(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [8]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vMaxAVX2(&t[0], &t[0], &q[0], 8)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vMaxAVX2(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -490,16 +289,8 @@ func vMinAVX2(dst, x, y *float32, n int)
 
 func uMinAVX2(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vMinAVX2(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [8]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vMinAVX2(&t[0], &t[0], &q[0], 8)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vMinAVX2(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -508,17 +299,8 @@ func vMulAddAVX2(dst, x, y, z *float32, n int)
 
 func uMulAddAVX2(dst, x, y, z []float32) {
 	dst, y, z = dst[:len(x)], y[:len(x)], z[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vMulAddAVX2(&dst[i], &x[i], &y[i], &z[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q, r [8]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		copy(r[:], z[n:])
-		vMulAddAVX2(&t[0], &t[0], &q[0], &r[0], 8)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vMulAddAVX2(&dst[i], &x[i], &y[i], &z[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -527,17 +309,8 @@ func vMulAddClipAVX2(dst, x, y, z *float32, n int, a, b float32)
 
 func uMulAddClipAVX2(dst, x, y, z []float32, a, b float32) {
 	dst, y, z = dst[:len(x)], y[:len(x)], z[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vMulAddClipAVX2(&dst[i], &x[i], &y[i], &z[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t, q, r [8]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		copy(r[:], z[n:])
-		vMulAddClipAVX2(&t[0], &t[0], &q[0], &r[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vMulAddClipAVX2(&dst[i], &x[i], &y[i], &z[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -546,53 +319,28 @@ func vNormalizeAVX2(dst, x, y, z *float32, n int, a, b float32)
 
 func uNormalizeAVX2(dst, x, y, z []float32, a, b float32) {
 	dst, y, z = dst[:len(x)], y[:len(x)], z[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vNormalizeAVX2(&dst[i], &x[i], &y[i], &z[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t, q, r [8]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		copy(r[:], z[n:])
-		vNormalizeAVX2(&t[0], &t[0], &q[0], &r[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vNormalizeAVX2(&dst[i], &x[i], &y[i], &z[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
 //go:noescape
 func vAddClipAVX2(dst, x, y *float32, n int, a, b float32)
 
-//go:noescape
-func vAxpyAVX2(dst, x, y *float32, n int, a, b float32)
-
 func uAddClipAVX2(dst, x, y []float32, a, b float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vAddClipAVX2(&dst[i], &x[i], &y[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t, q [8]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vAddClipAVX2(&t[0], &t[0], &q[0], 8, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vAddClipAVX2(&dst[i], &x[i], &y[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
+//go:noescape
+func vAxpyAVX2(dst, x, y *float32, n int, a, b float32)
+
 func uAxpyAVX2(dst, x []float32, a float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 7
-	for i := 0; i < n; i += chunk {
-		vAxpyAVX2(&dst[i], &dst[i], &x[i], min(chunk, n-i), a, 0)
-	}
-	if n < len(x) {
-		var t, q [8]float32
-		copy(t[:], dst[n:])
-		copy(q[:], x[n:])
-		vAxpyAVX2(&t[0], &t[0], &q[0], 8, a, 0)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vAxpyAVX2(&dst[i], &dst[i], &x[i], min(chunk, len(x)-i), a, 0)
 	}
 }
 
@@ -764,15 +512,8 @@ func vExpAVX512(dst, x *float32, n int, a, b float32)
 
 func uExpAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vExpAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vExpAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vExpAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -781,15 +522,8 @@ func vLogAVX512(dst, x *float32, n int, a, b float32)
 
 func uLogAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vLogAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vLogAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vLogAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -798,15 +532,8 @@ func vSigmoidAVX512(dst, x *float32, n int, a, b float32)
 
 func uSigmoidAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vSigmoidAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vSigmoidAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vSigmoidAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -815,15 +542,8 @@ func vSiluAVX512(dst, x *float32, n int, a, b float32)
 
 func uSiluAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vSiluAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vSiluAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vSiluAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -832,15 +552,8 @@ func vTanhAVX512(dst, x *float32, n int, a, b float32)
 
 func uTanhAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vTanhAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vTanhAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vTanhAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -849,15 +562,8 @@ func vErfAVX512(dst, x *float32, n int, a, b float32)
 
 func uErfAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vErfAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vErfAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vErfAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -866,15 +572,8 @@ func vGeluAVX512(dst, x *float32, n int, a, b float32)
 
 func uGeluAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vGeluAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vGeluAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vGeluAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -883,15 +582,8 @@ func vGeluTanhAVX512(dst, x *float32, n int, a, b float32)
 
 func uGeluTanhAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vGeluTanhAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vGeluTanhAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vGeluTanhAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -900,15 +592,8 @@ func vSqrtAVX512(dst, x *float32, n int, a, b float32)
 
 func uSqrtAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vSqrtAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vSqrtAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vSqrtAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -917,15 +602,8 @@ func vRsqrtAVX512(dst, x *float32, n int, a, b float32)
 
 func uRsqrtAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vRsqrtAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vRsqrtAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vRsqrtAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -934,15 +612,8 @@ func vReciprocalAVX512(dst, x *float32, n int, a, b float32)
 
 func uReciprocalAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vReciprocalAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vReciprocalAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vReciprocalAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -951,15 +622,8 @@ func vNegAVX512(dst, x *float32, n int, a, b float32)
 
 func uNegAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vNegAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vNegAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vNegAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -968,15 +632,8 @@ func vAbsAVX512(dst, x *float32, n int, a, b float32)
 
 func uAbsAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vAbsAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vAbsAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vAbsAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -985,15 +642,8 @@ func vClipAVX512(dst, x *float32, n int, a, b float32)
 
 func uClipAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vClipAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vClipAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vClipAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -1002,15 +652,8 @@ func vLeakyReluAVX512(dst, x *float32, n int, a, b float32)
 
 func uLeakyReluAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vLeakyReluAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vLeakyReluAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vLeakyReluAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -1019,15 +662,8 @@ func vHardSigmoidAVX512(dst, x *float32, n int, a, b float32)
 
 func uHardSigmoidAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vHardSigmoidAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vHardSigmoidAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vHardSigmoidAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -1036,15 +672,8 @@ func vHardSwishAVX512(dst, x *float32, n int, a, b float32)
 
 func uHardSwishAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vHardSwishAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vHardSwishAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vHardSwishAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -1053,15 +682,8 @@ func vScaleShiftAVX512(dst, x *float32, n int, a, b float32)
 
 func uScaleShiftAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vScaleShiftAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vScaleShiftAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vScaleShiftAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -1070,15 +692,8 @@ func vSubFromAVX512(dst, x *float32, n int, a, b float32)
 
 func uSubFromAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vSubFromAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vSubFromAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vSubFromAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -1087,15 +702,8 @@ func vDivFromAVX512(dst, x *float32, n int, a, b float32)
 
 func uDivFromAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vDivFromAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vDivFromAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vDivFromAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -1104,15 +712,8 @@ func vDivByAVX512(dst, x *float32, n int, a, b float32)
 
 func uDivByAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vDivByAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vDivByAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vDivByAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -1121,15 +722,8 @@ func vAddSAVX512(dst, x *float32, n int, a, b float32)
 
 func uAddSAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vAddSAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vAddSAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vAddSAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -1138,15 +732,8 @@ func vMulSAVX512(dst, x *float32, n int, a, b float32)
 
 func uMulSAVX512(dst, x []float32, a, b float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vMulSAVX512(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [16]float32
-		copy(t[:], x[n:])
-		vMulSAVX512(&t[0], &t[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vMulSAVX512(&dst[i], &x[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -1155,16 +742,8 @@ func vAddAVX512(dst, x, y *float32, n int)
 
 func uAddAVX512(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vAddAVX512(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [16]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vAddAVX512(&t[0], &t[0], &q[0], 16)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vAddAVX512(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -1173,16 +752,8 @@ func vSubAVX512(dst, x, y *float32, n int)
 
 func uSubAVX512(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vSubAVX512(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [16]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vSubAVX512(&t[0], &t[0], &q[0], 16)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vSubAVX512(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -1191,16 +762,8 @@ func vMulAVX512(dst, x, y *float32, n int)
 
 func uMulAVX512(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vMulAVX512(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [16]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vMulAVX512(&t[0], &t[0], &q[0], 16)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vMulAVX512(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -1209,16 +772,8 @@ func vDivAVX512(dst, x, y *float32, n int)
 
 func uDivAVX512(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vDivAVX512(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [16]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vDivAVX512(&t[0], &t[0], &q[0], 16)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vDivAVX512(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -1227,16 +782,8 @@ func vMaxAVX512(dst, x, y *float32, n int)
 
 func uMaxAVX512(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vMaxAVX512(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [16]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vMaxAVX512(&t[0], &t[0], &q[0], 16)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vMaxAVX512(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -1245,16 +792,8 @@ func vMinAVX512(dst, x, y *float32, n int)
 
 func uMinAVX512(dst, x, y []float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vMinAVX512(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [16]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vMinAVX512(&t[0], &t[0], &q[0], 16)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vMinAVX512(&dst[i], &x[i], &y[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -1263,17 +802,8 @@ func vMulAddAVX512(dst, x, y, z *float32, n int)
 
 func uMulAddAVX512(dst, x, y, z []float32) {
 	dst, y, z = dst[:len(x)], y[:len(x)], z[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vMulAddAVX512(&dst[i], &x[i], &y[i], &z[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q, r [16]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		copy(r[:], z[n:])
-		vMulAddAVX512(&t[0], &t[0], &q[0], &r[0], 16)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vMulAddAVX512(&dst[i], &x[i], &y[i], &z[i], min(chunk, len(x)-i))
 	}
 }
 
@@ -1282,17 +812,8 @@ func vMulAddClipAVX512(dst, x, y, z *float32, n int, a, b float32)
 
 func uMulAddClipAVX512(dst, x, y, z []float32, a, b float32) {
 	dst, y, z = dst[:len(x)], y[:len(x)], z[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vMulAddClipAVX512(&dst[i], &x[i], &y[i], &z[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t, q, r [16]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		copy(r[:], z[n:])
-		vMulAddClipAVX512(&t[0], &t[0], &q[0], &r[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vMulAddClipAVX512(&dst[i], &x[i], &y[i], &z[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
@@ -1301,53 +822,28 @@ func vNormalizeAVX512(dst, x, y, z *float32, n int, a, b float32)
 
 func uNormalizeAVX512(dst, x, y, z []float32, a, b float32) {
 	dst, y, z = dst[:len(x)], y[:len(x)], z[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vNormalizeAVX512(&dst[i], &x[i], &y[i], &z[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t, q, r [16]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		copy(r[:], z[n:])
-		vNormalizeAVX512(&t[0], &t[0], &q[0], &r[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vNormalizeAVX512(&dst[i], &x[i], &y[i], &z[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
 //go:noescape
 func vAddClipAVX512(dst, x, y *float32, n int, a, b float32)
 
-//go:noescape
-func vAxpyAVX512(dst, x, y *float32, n int, a, b float32)
-
 func uAddClipAVX512(dst, x, y []float32, a, b float32) {
 	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vAddClipAVX512(&dst[i], &x[i], &y[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t, q [16]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vAddClipAVX512(&t[0], &t[0], &q[0], 16, a, b)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vAddClipAVX512(&dst[i], &x[i], &y[i], min(chunk, len(x)-i), a, b)
 	}
 }
 
+//go:noescape
+func vAxpyAVX512(dst, x, y *float32, n int, a, b float32)
+
 func uAxpyAVX512(dst, x []float32, a float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ 15
-	for i := 0; i < n; i += chunk {
-		vAxpyAVX512(&dst[i], &dst[i], &x[i], min(chunk, n-i), a, 0)
-	}
-	if n < len(x) {
-		var t, q [16]float32
-		copy(t[:], dst[n:])
-		copy(q[:], x[n:])
-		vAxpyAVX512(&t[0], &t[0], &q[0], 16, a, 0)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vAxpyAVX512(&dst[i], &dst[i], &x[i], min(chunk, len(x)-i), a, 0)
 	}
 }
 

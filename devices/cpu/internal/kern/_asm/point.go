@@ -173,8 +173,7 @@ func goPoint() []byte {
 		for _, f := range pointBinary {
 			binaryStub(w, f.name, s)
 		}
-		w("\n//go:noescape\nfunc vSelect%s(dst, x, y, z *float32, n int)\n", s.name)
-		ternary(w, "Select", s, "", "")
+		stub(w, "Select", s, []string{"x", "y", "z"}, "", "")
 		for _, k := range []struct{ name, to, from, tail string }{
 			{"Widen", "float32", "byte", "widenGo"}, {"Narrow", "byte", "float32", "narrowGo"},
 		} {

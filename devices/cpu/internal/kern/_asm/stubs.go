@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"go/format"
+	"strings"
 )
 
 // goVec writes the declarations of the vector kernels, a wrapper for each that deals with lengths that are no
@@ -20,46 +21,22 @@ func goVec() []byte {
 		for _, f := range binary {
 			binaryStub(w, f.name, s)
 		}
-		w("\n//go:noescape\nfunc vMulAdd%s(dst, x, y, z *float32, n int)\n", s.name)
-		ternary(w, "MulAdd", s, "", "")
+		stub(w, "MulAdd", s, []string{"x", "y", "z"}, "", "")
 		for _, n := range []string{"MulAddClip", "Normalize"} {
-			w("\n//go:noescape\nfunc v%s%s(dst, x, y, z *float32, n int, a, b float32)\n", n, s.name)
-			ternary(w, n, s, ", a, b float32", ", a, b")
+			stub(w, n, s, []string{"x", "y", "z"}, ", a, b float32", ", a, b")
 		}
-		for _, n := range []string{"AddClip", "Axpy"} {
-			w("\n//go:noescape\nfunc v%s%s(dst, x, y *float32, n int, a, b float32)\n", n, s.name)
-		}
+		stub(w, "AddClip", s, []string{"x", "y"}, ", a, b float32", ", a, b")
 		w(`
-func uAddClip%[2]s(dst, x, y []float32, a, b float32) {
-	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ %[4]d
-	for i := 0; i < n; i += chunk {
-		vAddClip%[2]s(&dst[i], &x[i], &y[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t, q [%[3]d]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		vAddClip%[2]s(&t[0], &t[0], &q[0], %[3]d, a, b)
-		copy(dst[n:], t[:])
-	}
-}
+//go:noescape
+func vAxpy%[1]s(dst, x, y *float32, n int, a, b float32)
 
-func uAxpy%[2]s(dst, x []float32, a float32) {
+func uAxpy%[1]s(dst, x []float32, a float32) {
 	dst = dst[:len(x)]
-	n := len(x) &^ %[4]d
-	for i := 0; i < n; i += chunk {
-		vAxpy%[2]s(&dst[i], &dst[i], &x[i], min(chunk, n-i), a, 0)
-	}
-	if n < len(x) {
-		var t, q [%[3]d]float32
-		copy(t[:], dst[n:])
-		copy(q[:], x[n:])
-		vAxpy%[2]s(&t[0], &t[0], &q[0], %[3]d, a, 0)
-		copy(dst[n:], t[:])
+	for i := 0; i < len(x); i += chunk {
+		vAxpy%[1]s(&dst[i], &dst[i], &x[i], min(chunk, len(x)-i), a, 0)
 	}
 }
-`, "", s.name, l, l-1)
+`, s.name)
 		for _, r := range []struct{ name, fill string }{{"Sum", "0"}, {"SumSq", "0"}, {"SumSqDev", "a"}, {"MaxOf", "negInf"}} {
 			w("\n//go:noescape\nfunc v%s%s(out, x *float32, n int, a float32)\n", r.name, s.name)
 			param, arg := "", "0"
@@ -154,63 +131,36 @@ func vec%[1]s() Vec {
 
 // unaryStub writes the declaration and wrapper of a function of one vector.
 func unaryStub(w func(string, ...any), name string, s isa) {
-	w("\n//go:noescape\nfunc v%s%s(dst, x *float32, n int, a, b float32)\n", name, s.name)
-	w(`
-func u%[1]s%[2]s(dst, x []float32, a, b float32) {
-	dst = dst[:len(x)]
-	n := len(x) &^ %[4]d
-	for i := 0; i < n; i += chunk {
-		v%[1]s%[2]s(&dst[i], &x[i], min(chunk, n-i), a, b)
-	}
-	if n < len(x) {
-		var t [%[3]d]float32
-		copy(t[:], x[n:])
-		v%[1]s%[2]s(&t[0], &t[0], %[3]d, a, b)
-		copy(dst[n:], t[:])
-	}
-}
-`, name, s.name, s.lanes(), s.lanes()-1)
+	stub(w, name, s, []string{"x"}, ", a, b float32", ", a, b")
 }
 
 // binaryStub writes those of a function of two.
 func binaryStub(w func(string, ...any), name string, s isa) {
-	w("\n//go:noescape\nfunc v%s%s(dst, x, y *float32, n int)\n", name, s.name)
-	w(`
-func u%[1]s%[2]s(dst, x, y []float32) {
-	dst, y = dst[:len(x)], y[:len(x)]
-	n := len(x) &^ %[4]d
-	for i := 0; i < n; i += chunk {
-		v%[1]s%[2]s(&dst[i], &x[i], &y[i], min(chunk, n-i))
-	}
-	if n < len(x) {
-		var t, q [%[3]d]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		v%[1]s%[2]s(&t[0], &t[0], &q[0], %[3]d)
-		copy(dst[n:], t[:])
-	}
-}
-`, name, s.name, s.lanes(), s.lanes()-1)
+	stub(w, name, s, []string{"x", "y"}, "", "")
 }
 
-func ternary(w func(string, ...any), name string, s isa, params, args string) {
-	w(`
-func u%[1]s%[2]s(dst, x, y, z []float32%[5]s) {
-	dst, y, z = dst[:len(x)], y[:len(x)], z[:len(x)]
-	n := len(x) &^ %[4]d
-	for i := 0; i < n; i += chunk {
-		v%[1]s%[2]s(&dst[i], &x[i], &y[i], &z[i], min(chunk, n-i)%[6]s)
+// stub writes the declaration and wrapper of a function of vectors as long as the first; a call takes at most chunk elements.
+func stub(w func(string, ...any), name string, s isa, in []string, params, args string) {
+	list, lens, at := "", "", ""
+	for i, x := range in {
+		list += ", " + x
+		at += ", &" + x + "[i]"
+		if i > 0 {
+			lens += ", " + x + "[:len(x)]"
+		}
 	}
-	if n < len(x) {
-		var t, q, r [%[3]d]float32
-		copy(t[:], x[n:])
-		copy(q[:], y[n:])
-		copy(r[:], z[n:])
-		v%[1]s%[2]s(&t[0], &t[0], &q[0], &r[0], %[3]d%[6]s)
-		copy(dst[n:], t[:])
+	sized := "dst" + strings.Join(append([]string{""}, in[1:]...), ", ")
+	w(`
+//go:noescape
+func v%[1]s%[2]s(dst%[3]s *float32, n int%[4]s)
+
+func u%[1]s%[2]s(dst%[3]s []float32%[4]s) {
+	%[5]s = dst[:len(x)]%[6]s
+	for i := 0; i < len(x); i += chunk {
+		v%[1]s%[2]s(&dst[i]%[7]s, min(chunk, len(x)-i)%[8]s)
 	}
 }
-`, name, s.name, s.lanes(), s.lanes()-1, params, args)
+`, name, s.name, list, params, sized, lens, at, args)
 }
 
 // goSpatial writes the declarations and wrappers of the spatial kernels.

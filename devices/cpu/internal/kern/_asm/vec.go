@@ -8,9 +8,12 @@ import (
 
 // consts collects the constants of the vector kernels; each takes 32 bytes so that AVX2 can
 // use it as a memory operand, and AVX-512 broadcasts its first element.
-type consts struct{ bits map[uint32]bool }
+type consts struct {
+	bits  map[uint32]bool
+	masks bool // a table of masks is used: eight lanes of ones, then eight of zeros
+}
 
-var pool = consts{map[uint32]bool{}}
+var pool = consts{bits: map[uint32]bool{}}
 
 func (c *consts) ref(bits uint32) string {
 	c.bits[bits] = true
@@ -18,6 +21,17 @@ func (c *consts) ref(bits uint32) string {
 }
 
 func (c *consts) emit(a *asm) {
+	if c.masks {
+		a.buf.WriteString("\n")
+		for i := range 4 {
+			fmt.Fprintf(&a.buf, "DATA masks<>+%d(SB)/8, $-1\n", i*8)
+		}
+		for i := range 4 {
+			fmt.Fprintf(&a.buf, "DATA masks<>+%d(SB)/8, $0\n", 32+i*8)
+		}
+		a.buf.WriteString("GLOBL masks<>(SB), RODATA|NOPTR, $64\n")
+		c.masks = false
+	}
 	var keys []uint32
 	for b := range c.bits {
 		keys = append(keys, b)
@@ -503,8 +517,7 @@ func genVec(a *asm) {
 	pool.emit(a)
 }
 
-// streams writes func <name><ISA>(dst, x, y[, z] *float32, n int[, a, b float32]): n is a multiple of the lanes. For
-// Axpy dst is x as well.
+// streams writes func <name><ISA>(dst, x, y[, z] *float32, n int[, a, b float32]). For Axpy dst is x as well.
 func (v vm) streams(name string, in int, params bool, body func()) {
 	args := []string{"x", "y", "z"}[:in]
 	size := (in + 2) * 8
@@ -520,7 +533,7 @@ func (v vm) streams(name string, in int, params bool, body func()) {
 	fn := "v" + name + v.isa.name
 	v.text(fn, 0, size, "func "+fn+"("+sig+")")
 	v.p("MOVQ dst+0(FP), DI")
-	regs := []string{"SI", "DX", "BX"}
+	regs := []string{"SI", "DX", "BX"}[:in]
 	for i, s := range args {
 		v.p("MOVQ %s+%d(FP), %s", s, 8+8*i, regs[i])
 	}
@@ -529,21 +542,60 @@ func (v vm) streams(name string, in int, params bool, body func()) {
 		v.p("VBROADCASTSS a+%d(FP), %s", 16+8*in, v.r(v.nregs-1))
 		v.p("VBROADCASTSS b+%d(FP), %s", 20+8*in, v.r(v.nregs-2))
 	}
+	v.each(regs, body)
+}
+
+// each writes the loop of a function: registers 0, 1, ... are loaded from what the pointers regs point to, and register 0
+// is stored to DI after body, for all CX elements. The last few are masked.
+func (v vm) each(regs []string, body func()) {
 	v.p("XORQ AX, AX")
+	v.p("SUBQ $%d, CX", v.lanes())
+	v.p("JLT tail")
 	v.label("loop")
-	for i := range args {
-		v.p("VMOVUPS (%s)(AX*4), %s", regs[i], v.r(i))
+	for i, r := range regs {
+		v.p("VMOVUPS (%s)(AX*4), %s", r, v.r(i))
 	}
 	body()
 	v.p("VMOVUPS %s, (DI)(AX*4)", v.r(0))
 	v.p("ADDQ $%d, AX", v.lanes())
 	v.p("CMPQ AX, CX")
-	v.p("JLT loop")
+	v.p("JLE loop")
+	v.label("tail")
+	v.p("ADDQ $%d, CX", v.lanes())
+	v.p("SUBQ AX, CX")
+	v.p("JEQ done")
+	if v.name == "AVX512" {
+		v.p("MOVL $1, R8")
+		v.p("SHLL CX, R8")
+		v.p("DECL R8")
+		v.p("KMOVW R8, K1")
+	} else {
+		pool.masks = true
+		v.p("LEAQ masks<>+32(SB), R8")
+		v.p("SHLQ $2, CX")
+		v.p("SUBQ CX, R8")
+	}
+	for i, r := range regs {
+		if v.name == "AVX512" {
+			v.p("VMOVUPS.Z (%s)(AX*4), K1, %s", r, v.r(i))
+		} else {
+			v.p("VMOVUPS (R8), %s", v.r(i))
+			v.p("VMASKMOVPS (%s)(AX*4), %s, %s", r, v.r(i), v.r(i))
+		}
+	}
+	body()
+	if v.name == "AVX512" {
+		v.p("VMOVUPS Z0, K1, (DI)(AX*4)")
+	} else {
+		v.p("VMOVUPS (R8), Y1")
+		v.p("VMASKMOVPS Y0, Y1, (DI)(AX*4)")
+	}
+	v.label("done")
 	v.p("VZEROUPPER")
 	v.p("RET")
 }
 
-// unary writes func v<name><ISA>(dst, x *float32, n int, a, b float32): n is a multiple of the lanes.
+// unary writes func v<name><ISA>(dst, x *float32, n int, a, b float32).
 func (v vm) unary(name string, body func(v vm, x, a, b int)) {
 	fn := "v" + name + v.isa.name
 	v.text(fn, 0, 32, "func "+fn+"(dst, x *float32, n int, a, b float32)")
@@ -552,16 +604,7 @@ func (v vm) unary(name string, body func(v vm, x, a, b int)) {
 	v.p("MOVQ n+16(FP), CX")
 	v.p("VBROADCASTSS a+24(FP), %s", v.r(v.nregs-1))
 	v.p("VBROADCASTSS b+28(FP), %s", v.r(v.nregs-2))
-	v.p("XORQ AX, AX")
-	v.label("loop")
-	v.p("VMOVUPS (SI)(AX*4), %s", v.r(0))
-	body(v, 0, v.nregs-1, v.nregs-2)
-	v.p("VMOVUPS %s, (DI)(AX*4)", v.r(0))
-	v.p("ADDQ $%d, AX", v.lanes())
-	v.p("CMPQ AX, CX")
-	v.p("JLT loop")
-	v.p("VZEROUPPER")
-	v.p("RET")
+	v.each([]string{"SI"}, func() { body(v, 0, v.nregs-1, v.nregs-2) })
 }
 
 // reduce writes func v<name><ISA>(out, x[, y] *float32, n int, a float32): out holds one partial result per lane,

@@ -2,8 +2,12 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/gob"
 	"encoding/json"
+	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"os"
 	"runtime/pprof"
@@ -11,7 +15,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"github.com/nnrt/nnrt/bench/peers/ort"
 	"github.com/nnrt/nnrt/devices/cpu"
@@ -20,10 +23,12 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-// runner is one side, ready to run.
+// runner is one side, loaded.
 type runner interface {
+	first() error // the first run, which may allocate
+	settle()      // finds out whether later ones have to
 	run() error
-	output() ([]byte, error) // the first output's bytes
+	outputs() ([]tensor.Value, error)
 }
 
 // child reads a job from standard input, then durations to run for; zero ends it.
@@ -35,40 +40,33 @@ func child([]string) error {
 	}
 	start := clock(j.CPUTime)
 	r, err := newRunner(j)
+	load := clock(j.CPUTime) - start
 	if err == nil {
-		err = r.run()
+		err = r.first()
 	}
 	if err != nil {
 		return out.Encode(result{Err: err.Error()})
 	}
-	load := clock(j.CPUTime) - start
-	if err := out.Encode(result{LoadMS: ms(load)}); err != nil {
+	if err := out.Encode(result{LoadMS: ms(load), FirstMS: ms(clock(j.CPUTime) - start)}); err != nil {
 		return err
 	}
-	if f := os.Getenv("NNRT_PEERS_PROFILE"); f != "" && j.Side == "nnrt" {
-		w, err := os.Create(f)
-		if err != nil {
-			return err
-		}
-		if err := pprof.StartCPUProfile(w); err != nil {
-			return err
-		}
-		defer pprof.StopCPUProfile()
+	r.settle()
+	stop, err := profileChild(j)
+	if err != nil {
+		return err
 	}
+	defer stop()
 	for {
 		var d time.Duration
 		if err := in.Decode(&d); err != nil {
 			return nil
 		}
 		if d == 0 {
-			b, err := r.output()
-			if err == nil {
-				err = os.WriteFile(j.OutFile, b, 0o644)
+			peak := peakMB()
+			if err := writeOutputs(j.OutFile, r); err != nil {
+				return out.Encode(result{Err: err.Error()})
 			}
-			if err != nil {
-				return err
-			}
-			return out.Encode(result{PeakMB: peakMB()})
+			return out.Encode(result{PeakMB: peak})
 		}
 		var res result
 		for end := time.Now().Add(d); ; {
@@ -86,6 +84,78 @@ func child([]string) error {
 			return err
 		}
 	}
+}
+
+// profileChild writes nnrt's processor profile to the file that NNRT_PEERS_PROFILE names.
+func profileChild(j job) (func(), error) {
+	f := os.Getenv("NNRT_PEERS_PROFILE")
+	if f == "" || j.Side != "nnrt" {
+		return func() {}, nil
+	}
+	w, err := os.Create(f)
+	if err != nil {
+		return nil, err
+	}
+	return pprof.StopCPUProfile, pprof.StartCPUProfile(w)
+}
+
+func writeOutputs(path string, r runner) error {
+	vs, err := r.outputs()
+	if err != nil {
+		return err
+	}
+	var list [][]float64
+	for _, v := range vs {
+		n, err := numbersOf(v)
+		if err != nil {
+			return err
+		}
+		list = append(list, n)
+	}
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(list); err != nil {
+		return err
+	}
+	return os.WriteFile(path, b.Bytes(), 0o644)
+}
+
+// numbersOf is a value's elements; of strings something that differs where they do.
+func numbersOf(v tensor.Value) ([]float64, error) {
+	switch v := v.(type) {
+	case *tensor.Tensor:
+		if v.DType() == tensor.String {
+			var out []float64
+			for _, s := range v.Strings() {
+				h := fnv.New32()
+				h.Write([]byte(s))
+				out = append(out, float64(h.Sum32()))
+			}
+			return out, nil
+		}
+		f, err := tensor.Cast(v, tensor.Float64, tensor.CastOptions{})
+		if err != nil {
+			return nil, err
+		}
+		return tensor.As[float64](f), nil
+	case *tensor.Sequence:
+		var out []float64
+		for _, e := range v.Elems {
+			n, err := numbersOf(e)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, n...)
+		}
+		return out, nil
+	case *tensor.Map:
+		keys, err := numbersOf(v.Keys)
+		if err != nil {
+			return nil, err
+		}
+		values, err := numbersOf(v.Values)
+		return append(keys, values...), err
+	}
+	return nil, fmt.Errorf("an output is a %T", v)
 }
 
 // clock is the time of day, or the processor time that this process has taken.
@@ -109,16 +179,22 @@ func newRunner(j job) (runner, error) {
 	return newORT(j)
 }
 
-// tensor makes an input: both sides get the same.
-func (s spec) tensor() *tensor.Tensor {
+// tensor makes or reads an input: both sides get the same.
+func (s spec) tensor() (*tensor.Tensor, error) {
+	if s.File != "" {
+		return tensor.OpenNpy(s.File, tensor.NpyOptions{})
+	}
 	shape := make([]int, len(s.Shape))
 	for i, n := range s.Shape {
 		shape[i] = int(n)
 	}
-	if s.Int64 {
-		return tensor.Of(s.ints(), shape...)
+	switch {
+	case s.Strings != nil:
+		return tensor.FromStrings(s.Strings, shape...)
+	case s.Int64:
+		return tensor.Of(s.ints(), shape...), nil
 	}
-	return tensor.Of(s.floats(), shape...)
+	return tensor.Of(s.floats(), shape...), nil
 }
 
 func (s spec) floats() []float32 {
@@ -154,12 +230,31 @@ func (s spec) len() int {
 	return int(n)
 }
 
+// inputsFor makes what a job feeds.
+func inputsFor(j job) ([]tensor.Value, error) {
+	var in []tensor.Value
+	for _, s := range j.Inputs {
+		t, err := s.tensor()
+		if err != nil {
+			return nil, fmt.Errorf("input %q: %w", s.Name, err)
+		}
+		in = append(in, t)
+	}
+	return in, nil
+}
+
 type nnrtRunner struct {
 	s       *runtime.Session
 	in, out []tensor.Value
+	anew    bool // outputs are allocated at each run: their shapes are open
 }
 
 func newNNRT(j job) (runner, error) {
+	r := &nnrtRunner{}
+	var err error
+	if r.in, err = inputsFor(j); err != nil {
+		return nil, err
+	}
 	g, err := onnx.ReadFile(j.Model, onnx.Options{})
 	if err != nil {
 		return nil, err
@@ -172,24 +267,31 @@ func newNNRT(j job) (runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &nnrtRunner{}
-	if r.s, err = p.NewSession(); err != nil {
-		return nil, err
-	}
-	for _, s := range j.Inputs {
-		r.in = append(r.in, s.tensor())
-	}
-	r.out, err = r.s.RunValues(context.Background(), r.in)
+	r.s, err = p.NewSession()
 	return r, err
 }
 
-func (r *nnrtRunner) run() error { return r.s.RunInto(context.Background(), r.in, r.out) }
+func (r *nnrtRunner) first() (err error) {
+	r.out, err = r.s.RunValues(context.Background(), r.in)
+	return err
+}
 
-func (r *nnrtRunner) output() ([]byte, error) { return r.out[0].(*tensor.Tensor).Bytes(), nil }
+func (r *nnrtRunner) settle() { r.anew = r.s.RunInto(context.Background(), r.in, r.out) != nil }
+
+func (r *nnrtRunner) run() (err error) {
+	if r.anew {
+		r.out, err = r.s.RunValues(context.Background(), r.in)
+		return err
+	}
+	return r.s.RunInto(context.Background(), r.in, r.out)
+}
+
+func (r *nnrtRunner) outputs() ([]tensor.Value, error) { return r.out, nil }
 
 type ortRunner struct {
 	s       *ort.Session
 	in, out []*ort.Value
+	anew    bool
 }
 
 func newORT(j job) (runner, error) {
@@ -197,27 +299,50 @@ func newORT(j job) (runner, error) {
 	if err != nil {
 		return nil, err
 	}
+	in, err := inputsFor(j)
+	if err != nil {
+		return nil, err
+	}
 	r := &ortRunner{}
-	for _, s := range j.Inputs {
-		v, err := lib.NewValue(s.tensor())
+	for _, t := range in {
+		v, err := lib.NewValue(t)
 		if err != nil {
 			return nil, err
 		}
 		r.in = append(r.in, v)
 	}
-	if r.s, err = lib.OpenSession(j.Model, ort.SessionOptions{Threads: j.Threads}); err != nil {
-		return nil, err
-	}
-	r.out, err = r.s.Run(r.in)
+	r.s, err = lib.OpenSession(j.Model, ort.SessionOptions{Threads: j.Threads})
 	return r, err
 }
 
-func (r *ortRunner) run() error { return r.s.RunInto(r.in, r.out) }
+func (r *ortRunner) first() (err error) {
+	r.out, err = r.s.Run(r.in)
+	return err
+}
 
-func (r *ortRunner) output() ([]byte, error) { return r.out[0].Bytes() }
+func (r *ortRunner) settle() { r.anew = r.s.RunInto(r.in, r.out) != nil }
 
-func toFloats(b []byte) []float32 {
-	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
+func (r *ortRunner) run() (err error) {
+	if !r.anew {
+		return r.s.RunInto(r.in, r.out)
+	}
+	for _, v := range r.out {
+		v.Close()
+	}
+	r.out, err = r.s.Run(r.in)
+	return err
+}
+
+func (r *ortRunner) outputs() ([]tensor.Value, error) {
+	var out []tensor.Value
+	for _, v := range r.out {
+		t, err := v.Go()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+	}
+	return out, nil
 }
 
 // peakMB is the process's peak resident memory.

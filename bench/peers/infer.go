@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/gob"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -13,27 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/nnrt/nnrt/formats/onnx"
-	"github.com/nnrt/nnrt/tensor"
 )
-
-// cases are the models of gen_models.py with their batches.
-var cases = []struct {
-	file    string
-	batches []int
-}{
-	{"resnet50", []int{1, 8}}, {"mobilenetv2", []int{1, 8}}, {"vgg16", []int{1}}, {"squeezenet1_1", []int{1}},
-	{"efficientnet_b0", []int{1}}, {"densenet121", []int{1}}, {"inception_v3", []int{1}}, {"bert_base_seq128", []int{1}},
-	{"lstm2_h256_seq100", []int{1, 8}}, {"mlp_784_512_10", []int{1, 32, 128}},
-}
-
-// spec is an input that both sides make for themselves.
-type spec struct {
-	Name  string
-	Int64 bool
-	Shape []int64
-}
 
 // job is what a child is asked for.
 type job struct {
@@ -41,151 +23,236 @@ type job struct {
 	Model   string
 	Threads int
 	Inputs  []spec
-	Outputs []string
 	OutFile string
 	CPUTime bool // measure processor time: on a machine that others keep busy
 }
 
 // result is what a child says.
 type result struct {
-	Err    string
-	LoadMS float64 // reading, preparing, and the first run
-	MS     []float64
-	PeakMB float64
+	Err     string
+	LoadMS  float64 // until the model could be run
+	FirstMS float64 // until the first run was done, loading included
+	MS      []float64
+	PeakMB  float64
 }
+
+// measure is how long and how often to measure.
+type measure struct {
+	procs   int
+	span    time.Duration // of one process, of a large model
+	cpuTime bool
+}
+
+// quickly is what -quick takes.
+var quickly = measure{procs: 3, span: 200 * time.Millisecond}
 
 func infer(args []string) error {
 	fs := flag.NewFlagSet("infer", flag.ExitOnError)
-	models := fs.String("models", os.Getenv("NNRT_BENCH_MODELS"), "folder of models; default $NNRT_BENCH_MODELS")
-	only := fs.String("only", "", "comma-separated models")
+	pick := pickFlags(fs)
 	threads := fs.String("threads", "1,2", "comma-separated thread counts")
-	procs := fs.Int("procs", 7, "processes of each side")
-	span := fs.Duration("span", 1500*time.Millisecond, "time that one process measures for")
-	cpuTime := fs.Bool("cputime", false, "measure processor time instead of the time of day: for one thread on a busy machine")
+	m := measure{}
+	fs.IntVar(&m.procs, "procs", 7, "processes of each side")
+	fs.DurationVar(&m.span, "span", 1500*time.Millisecond, "time that one process measures for")
+	quick := fs.Bool("quick", false, "3 processes of 200 ms")
+	budget := fs.Duration("budget", 45*time.Minute, "time after which no other model is begun")
+	fs.BoolVar(&m.cpuTime, "cputime", false, "measure processor time instead of the time of day: for one thread on a busy machine")
 	jsonFile := fs.String("json", "", "also write figures to this file")
 	fs.Parse(args)
-	var all []row
+	if *quick {
+		m.procs, m.span = quickly.procs, quickly.span
+	}
+	cases, err := pick()
+	if err != nil {
+		return err
+	}
+	t := &table{m: m, until: time.Now().Add(*budget), single: map[string]row{}}
 	for _, th := range strings.Split(*threads, ",") {
 		n, err := strconv.Atoi(th)
 		if err != nil {
 			return err
 		}
-		fmt.Printf("\n%-22s %5s %3s %10s %10s %8s %18s %18s %9s\n", "model", "batch", "thr", "nnrt ms", "ort ms", "ort/nnrt", "load ms nnrt/ort", "peak MB nnrt/ort", "max diff")
-		logs, count := 0.0, 0
-		for _, c := range cases {
-			if *only != "" && !slices.Contains(strings.Split(*only, ","), c.file) {
-				continue
-			}
-			for _, b := range c.batches {
-				r, err := compare(filepath.Join(*models, c.file+".onnx"), b, n, *procs, *span, *cpuTime)
-				if err != nil {
-					fmt.Printf("%-22s %5d %3d %v\n", c.file, b, n, err)
-					continue
-				}
-				r.Model = c.file
-				fmt.Printf("%-22s %5d %3d %10.3f %10.3f %8.3f %9.1f/%8.1f %9.1f/%8.1f %9.2g\n", c.file, b, n, r.NNRT, r.ORT, r.Ratio, r.LoadNNRT, r.LoadORT, r.PeakNNRT, r.PeakORT, r.Diff)
-				logs, count = logs+math.Log(r.Ratio), count+1
-				all = append(all, r)
-			}
-		}
-		if count > 0 {
-			fmt.Printf("geometric mean of ort/nnrt, %d threads: %.3f\n", n, math.Exp(logs/float64(count)))
-		}
+		t.print(cases, n)
 	}
 	if *jsonFile != "" {
-		b, err := json.MarshalIndent(all, "", " ")
+		b, err := json.MarshalIndent(t.all, "", " ")
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(*jsonFile, b, 0o644)
+		if err := os.WriteFile(*jsonFile, b, 0o644); err != nil {
+			return err
+		}
+	}
+	if t.failed > 0 {
+		return fmt.Errorf("%d comparisons failed", t.failed)
 	}
 	return nil
 }
 
 // row is one line of the table: medians over processes.
 type row struct {
-	Model             string
-	Batch, Threads    int
-	NNRT, ORT, Ratio  float64
-	LoadNNRT, LoadORT float64
-	PeakNNRT, PeakORT float64
-	Diff              float64
+	Model               string
+	Batch, Threads      int
+	NNRT, ORT, Ratio    float64 // ms, and ORT/nnrt
+	LoadNNRT, LoadORT   float64
+	FirstNNRT, FirstORT float64
+	PeakNNRT, PeakORT   float64
+	Diff                float64
 }
 
-// inputsOf finds a model's inputs by reading it, with every symbol the batch.
-func inputsOf(path string, batch int) (in []spec, out []string, err error) {
-	g, err := onnx.ReadFile(path, onnx.Options{})
-	if err != nil {
-		return nil, nil, err
+// table prints rows as they are measured.
+type table struct {
+	m      measure
+	until  time.Time
+	single map[string]row // of one thread, by model and batch
+	all    []row
+	failed int
+}
+
+// print measures all cases at one thread count. Ratios of load, first run and memory are nnrt/ORT; scaling is the time at one
+// thread by that at this many.
+func (t *table) print(cases []benchCase, threads int) {
+	fmt.Printf("\n%-18s%2s %9s %9s %6s %7s%6s %8s%6s %7s%6s", "threads: "+strconv.Itoa(threads), "b", "nnrt ms", "ort ms", "ort/n", "load ms", "n/ort", "first ms", "n/ort", "peak MB", "n/ort")
+	if threads > 1 {
+		fmt.Printf("  scaling")
 	}
-	for _, v := range g.Inputs {
-		s := spec{Name: v.Name, Int64: v.Type.DType == tensor.Int64}
-		for _, d := range v.Type.Dims {
-			n, ok := d.Const()
-			if !ok {
-				n = batch
+	fmt.Println()
+	var ratios, loads, firsts, peaks, scales []float64
+	worst := 0.0
+	for _, c := range cases {
+		for _, b := range c.batches {
+			if time.Now().After(t.until) {
+				fmt.Printf("%-18s%2d not measured: the time is over\n", short(c.name), b)
+				t.failed++
+				continue
 			}
-			s.Shape = append(s.Shape, int64(n))
+			r, err := compare(c, b, threads, t.m)
+			if err != nil {
+				fmt.Printf("%-18s%2d %v\n", short(c.name), b, err)
+				t.failed++
+				continue
+			}
+			fmt.Printf("%-17s%3d %9.3f %9.3f %6.3f %7.1f%6.2f %8.1f%6.2f %7.1f%6.2f", short(c.name), b, r.NNRT, r.ORT, r.Ratio,
+				r.LoadNNRT, r.LoadNNRT/r.LoadORT, r.FirstNNRT, r.FirstNNRT/r.FirstORT, r.PeakNNRT, r.PeakNNRT/r.PeakORT)
+			key := c.name + strconv.Itoa(b)
+			if s, ok := t.single[key]; ok && threads > 1 {
+				fmt.Printf(" %4.2f/%4.2f", s.NNRT/r.NNRT, s.ORT/r.ORT)
+				scales = append(scales, s.NNRT/r.NNRT)
+			} else if threads == 1 {
+				t.single[key] = r
+			}
+			fmt.Println()
+			t.all = append(t.all, r)
+			worst = max(worst, r.Diff)
+			ratios, loads = append(ratios, r.Ratio), append(loads, r.LoadNNRT/r.LoadORT)
+			firsts, peaks = append(firsts, r.FirstNNRT/r.FirstORT), append(peaks, r.PeakNNRT/r.PeakORT)
 		}
-		in = append(in, s)
 	}
-	for _, v := range g.Outputs {
-		out = append(out, v.Name)
+	if len(ratios) == 0 {
+		return
 	}
-	return in, out, nil
+	fmt.Printf("geometric means: ort/nnrt %.3f (least %.3f), load %.3f, first %.3f, peak %.3f", geomean(ratios), slices.Min(ratios), geomean(loads), geomean(firsts), geomean(peaks))
+	if len(scales) > 0 {
+		fmt.Printf(", scaling %.2f", geomean(scales))
+	}
+	fmt.Printf("; largest difference %.1e\n", worst)
 }
 
-func compare(path string, batch, threads, procs int, span time.Duration, cpuTime bool) (row, error) {
-	in, out, err := inputsOf(path, batch)
-	if err != nil {
-		return row{}, err
+// short fits a name into its column.
+func short(name string) string { return name[:min(17, len(name))] }
+
+func geomean(v []float64) float64 {
+	sum := 0.0
+	for _, x := range v {
+		sum += math.Log(x)
 	}
+	return math.Exp(sum / float64(len(v)))
+}
+
+// pair is the two sides of one comparison, running.
+type pair [2]*process
+
+func startPair(c benchCase, batch, threads int, cpuTime bool, dir string) (pair, error) {
+	var p pair
+	in, err := c.inputs(batch)
+	if err != nil {
+		return p, err
+	}
+	for i, side := range sides {
+		if p[i], err = start(job{Side: side, Model: c.path, Threads: threads, Inputs: in, OutFile: filepath.Join(dir, side), CPUTime: cpuTime}); err != nil {
+			p.stop()
+			return p, fmt.Errorf("%s: %w", side, err)
+		}
+	}
+	return p, nil
+}
+
+// sides are whom the children stand for, in the order of a pair.
+var sides = [2]string{"nnrt", "ort"}
+
+func (p pair) stop() {
+	for _, x := range p {
+		if x != nil {
+			x.stop()
+		}
+	}
+}
+
+// turns lets both sides run for slices of a span, in turn, and appends their times.
+func (p pair) turns(span, slice time.Duration, ms *[2][]float64) error {
+	for end := time.Now().Add(2 * span); time.Now().Before(end) || len(ms[0]) < 3; {
+		for i, x := range p {
+			m, err := x.run(slice)
+			if err != nil {
+				return fmt.Errorf("%s: %w", sides[i], err)
+			}
+			ms[i] = append(ms[i], m...)
+			time.Sleep(3 * time.Millisecond) // the other side's threads may spin for a moment
+		}
+	}
+	return nil
+}
+
+func compare(c benchCase, batch, threads int, m measure) (row, error) {
+	r := row{Model: c.name, Batch: batch, Threads: threads}
 	dir, err := os.MkdirTemp("", "peers")
 	if err != nil {
-		return row{}, err
+		return r, err
 	}
 	defer os.RemoveAll(dir)
-	r := row{Batch: batch, Threads: threads}
-	var times, loads, peaks [2][]float64
+	span := m.span
+	if c.small {
+		span /= 4
+	}
+	var times, loads, firsts, peaks [2][]float64
 	var ratios []float64
-	for range procs {
-		var sides [2]*process
-		for i, side := range []string{"nnrt", "ort"} {
-			p, err := start(job{Side: side, Model: path, Threads: threads, Inputs: in, Outputs: out, OutFile: filepath.Join(dir, side), CPUTime: cpuTime})
-			if err != nil {
-				return r, fmt.Errorf("%s: %w", side, err)
-			}
-			defer p.stop()
-			sides[i] = p
+	for range m.procs {
+		p, err := startPair(c, batch, threads, m.cpuTime, dir)
+		if err != nil {
+			return r, err
 		}
+		defer p.stop()
 		var ms [2][]float64
-		for end := time.Now().Add(2 * span); time.Now().Before(end) || len(ms[0]) < 3; {
-			for i, p := range sides {
-				m, err := p.run(span / 15)
-				if err != nil {
-					return r, err
-				}
-				ms[i] = append(ms[i], m...)
-				time.Sleep(3 * time.Millisecond) // the other side's threads may spin for a moment
-			}
+		if err := p.turns(span, span/15, &ms); err != nil {
+			return r, err
 		}
 		var med [2]float64
-		for i, p := range sides {
+		for i, x := range p {
 			med[i] = median(ms[i])
 			times[i] = append(times[i], med[i])
-			last, err := p.finish()
+			last, err := x.finish()
 			if err != nil {
 				return r, err
 			}
-			loads[i] = append(loads[i], p.load)
-			peaks[i] = append(peaks[i], last)
+			loads[i], firsts[i], peaks[i] = append(loads[i], x.load), append(firsts[i], x.first), append(peaks[i], last)
 		}
+		p.stop()
 		ratios = append(ratios, med[1]/med[0])
 	}
 	r.NNRT, r.ORT, r.Ratio = median(times[0]), median(times[1]), median(ratios)
 	r.LoadNNRT, r.LoadORT = median(loads[0]), median(loads[1])
+	r.FirstNNRT, r.FirstORT = median(firsts[0]), median(firsts[1])
 	r.PeakNNRT, r.PeakORT = median(peaks[0]), median(peaks[1])
-	r.Diff, err = difference(filepath.Join(dir, "nnrt"), filepath.Join(dir, "ort"))
+	r.Diff, err = difference(filepath.Join(dir, sides[0]), filepath.Join(dir, sides[1]))
 	return r, err
 }
 
@@ -195,42 +262,63 @@ func median(v []float64) float64 {
 	return s[len(s)/2]
 }
 
-// difference is the largest difference of two files of float32, relative to the largest element of the second.
+// maxDiff is how far outputs may lie apart, by the largest of them.
+const maxDiff = 1e-3
+
+// difference is the largest difference of two files of outputs, relative to the largest element of each of the second.
 func difference(a, b string) (float64, error) {
-	x, err := os.ReadFile(a)
+	x, err := readOutputs(a)
 	if err != nil {
 		return 0, err
 	}
-	y, err := os.ReadFile(b)
+	y, err := readOutputs(b)
 	if err != nil {
 		return 0, err
 	}
 	if len(x) != len(y) {
-		return 0, fmt.Errorf("outputs of %d and %d bytes", len(x), len(y))
+		return 0, fmt.Errorf("%d and %d outputs", len(x), len(y))
 	}
-	xs, ys := toFloats(x), toFloats(y)
-	top, worst := 0.0, 0.0
-	for i := range xs {
-		top = max(top, math.Abs(float64(ys[i])))
-		worst = max(worst, math.Abs(float64(xs[i]-ys[i])))
-		if xs[i] != xs[i] {
-			return math.NaN(), fmt.Errorf("output %d is NaN", i)
+	all := 0.0
+	for k := range x {
+		if len(x[k]) != len(y[k]) {
+			return 0, fmt.Errorf("output %d has %d and %d elements", k, len(x[k]), len(y[k]))
 		}
+		top, worst := 0.0, 0.0
+		for i, v := range y[k] {
+			if math.IsNaN(x[k][i]) != math.IsNaN(v) {
+				return math.NaN(), fmt.Errorf("element %d of output %d is %v and %v", i, k, x[k][i], v)
+			}
+			if v != x[k][i] && !math.IsNaN(v) {
+				worst = max(worst, math.Abs(x[k][i]-v))
+			}
+			if !math.IsInf(v, 0) && !math.IsNaN(v) {
+				top = max(top, math.Abs(v))
+			}
+		}
+		d := worst / max(top, 1e-30)
+		if !(d <= maxDiff) {
+			return d, fmt.Errorf("output %d differs by %g of its largest element, more than %g", k, d, maxDiff)
+		}
+		all = max(all, d)
 	}
-	d := worst / max(top, 1e-30)
-	if d > 1e-3 {
-		return d, fmt.Errorf("outputs differ by %g of the largest, more than 1e-3", d)
+	return all, nil
+}
+
+func readOutputs(path string) (list [][]float64, err error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
 	}
-	return d, nil
+	return list, gob.NewDecoder(bytes.NewReader(b)).Decode(&list)
 }
 
 // process is a running child.
 type process struct {
-	cmd  *exec.Cmd
-	in   *json.Encoder
-	pipe interface{ Close() error }
-	out  *json.Decoder
-	load float64
+	cmd         *exec.Cmd
+	in          *json.Encoder
+	pipe        interface{ Close() error }
+	out         *json.Decoder
+	load, first float64
 }
 
 func start(j job) (*process, error) {
@@ -257,7 +345,7 @@ func start(j job) (*process, error) {
 		return nil, err
 	}
 	r, err := p.read()
-	p.load = r.LoadMS
+	p.load, p.first = r.LoadMS, r.FirstMS
 	return p, err
 }
 

@@ -22,14 +22,18 @@ func profile(args []string) error {
 	top := fs.Int("top", 25, "steps to print")
 	fs.Parse(args)
 	path := filepath.Join(*models, *model+".onnx")
-	in, out, err := inputsOf(path, *batch)
+	in, err := inputsOf(path, *batch)
 	if err != nil {
 		return err
 	}
-	r, err := newNNRT(job{Side: "nnrt", Model: path, Threads: *threads, Inputs: in, Outputs: out})
+	r, err := newNNRT(job{Side: "nnrt", Model: path, Threads: *threads, Inputs: in})
 	if err != nil {
 		return err
 	}
+	if err := r.first(); err != nil {
+		return err
+	}
+	r.settle()
 	n := r.(*nnrtRunner)
 	var best []runtime.StepTime
 	for range *runs {

@@ -3,30 +3,40 @@ package main
 import (
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sort"
 	"time"
 
 	"github.com/nnrt/nnrt/runtime"
 )
 
-// profile prints the fastest time of each step of a model.
+// profile prints the fastest time of each step of the models that -only names.
 func profile(args []string) error {
 	fs := flag.NewFlagSet("profile", flag.ExitOnError)
-	models := fs.String("models", os.Getenv("NNRT_BENCH_MODELS"), "folder of models")
-	model := fs.String("model", "resnet50", "model")
+	pick := pickFlags(fs)
 	batch := fs.Int("batch", 1, "batch")
 	threads := fs.Int("threads", 1, "threads")
 	runs := fs.Int("runs", 15, "runs")
 	top := fs.Int("top", 25, "steps to print")
 	fs.Parse(args)
-	path := filepath.Join(*models, *model+".onnx")
-	in, err := inputsOf(path, *batch)
+	cases, err := pick()
 	if err != nil {
 		return err
 	}
-	r, err := newNNRT(job{Side: "nnrt", Model: path, Threads: *threads, Inputs: in})
+	for _, c := range cases {
+		if err := profileCase(c, *batch, *threads, *runs, *top); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	return nil
+}
+
+// profileCase prints one model's.
+func profileCase(c benchCase, batch, threads, runs, top int) error {
+	in, err := c.inputs(batch)
+	if err != nil {
+		return err
+	}
+	r, err := newNNRT(job{Side: "nnrt", Model: c.path, Threads: threads, Inputs: in})
 	if err != nil {
 		return err
 	}
@@ -36,7 +46,7 @@ func profile(args []string) error {
 	r.settle()
 	n := r.(*nnrtRunner)
 	var best []runtime.StepTime
-	for range *runs {
+	for range runs {
 		var p runtime.Profile
 		n.s.SetProfile(&p)
 		if err := n.run(); err != nil {
@@ -49,7 +59,7 @@ func profile(args []string) error {
 			best[i].Time = min(best[i].Time, p.Steps[i].Time)
 		}
 	}
-	printSteps(fmt.Sprintf("%s batch %d", *model, *batch), best, *top)
+	printSteps(fmt.Sprintf("%s batch %d", c.name, batch), best, top)
 	return nil
 }
 

@@ -223,6 +223,7 @@ type sumStep struct {
 	kept   bool // the innermost dimension is kept
 	rows   int  // all but the innermost
 	out    int
+	wide   int // so many rows of the innermost dimension are summed beside each other, being short
 	slices int // sums of their own, added up at the end
 	f      folder
 	tasks  freelist[sumTask]
@@ -278,12 +279,24 @@ func (d *Device) newSumStep(x, y []int) *sumStep {
 			}
 		}
 	}
+	s.wide = 1
+	if s.kept && len(s.shape) == 1 && s.keep[0] == 0 {
+		for k := 512 / s.inner; k > 1; k-- {
+			if s.shape[0]%k == 0 {
+				s.wide, s.shape[0], s.inner = k, s.shape[0]/k, s.inner*k
+				break
+			}
+		}
+	}
 	s.rows = prod(s.shape)
 	s.slices = max(1, min(s.rows, sumSlices, sumMemory/max(1, s.out), s.rows*s.inner/2048))
 	return s
 }
 
-func (s *sumStep) Scratch() int { return s.slices * pad64(s.out) * 4 }
+func (s *sumStep) Scratch() int { return s.slices * s.part() * 4 }
+
+// part is the elements of one slice's sums.
+func (s *sumStep) part() int { return pad64(s.out * s.wide) }
 
 func (s *sumStep) Run(a *devices.Args) error {
 	t := s.tasks.get()
@@ -291,9 +304,13 @@ func (s *sumStep) Run(a *devices.Args) error {
 	t.s, t.x, t.parts = s, f32(a, 0), floats(a.Scratch)
 	y := f32Out(a, 0)
 	s.d.pool.Run(t, s.slices)
-	copy(y, t.parts)
+	first := t.parts[:s.out*s.wide]
 	for k := 1; k < s.slices; k++ {
-		s.f.join(y, y, t.parts[k*pad64(s.out):][:s.out])
+		s.f.join(first, first, t.parts[k*s.part():][:len(first)])
+	}
+	copy(y, first)
+	for k := 1; k < s.wide; k++ {
+		s.f.join(y, y, first[k*s.out:][:s.out])
 	}
 	if s.f.finish != nil {
 		s.f.finish(y)
@@ -309,7 +326,7 @@ type sumTask struct {
 // Tile implements par.Task.
 func (t *sumTask) Tile(i, _ int) {
 	s := t.s
-	part := t.parts[i*pad64(s.out):][:s.out]
+	part := t.parts[i*s.part():][:s.out*s.wide]
 	for k := range part {
 		part[k] = s.f.init
 	}

@@ -152,3 +152,19 @@ func TestGrouped(t *testing.T) {
 		}
 	}
 }
+
+// TestSumsOfShortRows holds that sums over all but a short last dimension are right for any number of rows.
+func TestSumsOfShortRows(t *testing.T) {
+	d, err := New(Options{Threads: 2})
+	require.NoError(t, err)
+	defer d.Close()
+	r := rand.New(rand.NewPCG(13, 1))
+	for range 60 {
+		rows, c := 1+r.IntN(3000), 1+r.IntN(40)
+		x := randTensor(r, rows, c)
+		axes := tensor.Of([]int64{0})
+		for _, op := range []graph.Op{ops.ReduceSum{}, ops.ReduceMax{}, ops.ReduceMean{Keepdims: true}, ops.ReduceL1{}, ops.ReduceL2{}} {
+			sameAsRef(t, d, op, []bool{false, true}, 2e-4, fmt.Sprintf("%T of %d x %d", op, rows, c), x, axes)
+		}
+	}
+}

@@ -41,9 +41,13 @@ func NewBuilder(g *Graph) *Builder {
 func (b *Builder) Graph() *Graph { return b.g }
 
 // Err is the first error, if any.
+//
+//go:noinline
 func (b *Builder) Err() error { return b.err }
 
 // Fail records err, if it is the first.
+//
+//go:noinline
 func (b *Builder) Fail(err error) {
 	if b.err == nil && err != nil {
 		b.err = err
@@ -151,6 +155,8 @@ func placeholders(op Op) []*Value {
 }
 
 // Output marks values as graph outputs.
+//
+//go:noinline
 func (b *Builder) Output(vs ...*Value) { b.g.Outputs = append(b.g.Outputs, vs...) }
 
 // Rename gives v the name the source file has for it, if no other value has it.

@@ -19,6 +19,8 @@ func (d Dim) IsUnknown() bool {
 }
 
 // Compatible reports whether a and b can be the same size: equal, or one of them no number.
+//
+//go:noinline
 func Compatible(a, b Dim) bool {
 	return a == b || a.expr != "" || b.expr != ""
 }

@@ -95,6 +95,8 @@ func (t Type) Rank() int {
 }
 
 // Shape is the dimensions as numbers, if all are.
+//
+//go:noinline
 func (t Type) Shape() ([]int, bool) {
 	if t.Kind != TensorKind || t.Unranked {
 		return nil, false

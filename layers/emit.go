@@ -353,6 +353,8 @@ func firstDim(x *graph.Value) graph.Dim {
 }
 
 // channelsFirst reads a data_format; the empty string is channels_last.
+//
+//go:noinline
 func (c *Call) channelsFirst(dataFormat string) bool {
 	switch dataFormat {
 	case "channels_first":

@@ -166,6 +166,8 @@ func (c *Call) Failf(format string, args ...any) {
 }
 
 // X is the first input. Where there is none it records an error and returns a placeholder.
+//
+//go:noinline
 func (c *Call) X() *graph.Value { return c.Arg(0) }
 
 // Arg is input i. Where there are fewer it records an error and returns a placeholder.

@@ -144,6 +144,8 @@ func (l *Operation) withConstants(args []any) ([]any, error) {
 }
 
 // get is the first of the named arguments that is given and isn't null.
+//
+//go:noinline
 func (o *opArgs) get(names ...string) any {
 	var found any
 	for _, n := range names {
@@ -297,6 +299,7 @@ func (o *opArgs) float(def float64, names ...string) float64 {
 	return f
 }
 
+//go:noinline
 func (o *opArgs) bool(def bool, names ...string) bool {
 	if b, ok := o.get(names...).(bool); ok {
 		return b
@@ -304,6 +307,7 @@ func (o *opArgs) bool(def bool, names ...string) bool {
 	return def
 }
 
+//go:noinline
 func (o *opArgs) str(def string, names ...string) string {
 	if s, ok := o.get(names...).(string); ok {
 		return s

@@ -9,6 +9,8 @@ import (
 )
 
 // renamed is an operation whose positional arguments have other names.
+//
+//go:noinline
 func renamed(name, params string) opDef {
 	d := kerasOperations[name]
 	d.params = params

@@ -44,6 +44,8 @@ func span(lo, hi int) string {
 }
 
 // present reports whether input i was given.
+//
+//go:noinline
 func present(in []graph.Type, i int) bool {
 	return i < len(in) && (in[i].DType.Valid() || in[i].Kind != graph.TensorKind)
 }

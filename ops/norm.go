@@ -97,6 +97,8 @@ func otherAxes(x *graph.Value, f Format) []int64 {
 }
 
 // castTo is v in the element type dt.
+//
+//go:noinline
 func castTo(b *graph.Builder, v *graph.Value, dt tensor.DType) *graph.Value {
 	if v.Type.DType == dt {
 		return v

@@ -146,6 +146,8 @@ func start(name string, o Options, size int) *net {
 }
 
 // add calls a layer on what came last.
+//
+//go:noinline
 func (n *net) add(l layers.Layer) *layers.Tensor {
 	n.x = n.m.Apply(l, n.x)
 	return n.x

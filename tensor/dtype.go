@@ -84,6 +84,8 @@ func (d DType) String() string {
 }
 
 // Size is the number of bytes that an element takes in memory; 0 for String and Invalid.
+//
+//go:noinline
 func (d DType) Size() int {
 	if d < numDTypes {
 		return dtypes[d].size

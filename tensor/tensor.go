@@ -77,6 +77,8 @@ func AlignedBytes(n int) []byte {
 const hugeFrom = 4 << 20
 
 // New allocates a zeroed tensor. It panics where shape is impossible: use Make for shapes from outside.
+//
+//go:noinline
 func New(dt DType, shape ...int) *Tensor {
 	t, err := Make(dt, shape)
 	if err != nil {
@@ -265,6 +267,8 @@ func (t *Tensor) Dim(i int) int {
 }
 
 // Len is the number of elements.
+//
+//go:noinline
 func (t *Tensor) Len() int {
 	if t.dtype == String {
 		return len(t.strs)
@@ -337,6 +341,8 @@ func (t *Tensor) CopyFrom(src *Tensor) error {
 func SameShape(a, b *Tensor) bool { return slices.Equal(a.shape, b.shape) }
 
 // Strides is the row-major element strides of shape.
+//
+//go:noinline
 func Strides(shape []int) []int {
 	s := make([]int, len(shape))
 	n := 1

@@ -81,12 +81,18 @@ func prod(ds []int) int {
 }
 
 // roundUp is the least multiple of m that is at least n.
+//
+//go:noinline
 func roundUp(n, m int) int { return (n + m - 1) / m * m }
 
 // ceilDiv is n/d rounded up.
+//
+//go:noinline
 func ceilDiv(n, d int) int { return (n + d - 1) / d }
 
 // pad64 rounds a count of float32 up to a cache line.
+//
+//go:noinline
 func pad64(n int) int { return roundUp(n, 16) }
 
 // evict lets the system drop a constant that has been packed from memory, if it is part of a mapped file.

@@ -194,6 +194,7 @@ func emptyStack(c *Call, i, axis int) error {
 	return err
 }
 
+//go:noinline
 func product(dims []int) int {
 	n := 1
 	for _, d := range dims {
@@ -203,6 +204,8 @@ func product(dims []int) int {
 }
 
 // copyBlock copies n elements between tensors of one type.
+//
+//go:noinline
 func copyBlock(dst *tensor.Tensor, to int, src *tensor.Tensor, from, n int) {
 	if dst.DType() == tensor.String {
 		copy(dst.Strings()[to:to+n], src.Strings()[from:from+n])

@@ -74,6 +74,8 @@ func outputs(f ops.Format, w *tensor.Tensor) int {
 }
 
 // spatialShape is the shape of data in a format.
+//
+//go:noinline
 func spatialShape(f ops.Format, n, c int, spatial []int) []int {
 	if f == ops.NHWC {
 		return append(append([]int{n}, spatial...), c)

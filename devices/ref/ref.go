@@ -77,6 +77,8 @@ type Call struct {
 }
 
 // In is input i, nil where omitted. It panics where the input is no tensor, which Infer has to exclude.
+//
+//go:noinline
 func (c *Call) In(i int) *tensor.Tensor {
 	if i >= len(c.Args.In) || c.Args.In[i] == nil {
 		return nil

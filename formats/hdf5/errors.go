@@ -64,6 +64,8 @@ func place(kind, object string, offset int64) string {
 }
 
 // inObject names the object in errors that were made where its path was not known.
+//
+//go:noinline
 func inObject(err error, path string) error {
 	if err == nil || path == "" {
 		return err
@@ -89,6 +91,7 @@ func inObject(err error, path string) error {
 	return err
 }
 
+//go:noinline
 func formatErr(offset int64, format string, args ...any) error {
 	return &FormatError{Offset: offset, Msg: fmt.Sprintf(format, args...)}
 }

@@ -114,6 +114,8 @@ func (p *planner) headerBytes(o *objectWriter, msgs []byte, count int) ([]byte, 
 }
 
 // putMessage appends a message, padded to a multiple of 8 bytes.
+//
+//go:noinline
 func putMessage(b []byte, kind, flags int, data []byte) []byte {
 	n := (len(data) + 7) &^ 7
 	b = append(le16(le16(b, kind), n), byte(flags), 0, 0, 0)

@@ -196,6 +196,7 @@ func checkDepth(b []byte, opts Options) error {
 	return nil
 }
 
+//go:noinline
 func formatErrorf(f formats.Format, format string, args ...any) error {
 	return &formats.FormatError{Format: f, Offset: -1, Msg: fmt.Sprintf(format, args...)}
 }

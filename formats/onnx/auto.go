@@ -13,6 +13,8 @@ import (
 
 // auto is a row whose attributes are op's exported fields: KernelShape is kernel_shape. The values that op
 // has are the attributes' defaults.
+//
+//go:noinline
 func auto(name string, since int, op graph.Op) row {
 	return row{name: name, since: since, op: op, imp: func(n *Node) []*graph.Value {
 		return n.AddN(fill(n, op), n.In...)

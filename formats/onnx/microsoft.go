@@ -34,6 +34,8 @@ func microsoftRows() []row {
 }
 
 // takes is a row of version 1 for nodes that have from min to max inputs, none of the first min omitted.
+//
+//go:noinline
 func takes(name string, min, max int, imp func(n *Node) []*graph.Value) row {
 	return row{name: name, since: 1, imp: func(n *Node) []*graph.Value {
 		if len(n.In) < min || len(n.In) > max || slices.Contains(n.In[:min], nil) {

@@ -32,6 +32,8 @@ type Node struct {
 func (n *Node) OpType() string { return n.p.OpType }
 
 // Input is input i, nil where it is omitted.
+//
+//go:noinline
 func (n *Node) Input(i int) *graph.Value {
 	if i < len(n.In) {
 		return n.In[i]
@@ -40,6 +42,8 @@ func (n *Node) Input(i int) *graph.Value {
 }
 
 // Refuse says why the node can't be loaded; the first reason counts.
+//
+//go:noinline
 func (n *Node) Refuse(format string, args ...any) {
 	if n.refuse == "" {
 		n.refuse = fmt.Sprintf(format, args...)
@@ -187,6 +191,8 @@ func (n *Node) unasked() []string {
 }
 
 // rank is the number of dimensions of a value, -1 where it is unknown.
+//
+//go:noinline
 func rank(v *graph.Value) int {
 	if v == nil {
 		return -1

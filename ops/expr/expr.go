@@ -42,15 +42,23 @@ func (e E) Vector(x *Value, vs ...float64) *Value {
 }
 
 // Add is x + y.
+//
+//go:noinline
 func (e E) Add(x, y *Value) *Value { return e.B.Add(ops.Add{}, x, y) }
 
 // Sub is x - y.
+//
+//go:noinline
 func (e E) Sub(x, y *Value) *Value { return e.B.Add(ops.Sub{}, x, y) }
 
 // Mul is x * y.
+//
+//go:noinline
 func (e E) Mul(x, y *Value) *Value { return e.B.Add(ops.Mul{}, x, y) }
 
 // Div is x / y.
+//
+//go:noinline
 func (e E) Div(x, y *Value) *Value { return e.B.Add(ops.Div{}, x, y) }
 
 // AddC is x + v.

@@ -38,6 +38,8 @@ type Base struct {
 }
 
 // Name implements Metric.
+//
+//go:noinline
 func (b *Base) Name() string {
 	if b.Label != "" {
 		return b.Label
@@ -58,9 +60,13 @@ func (b *Base) Rename(name string) { b.Label = name }
 func (b *Base) Reset() { clear(b.s) }
 
 // State implements Metric.
+//
+//go:noinline
 func (b *Base) State() []float64 { return slices.Clone(b.s) }
 
 // SetState implements Metric.
+//
+//go:noinline
 func (b *Base) SetState(s []float64) { b.s = slices.Clone(s) }
 
 // need makes the state n numbers long.

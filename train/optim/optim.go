@@ -380,6 +380,8 @@ func (c *step) w() *graph.Value { return c.get(c.vars[c.i].Param) }
 func (c *step) setW(v *graph.Value) { c.set(c.vars[c.i].Param, v, c.gate) }
 
 // slot is the present value of one of the variable's slots; nil where it has none of that name.
+//
+//go:noinline
 func (c *step) slot(name string) *graph.Value {
 	if p := c.at(name); p != nil {
 		return c.get(p)

@@ -105,10 +105,14 @@ func (b *Builder) Float(v float32) *Value { return b.Const("scalar", tensor.Scal
 // Add appends a node with a single output.
 //
 //go:noinline
-func (b *Builder) Add(op Op, in ...*Value) *Value { return b.AddN(op, in...)[0] }
+func (b *Builder) Add(op Op, in ...*Value) *Value { return b.add(op, in)[0] }
 
-// AddN appends a node (in is copied) and returns its outputs, as many as Infer gives (at least one).
-func (b *Builder) AddN(op Op, in ...*Value) []*Value {
+// AddN appends a node (in is copied) and returns its outputs, as many as Infer gives (at least one), in a
+// slice of the caller's.
+func (b *Builder) AddN(op Op, in ...*Value) []*Value { return append([]*Value(nil), b.add(op, in)...) }
+
+// add gives the node's own list of outputs.
+func (b *Builder) add(op Op, in []*Value) []*Value {
 	if b.err != nil {
 		return placeholders(op)
 	}

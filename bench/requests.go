@@ -54,7 +54,12 @@ func Serve(ctx context.Context, m *nnrt.Model, opts Options, req Requests) (Serv
 			return Served{}, err
 		}
 	}
-	times := make([]float64, req.Count)
+	return ServeSteps(steps, req.Count)
+}
+
+// ServeSteps is Serve for anything that runs: one goroutine calls each of steps, count times in all.
+func ServeSteps(steps []func() error, count int) (Served, error) {
+	times := make([]float64, count)
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
 	fail := func(err error) { failed.CompareAndSwap(nil, &err) }
@@ -80,7 +85,7 @@ func Serve(ctx context.Context, m *nnrt.Model, opts Options, req Requests) (Serv
 		}
 		wg.Wait()
 	}
-	together(make([]float64, 4*req.Goroutines))
+	together(make([]float64, 4*len(steps)))
 	var before, after goruntime.MemStats
 	goruntime.ReadMemStats(&before)
 	start := time.Now()
@@ -91,11 +96,11 @@ func Serve(ctx context.Context, m *nnrt.Model, opts Options, req Requests) (Serv
 		return Served{}, fmt.Errorf("of several at once: %w", *err)
 	}
 	slices.Sort(times)
-	r := Served{Goroutines: req.Goroutines, Requests: req.Count, MedianMS: Quantile(times, 0.5), P99MS: Quantile(times, 0.99), MaxMS: times[len(times)-1],
-		PerSecond: float64(req.Count) / took}
+	r := Served{Goroutines: len(steps), Requests: count, MedianMS: Quantile(times, 0.5), P99MS: Quantile(times, 0.99), MaxMS: times[len(times)-1],
+		PerSecond: float64(count) / took}
 	r.P99OverMedian = r.P99MS / r.MedianMS
 	// Starting the goroutines takes a few allocations by itself.
-	r.AllocsPerRun = max(0, float64(after.Mallocs-before.Mallocs)-float64(8*req.Goroutines)) / float64(req.Count)
+	r.AllocsPerRun = max(0, float64(after.Mallocs-before.Mallocs)-float64(8*len(steps))) / float64(count)
 	return r, nil
 }
 

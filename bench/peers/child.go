@@ -29,6 +29,7 @@ type runner interface {
 	settle()      // finds out whether later ones have to
 	run() error
 	outputs() ([]tensor.Value, error)
+	another() (runner, error) // for a caller beside, of the same loaded model
 }
 
 // child reads a job from standard input, then durations to run for; zero ends it.
@@ -244,6 +245,7 @@ func inputsFor(j job) ([]tensor.Value, error) {
 }
 
 type nnrtRunner struct {
+	p       *runtime.Program
 	s       *runtime.Session
 	in, out []tensor.Value
 	anew    bool // outputs are allocated at each run: their shapes are open
@@ -267,8 +269,14 @@ func newNNRT(j job) (runner, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.p = p
 	r.s, err = p.NewSession()
 	return r, err
+}
+
+func (r *nnrtRunner) another() (runner, error) {
+	s, err := r.p.NewSession()
+	return &nnrtRunner{p: r.p, s: s, in: r.in}, err
 }
 
 func (r *nnrtRunner) first() (err error) {
@@ -314,6 +322,8 @@ func newORT(j job) (runner, error) {
 	r.s, err = lib.OpenSession(j.Model, ort.SessionOptions{Threads: j.Threads})
 	return r, err
 }
+
+func (r *ortRunner) another() (runner, error) { return &ortRunner{s: r.s, in: r.in}, nil }
 
 func (r *ortRunner) first() (err error) {
 	r.out, err = r.s.Run(r.in)

@@ -22,6 +22,14 @@ func main() {
 		err = infer(os.Args[2:])
 	case "accept":
 		err = accept(os.Args[2:])
+	case "busy":
+		err = busy(os.Args[2:])
+	case "spin":
+		err = spin(os.Args[2:])
+	case "tail":
+		err = tail(os.Args[2:])
+	case "servechild":
+		err = serveChild(os.Args[2:])
 	case "load":
 		err = load(os.Args[2:])
 	case "loadchild":
@@ -44,6 +52,6 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintln(flag.CommandLine.Output(), "usage: peers accept [-opset N] [-run REGEXP] PATH...\n       peers infer [-models DIR] [-only a,b] [-threads 1,2] [-procs 7] [-json FILE]\n       peers train -script torch_train.py [-only a,b] [-threads 1,2] [-procs 5] [-quick] [-json FILE]")
+	fmt.Fprintln(flag.CommandLine.Output(), "usage: peers accept [-opset N] [-run REGEXP] PATH...\n       peers infer [-models DIR] [-real DIR] [-only a,b] [-threads 1,2] [-procs 7] [-quick] [-json FILE]\n       peers load [-mb 500]\n       peers busy [-only a,b] [-threads 2] [-quick]\n       peers tail [-only a,b] [-threads 2] [-requests 10000]\n       peers profile -only a,b [-threads 1]\n       peers train -script torch_train.py [-only a,b] [-threads 1,2] [-procs 5] [-quick] [-json FILE]")
 	os.Exit(2)
 }

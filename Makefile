@@ -4,7 +4,7 @@ export CGO_ENABLED = 0
 NNRT_DATA ?= $(abspath ../shared)
 export NNRT_DATA
 
-.PHONY: build run test race noasm fuzz conformance bench bench-peers peers-accept bench-peers-train generate check-generate lint cover cross check clean
+.PHONY: build run test race noasm neon fuzz conformance bench bench-peers peers-accept bench-peers-train generate check-generate lint cover cross check clean
 
 build: ## the nnrt command, static
 	$(GO) build -trimpath -ldflags "-s -w" -o bin/nnrt ./cmd/nnrt
@@ -57,6 +57,12 @@ lint: ## vet, gofmt, house rules
 
 cover:
 	$(GO) test -coverprofile=coverage.out ./... && $(GO) tool cover -func=coverage.out | tail -1
+
+neon: ## the arm64 kernels under qemu-aarch64, which has to be installed
+	GOARCH=arm64 $(GO) test -c -o bin/kern_arm64.test ./devices/cpu/internal/kern
+	cd devices/cpu/internal/kern && qemu-aarch64 ../../../../bin/kern_arm64.test -test.short
+	GOARCH=arm64 $(GO) test -c -o bin/cpu_arm64.test ./devices/cpu
+	cd devices/cpu && qemu-aarch64 ../../bin/cpu_arm64.test -test.short -test.run 'Recurrent|Attention|Integers|TestAgainstRef|TestFusion'
 
 cross: ## builds for the other platforms
 	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/nnrt

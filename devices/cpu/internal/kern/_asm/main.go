@@ -88,6 +88,11 @@ func main() {
 			log.Fatal(err)
 		}
 	}
+	arm := newNeonFile()
+	genNeon(arm)
+	if err := os.WriteFile(filepath.Join("..", "kern_arm64.s"), arm.buf.Bytes(), 0o644); err != nil {
+		log.Fatal(err)
+	}
 	stubs := map[string]func() []byte{
 		"vec_amd64.go":     goVec,
 		"spatial_amd64.go": goSpatial,

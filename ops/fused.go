@@ -15,6 +15,7 @@ var fusedOps = []Info{
 	{FusedConv{}, "Conv with a factor and bias for each channel, a residual and an activation"},
 	{FusedMatMul{}, "rows times a matrix, with a bias, a residual and an activation"},
 	{ChannelAffine{}, "x*scale + shift along the last dimension, and an activation"},
+	{ConcatAffine{}, "ChannelAffine of inputs joined along the last dimension"},
 	{ConvPair{}, "a FusedConv and another that alone reads its result"},
 	{FusedAttention{}, "softmax of scaled and masked products with keys, times values"},
 }
@@ -307,6 +308,9 @@ func fusedSamples() map[string][]Sample {
 			Case(ChannelAffine{}, F(2, 3, 4), F(4), F(4)),
 			Case(ChannelAffine{Epilogue: Epilogue{Act: ActHardSwish}}, F(3, 4), F(4), F(4)),
 			Case(ChannelAffine{Epilogue: Epilogue{Act: ActGeluTanh}}, F(5), F(5), F(5))},
+		"ConcatAffine": {
+			Case(ConcatAffine{Epilogue: Epilogue{Act: ActClip, B: math.Inf(1)}}, F(9), F(9), F(2, 3, 4), F(2, 3, 2), F(2, 3, 3)),
+			Case(ConcatAffine{Epilogue: Epilogue{Act: ActSilu}}, F(3), F(3), F(5, 1), F(5, 2))},
 		"FusedAttention": {
 			Case(FusedAttention{Scale: 0.5}, F(2, 3, 4, 5), F(2, 3, 6, 5), F(2, 3, 6, 2), F(2, 1, 1, 6)),
 			Case(FusedAttention{Scale: 0.5, IsCausal: true, QPacked: true, KPacked: true, VPacked: true, YPacked: true},

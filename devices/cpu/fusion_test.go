@@ -65,6 +65,15 @@ func nets() map[string]func(b *netBuilder, x *graph.Value) *graph.Value {
 			q = b.Add(ops.Sigmoid{}, b.conv(q, 4, 16, 1, 1, 1))
 			return b.Add(ops.Add{}, b.bn(b.conv(b.Add(ops.Mul{}, q, y), 16, 16, 1, 1, 1), 16), x)
 		},
+		"squeezenet": func(b *netBuilder, x *graph.Value) *graph.Value {
+			fire := func(x *graph.Value, c, s, e int) *graph.Value {
+				x = b.Add(ops.Relu{}, b.bn(b.conv(x, c, s, 1, 1, 1), s))
+				return b.Add(ops.Concat{Axis: 1}, b.Add(ops.Relu{}, b.conv(x, s, e, 1, 1, 1)), b.Add(ops.Relu{}, b.conv(x, s, e, 3, 1, 1)))
+			}
+			x = fire(fire(b.conv(x, 3, 16, 3, 2, 1), 16, 4, 16), 32, 4, 16)
+			x = b.Add(ops.MaxPool{KernelShape: []int{3, 3}, Strides: []int{2, 2}}, x)
+			return b.Add(ops.GlobalAveragePool{}, fire(x, 32, 6, 8))
+		},
 		"densenet": func(b *netBuilder, x *graph.Value) *graph.Value {
 			x = b.conv(x, 3, 16, 3, 1, 1)
 			y := b.conv(b.Add(ops.Relu{}, b.bn(x, 16)), 16, 8, 3, 1, 1)
@@ -120,15 +129,19 @@ func TestFusion(t *testing.T) {
 
 func requireLean(t *testing.T, p *runtime.Profile) {
 	t.Helper()
-	transposes := 0
+	transposes, concats := 0, 0
 	for _, s := range p.Steps {
 		if s.Op == "Transpose" {
 			transposes++
+		}
+		if s.Op == "Concat" {
+			concats++
 		}
 		require.NotContains(t, []string{"Conv", "BatchNormalization", "Sigmoid", "Relu", "Clip"}, s.Op)
 		require.False(t, strings.HasPrefix(s.Kernel, "ref/"), s.Op)
 	}
 	require.LessOrEqual(t, transposes, 2)
+	require.LessOrEqual(t, concats, 1)
 }
 
 // TestNoAllocations holds that a run into the caller's memory allocates nothing.

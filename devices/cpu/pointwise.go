@@ -51,6 +51,12 @@ func (d *Device) pointwiseKernels() []devices.Kernel {
 			}
 			return 10
 		}, d.prepareAffine),
+		devices.For("concataffine/f32_"+d.Level(), func(_ ops.ConcatAffine, r devices.Request) int {
+			if !allF32(r) || r.Const[0] == nil || r.Const[1] == nil || r.Out[0].Rank() < 1 {
+				return 0
+			}
+			return 10
+		}, d.prepareConcatAffine),
 	}
 }
 
@@ -117,21 +123,35 @@ func (t *unaryTask) Tile(i, _ int) {
 }
 
 func (d *Device) prepareAffine(op ops.ChannelAffine, r devices.Request) (devices.Step, error) {
-	s := &affineStep{d: d, scale: tensor.As[float32](r.Const[1]), shift: tensor.As[float32](r.Const[2]), lo: negInf, hi: posInf}
-	switch op.Epilogue.Act {
-	case ops.ActNone:
-	case ops.ActClip:
-		s.lo, s.hi = float32(op.Epilogue.A), float32(op.Epilogue.B)
-	default:
-		s.act = activationOf(d.k, op.Epilogue)
+	return d.newAffine(op.Epilogue, r.Const[1], r.Const[2]), nil
+}
+
+func (d *Device) prepareConcatAffine(op ops.ConcatAffine, r devices.Request) (devices.Step, error) {
+	s := d.newAffine(op.Epilogue, r.Const[0], r.Const[1])
+	for _, t := range r.In[2:] {
+		x := dims(t)
+		s.parts = append(s.parts, x[len(x)-1])
 	}
 	return s, nil
+}
+
+func (d *Device) newAffine(e ops.Epilogue, scale, shift *tensor.Tensor) *affineStep {
+	s := &affineStep{d: d, scale: tensor.As[float32](scale), shift: tensor.As[float32](shift), lo: negInf, hi: posInf}
+	switch e.Act {
+	case ops.ActNone:
+	case ops.ActClip:
+		s.lo, s.hi = float32(e.A), float32(e.B)
+	default:
+		s.act = activationOf(d.k, e)
+	}
+	return s
 }
 
 // affineStep is x·scale + shift over the last dimension, then an activation.
 type affineStep struct {
 	d            *Device
 	scale, shift []float32
+	parts        []int // columns of each part, where the data comes in parts
 	lo, hi       float32
 	act          activation
 	tasks        freelist[affineTask]
@@ -146,7 +166,13 @@ func (s *affineStep) Run(a *devices.Args) error {
 	}
 	t := s.tasks.get()
 	defer s.tasks.put(t)
-	t.s, t.x, t.y = s, f32(a, 0), f32Out(a, 0)
+	t.s, t.x, t.y = s, t.x[:0], f32Out(a, 0)
+	if len(s.parts) == 0 {
+		t.x = append(t.x, f32(a, 0))
+	}
+	for i := range s.parts {
+		t.x = append(t.x, f32(a, 2+i))
+	}
 	t.rows = max(1, pointwiseTile/c)
 	s.d.pool.Run(t, ceilDiv(len(t.y)/c, t.rows))
 	return nil
@@ -154,7 +180,8 @@ func (s *affineStep) Run(a *devices.Args) error {
 
 type affineTask struct {
 	s    *affineStep
-	x, y []float32
+	x    [][]float32
+	y    []float32
 	rows int
 }
 
@@ -163,8 +190,18 @@ func (t *affineTask) Tile(i, _ int) {
 	s := t.s
 	c := len(s.scale)
 	lo, hi := i*t.rows*c, min((i+1)*t.rows*c, len(t.y))
-	for at := lo; at < hi; at += c {
-		s.d.k.Vec.MulAddClip(t.y[at:at+c], t.x[at:at+c], s.scale, s.shift, s.lo, s.hi)
+	if len(s.parts) == 0 {
+		for at := lo; at < hi; at += c {
+			s.d.k.Vec.MulAddClip(t.y[at:at+c], t.x[0][at:at+c], s.scale, s.shift, s.lo, s.hi)
+		}
+	}
+	first := 0
+	for k, n := range s.parts {
+		scale, shift := s.scale[first:first+n], s.shift[first:first+n]
+		for at := lo; at < hi; at += c {
+			s.d.k.Vec.MulAddClip(t.y[at+first:][:n], t.x[k][at/c*n:][:n], scale, shift, s.lo, s.hi)
+		}
+		first += n
 	}
 	if s.act.f != nil {
 		s.act.f(t.y[lo:hi], t.y[lo:hi], s.act.a, s.act.b)

@@ -18,6 +18,7 @@ func fusedKernels() []devices.Kernel {
 		spelled[ops.FusedConv](),
 		spelled[ops.FusedMatMul](),
 		spelled[ops.ChannelAffine](),
+		spelled[ops.ConcatAffine](),
 		spelled[ops.ConvPair](),
 		spelled[ops.FusedAttention](),
 	}

@@ -54,6 +54,7 @@ var specialPasses = []Pass{
 	{"spell-contractions", true, spellContractions},
 	{"fuse", true, fuse},
 	{"layout", true, layout},
+	{"concat", true, concat},
 	{"pair", true, pair},
 	{"fold", false, fold},
 	{"dce", false, removeDead},

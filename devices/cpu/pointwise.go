@@ -195,13 +195,14 @@ func (t *affineTask) Tile(i, _ int) {
 			s.d.k.Vec.MulAddClip(t.y[at:at+c], t.x[0][at:at+c], s.scale, s.shift, s.lo, s.hi)
 		}
 	}
-	first := 0
-	for k, n := range s.parts {
-		scale, shift := s.scale[first:first+n], s.shift[first:first+n]
-		for at := lo; at < hi; at += c {
-			s.d.k.Vec.MulAddClip(t.y[at+first:][:n], t.x[k][at/c*n:][:n], scale, shift, s.lo, s.hi)
+	for at := lo; at < hi && len(s.parts) > 0; at += c {
+		y := t.y[at:][:c]
+		r, first := at/c, 0
+		for k, n := range s.parts {
+			copy(y[first:first+n], t.x[k][r*n:])
+			first += n
 		}
-		first += n
+		s.d.k.Vec.MulAddClip(y, y, s.scale, s.shift, s.lo, s.hi)
 	}
 	if s.act.f != nil {
 		s.act.f(t.y[lo:hi], t.y[lo:hi], s.act.a, s.act.b)

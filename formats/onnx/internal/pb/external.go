@@ -2,7 +2,6 @@ package pb
 
 import (
 	"bytes"
-	"crypto/sha1" // ONNX says SHA-1 for the checksum of external data
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/nnrt/nnrt/internal/mmap"
+	"github.com/nnrt/nnrt/internal/sha1"
 )
 
 // External reads the files beside a model that hold tensors' bytes. Paths are

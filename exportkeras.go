@@ -1,11 +1,16 @@
 package nnrt
 
 import (
+	"context"
 	"fmt"
+	"slices"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/devices/ref"
 	"github.com/nnrt/nnrt/formats/keras"
+	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/layers"
+	"github.com/nnrt/nnrt/runtime"
 	"github.com/nnrt/nnrt/train"
 )
 
@@ -22,11 +27,78 @@ func (s *Source) ToKeras() (*keras.File, error) {
 	if s.Keras != nil {
 		return s.Keras, nil
 	}
-	m, err := keras.Lift(s.Graph)
+	g, err := foldWeights(s.Graph)
+	if err != nil {
+		return nil, err
+	}
+	m, err := keras.Lift(g)
 	if err != nil {
 		return nil, err
 	}
 	return &keras.File{Model: m}, nil
+}
+
+// foldWeights is g with what is computed of its weights alone computed: exporters shape weights by nodes.
+func foldWeights(g *graph.Graph) (*graph.Graph, error) {
+	g = g.Clone()
+	known := map[*graph.Value]bool{}
+	var nodes []*graph.Node
+	for _, n := range g.Nodes {
+		if _, ok := n.Op.(graph.Subgrapher); ok {
+			continue
+		}
+		if s, ok := n.Op.(graph.Stateful); ok && s.Stateful() {
+			continue
+		}
+		fixed := true
+		for _, v := range n.In {
+			fixed = fixed && (v == nil || known[v] || v.Def == nil && v.Data != nil)
+		}
+		if !fixed {
+			continue
+		}
+		nodes = append(nodes, n)
+		for _, v := range n.Out {
+			known[v] = true
+		}
+	}
+	frontier := map[*graph.Value]bool{}
+	for _, n := range g.Nodes {
+		for _, v := range n.In {
+			if v != nil && known[v] && !slices.Contains(nodes, n) {
+				frontier[v] = true
+			}
+		}
+	}
+	if len(frontier) == 0 {
+		return g, nil
+	}
+	h := &graph.Graph{Name: g.Name, Nodes: nodes, Params: g.Params}
+	for _, n := range nodes {
+		for _, v := range n.Out {
+			if frontier[v] {
+				h.Outputs = append(h.Outputs, v)
+			}
+		}
+	}
+	p, err := runtime.Compile(h.Clone(), ref.New(), runtime.Options{})
+	if err != nil {
+		return nil, err
+	}
+	run, err := p.NewSession()
+	if err != nil {
+		return nil, err
+	}
+	out, err := run.Run(context.Background(), nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range h.Outputs {
+		v.Def, v.Data = nil, out[v.Name]
+		g.Params = append(g.Params, v)
+	}
+	g.Nodes = slices.DeleteFunc(g.Nodes, func(n *graph.Node) bool { return slices.Contains(nodes, n) })
+	return g, nil
 }
 
 // Trainer makes a trainable model of an imported one: the layers of a Keras model, or every float parameter

@@ -43,7 +43,7 @@ func TestAugmentation(t *testing.T) {
 	for name, l := range map[string]layers.Layer{
 		"flip": &layers.RandomFlip{Seed: &seed}, "rotation": &layers.RandomRotation{Factor: 0.2, Seed: &seed}, "shear": &layers.RandomShear{XFactor: 0.3, YFactor: 0.3, Seed: &seed},
 		"translation": &layers.RandomTranslation{HeightFactor: 0.3, WidthFactor: []float64{-0.2, 0.3}, Seed: &seed}, "zoom": &layers.RandomZoom{HeightFactor: 0.4, Seed: &seed},
-		"zoom_wrap": &layers.RandomZoom{HeightFactor: 0.4, WidthFactor: 0.1, FillMode: "wrap", Interpolation: "nearest", Seed: &seed},
+		"zoom_wrap":   &layers.RandomZoom{HeightFactor: 0.4, WidthFactor: 0.1, FillMode: "wrap", Interpolation: "nearest", Seed: &seed},
 		"perspective": &layers.RandomPerspective{Scale: &one, Seed: &seed}, "contrast": &layers.RandomContrast{Factor: 0.7, Seed: &seed}, "brightness": &layers.RandomBrightness{Factor: 0.4, Seed: &seed},
 		"hue": &layers.RandomHue{Factor: 0.8, Seed: &seed}, "saturation": &layers.RandomSaturation{Factor: []float64{0.6, 0.8}, Seed: &seed, ValueRange: []any{0, 1}},
 		"sharpness": &layers.RandomSharpness{Factor: 0.9, Seed: &seed}, "posterization": &layers.RandomPosterization{Factor: 3.0, Seed: &seed},

@@ -268,6 +268,22 @@ func AsObject(v any) (*Object, error) {
 	return nil, fmt.Errorf("%v is no serialized object", v)
 }
 
+// asLayers appends serialized layers.
+func asLayers(out []Layer, v any, inner LayerDecoder) ([]Layer, error) {
+	list, ok := v.([]any)
+	if !ok {
+		return nil, fmt.Errorf("%v is no list", v)
+	}
+	for _, e := range list {
+		l, err := inner(e)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
 // setField converts v to the field's type.
 func setField(f reflect.Value, v any, info field, inner LayerDecoder) error {
 	if v == nil {
@@ -321,17 +337,7 @@ func setField(f reflect.Value, v any, info field, inner LayerDecoder) error {
 	case *Layer:
 		*p, err = inner(v)
 	case *[]Layer:
-		list, ok := v.([]any)
-		if !ok {
-			return fmt.Errorf("%v is no list", v)
-		}
-		for _, e := range list {
-			l, err := inner(e)
-			if err != nil {
-				return err
-			}
-			*p = append(*p, l)
-		}
+		*p, err = asLayers(*p, v, inner)
 	case *[]any:
 		list, ok := v.([]any)
 		if !ok {

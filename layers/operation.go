@@ -315,9 +315,22 @@ func (o *opArgs) str(def string, names ...string) string {
 	return def
 }
 
-// list is an argument that is a list of tensors.
+// list is an argument that is a list of tensors, or of arrays in the config.
 func (o *opArgs) list(names ...string) []*graph.Value {
-	vs := leaves(nil, o.get(names...))
+	var vs []*graph.Value
+	items, ok := o.get(names...).([]any)
+	if !ok {
+		items = []any{o.get(names...)}
+	}
+	for _, item := range items {
+		if m, ok := item.(map[string]any); ok && (m["class_name"] == "__numpy__" || m["class_name"] == "__tensor__") {
+			o.vals["item"] = item
+			vs = append(vs, o.tensor(nil, "item"))
+			delete(o.vals, "item")
+			continue
+		}
+		vs = leaves(vs, item)
+	}
 	if len(vs) == 0 {
 		o.Failf("argument %s holds no tensors", names[0])
 	}

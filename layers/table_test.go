@@ -57,7 +57,7 @@ var notLayers = map[string]string{
 
 // notOptions is the arguments of constructors that configs don't have, or that change nothing here.
 var notOptions = map[string]string{
-	"autocast": "not in configs",
+	"autocast":              "not in configs",
 	"Bidirectional.weights": "initial values", "Embedding.weights": "initial values", "CategoryEncoding.sparse": "how the result is stored",
 	"Dense.activity_regularizer": "kept among the other entries, where training finds it", "flash_attention": "how it is computed", "use_cudnn": "how it is computed",
 	"lora_rank": "merged into the kernel when saved", "lora_alpha": "merged into the kernel when saved", "gptq_unpacked_column_size": "of quantized kernels",

@@ -16,14 +16,14 @@ func (s *Session) bindPlan(pl *planned) (_ *instance, err error) {
 	b := binder{s: s, pl: pl, arena: tensor.AlignedBytes(pl.arena), vals: map[*graph.Value]tensor.Value{},
 		made: map[*graph.Value]slot{}, uses: map[*graph.Value][]slot{}}
 	inst := &instance{pl: pl, static: true, args: make([]devices.Args, len(pl.steps)), steps: make([]devices.Bound, len(pl.steps))}
-	scratch := tensor.AlignedBytes(pl.scratch)
 	for i, sp := range pl.steps {
 		a := &inst.args[i]
 		a.In, a.Out = make([]tensor.Value, len(sp.node.In)), make([]tensor.Value, len(sp.node.Out))
 		if sp.step == nil {
 			inst.static = false
 		} else {
-			a.Scratch = scratch[:sp.step.Scratch():sp.step.Scratch()]
+			at, n := pl.works[i], sp.step.Scratch()
+			a.Scratch = b.arena[at : at+n : at+n]
 		}
 		if err := b.operands(i, sp.node, a); err != nil {
 			return nil, err

@@ -21,7 +21,7 @@ func (s *Session) WritePlan(w io.Writer, in []tensor.Value) error {
 		return err
 	}
 	b := bufio.NewWriter(w)
-	fmt.Fprintf(b, "%d steps, arena %d bytes, scratch %d bytes\n", len(pl.steps), pl.arena, pl.scratch)
+	fmt.Fprintf(b, "%d steps, arena %d bytes, %d bytes of them for the step that needs most beside\n", len(pl.steps), pl.arena, pl.scratch)
 	for i, sp := range pl.steps {
 		name := sp.name
 		if sp.step == nil {

@@ -18,7 +18,8 @@ type planned struct {
 	g       *graph.Graph
 	steps   []stepPlan
 	arena   int
-	scratch int
+	scratch int                  // the most that a step takes; it lies in the arena, where nothing else is during that step
+	works   []int                // arena offset of each step's scratch
 	slots   map[*graph.Value]int // arena offset of each value that lives there
 	inPlace map[*graph.Value]*graph.Value
 	used    int
@@ -97,7 +98,6 @@ func (p *Program) specialise(in []tensor.Value) (_ *planned, err error) {
 	if err != nil {
 		return nil, err
 	}
-	pl.layOut()
 	for _, n := range g.Nodes {
 		sp, err := p.prepare(n)
 		if err != nil {
@@ -108,8 +108,9 @@ func (p *Program) specialise(in []tensor.Value) (_ *planned, err error) {
 		}
 		pl.steps = append(pl.steps, sp)
 	}
-	if limit := p.opts.MemoryLimit; limit > 0 && int64(pl.arena)+int64(pl.scratch)+outputs > limit {
-		return nil, fmt.Errorf("runtime: %w: a run takes %d bytes, the limit is %d", ErrMemory, int64(pl.arena)+int64(pl.scratch)+outputs, limit)
+	pl.layOut()
+	if limit := p.opts.MemoryLimit; limit > 0 && int64(pl.arena)+outputs > limit {
+		return nil, fmt.Errorf("runtime: %w: a run takes %d bytes, the limit is %d", ErrMemory, int64(pl.arena)+outputs, limit)
 	}
 	return pl, nil
 }
@@ -304,11 +305,19 @@ func (pl *planned) layOut() {
 			order = append(order, v)
 		}
 	}
-	uses := make([]plan.Use, len(order))
+	uses := make([]plan.Use, len(order), len(order)+len(pl.steps))
 	for i, v := range order {
 		uses[i] = *life[v]
 	}
+	for i, sp := range pl.steps {
+		size := 0
+		if sp.step != nil {
+			size = sp.step.Scratch()
+		}
+		uses = append(uses, plan.Use{Size: size, First: i, Last: i})
+	}
 	offsets, size := plan.Assign(uses, tensor.Align)
+	pl.works = offsets[len(order):]
 	for i, v := range order {
 		pl.slots[v] = offsets[i]
 	}

@@ -307,16 +307,25 @@ func (m *Model) SetProfile(prof *runtime.Profile) {
 
 // WritePlan writes how a training step on batches like b runs: each node's kernel and the places of its outputs.
 func (m *Model) WritePlan(w io.Writer, b data.Batch) error {
+	p, in, err := m.stepFor(b)
+	if err != nil {
+		return err
+	}
+	return p.sess.WritePlan(w, in)
+}
+
+// stepFor is the training step for batches like b, and its inputs.
+func (m *Model) stepFor(b data.Batch) (*program, []tensor.Value, error) {
 	if m.c == nil {
-		return ErrNotCompiled
+		return nil, nil, ErrNotCompiled
 	}
 	b, err := m.feed(b, 0, true)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	p, err := m.prepare(b, true)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	feed := m.inputs(p, b)
 	feed[LearningRateInput] = tensor.Scalar(float32(0))
@@ -327,5 +336,5 @@ func (m *Model) WritePlan(w io.Writer, b data.Batch) error {
 	for _, v := range p.prog.Graph().Inputs {
 		in = append(in, feed[v.Name])
 	}
-	return p.sess.WritePlan(w, in)
+	return p, in, nil
 }

@@ -274,7 +274,14 @@ func trainChild(args []string) error {
 		res.Losses = append(res.Losses, v)
 	}
 	if *plan {
-		return m.WritePlan(os.Stdout, b)
+		if err := m.WritePlan(os.Stdout, b); err != nil {
+			return err
+		}
+		mem, err := m.Memory(b)
+		if err != nil {
+			return err
+		}
+		return mem.Write(os.Stdout)
 	}
 	if *steps > 0 {
 		printSteps(*name, best, *steps)

@@ -83,7 +83,11 @@ func (d *Device) newWinograd(p *convPlan, r devices.Request, o int) *winograd {
 	s.block = s.blockTiles(mr)
 	if s.tiles < 6*s.block {
 		s.phased = true
-		s.block = min(s.tiles, max(s.block, (16<<20)/(4*n2*(p.c+p.oc))))
+		together := 16 << 20
+		if p.dyn { // training: memory counts
+			together = 2 << 20
+		}
+		s.block = min(s.tiles, max(s.block, together/(4*n2*(p.c+p.oc))))
 	}
 	s.vLen, s.mLen = n2*apart(s.block*p.c), n2*apart(s.block*p.oc)
 	s.patch = pad64(n2*max(p.c, p.oc) + kern.WinoTmp)

@@ -59,6 +59,7 @@ var specialPasses = []Pass{
 	{"fold", false, fold},
 	{"dce", false, removeDead},
 	{"fuse-pointwise", true, pointwise},
+	{"hasten", false, hasten},
 }
 
 // Template runs the passes that need no shapes.

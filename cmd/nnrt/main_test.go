@@ -140,6 +140,8 @@ func TestTrainPredict(t *testing.T) {
 	dir := fixtures(t)
 	at := func(name string) string { return filepath.Join(dir, name) }
 	good(t, "train", "--model", at("dense.json"), "--data", at("aby.csv"), "--epochs", "2", "-o", at("t.keras"), "--history", at("h.json"), "--quiet")
+	require.Contains(t, good(t, "train", "--model", at("dense.json"), "--data", at("aby.csv"), "--plan"), "peak / must live")
+	require.Contains(t, good(t, "train", "--model", at("dense.json"), "--data", at("aby.csv"), "--plan", "--json"), `"ratio":`)
 	refused(t, 2, "--force", "train", "--model", at("dense.json"), "--data", at("aby.csv"), "-o", at("t.keras"), "--quiet")
 	good(t, "finetune", at("t.keras"), "--data", at("aby.csv"), "--epochs", "1", "--freeze", "d*", "-o", at("u.h5"), "--quiet")
 	var v map[string]any

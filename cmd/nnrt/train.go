@@ -82,6 +82,7 @@ a crash, and comes to the same weights as a training that was never ended.`
 
 func (a *app) trainCmd() *cobra.Command {
 	var fl trainFlags
+	plan := false
 	cmd := &cobra.Command{
 		Use:   "train",
 		Short: "Train a model: a Keras architecture, a Keras file or an ONNX file",
@@ -89,10 +90,14 @@ func (a *app) trainCmd() *cobra.Command {
 			"Keras files that it writes keep the optimizer's state, and training them goes on from it.\n" + specHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if plan {
+				return a.trainPlan(&fl)
+			}
 			return a.train(cmd.Context(), &fl, func(ctx context.Context) (*job.Result, error) { return job.Train(ctx, fl.Options) })
 		},
 	}
 	cmd.Flags().StringVar(&fl.Model, "model", "", "`FILE`: .json (architecture), .keras, .h5 or .onnx")
+	cmd.Flags().BoolVar(&plan, "plan", false, "print the memory of a training step, planned for a first batch, and train nothing")
 	_ = cmd.MarkFlagRequired("model")
 	fl.dataFlags(cmd)
 	fl.fitFlags(cmd)
@@ -149,6 +154,27 @@ func (a *app) train(ctx context.Context, fl *trainFlags, do func(ctx context.Con
 		}
 	}
 	return jobError(err)
+}
+
+// trainPlan prints what a training step would take.
+func (a *app) trainPlan(fl *trainFlags) error {
+	done, err := a.prepare(fl)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = done() }()
+	m, err := job.Memory(fl.Options)
+	if err != nil {
+		return jobError(err)
+	}
+	if fl.asJSON {
+		return a.printJSON(struct {
+			train.Memory
+			Must  int64   `json:"must_live"`
+			Ratio float64 `json:"ratio"`
+		}{m, m.Must(), m.Ratio()})
+	}
+	return m.Write(a.stdout)
 }
 
 // report writes the history.

@@ -92,27 +92,45 @@ func TestAttentionFusion(t *testing.T) {
 	}
 }
 
-// TestContractionsAreSpelled holds that a contraction runs as products, not on the reference kernel.
-func TestContractionsAreSpelled(t *testing.T) {
+// TestSpelled holds that operators without a kernel here run as what they are made of, not on the reference's kernels.
+func TestSpelled(t *testing.T) {
 	d, err := cpu.New(cpu.Options{Threads: 1})
 	require.NoError(t, err)
 	defer d.Close()
-	g := &graph.Graph{}
-	b := &netBuilder{graph.NewBuilder(g), rand.New(rand.NewPCG(1, 4))}
-	y := b.Add(ops.Einsum{Equation: "abc,cde->abde"}, b.Input("x", graph.TensorOf(tensor.Float32, graph.Sym("N"), graph.D(3), graph.D(4))), b.weights(-1, 1, 4, 2, 5))
-	b.Rename(y, "y")
-	b.Output(y)
-	require.NoError(t, b.Err())
-	p, err := runtime.Compile(g, d, runtime.Options{})
-	require.NoError(t, err)
-	s, err := p.NewSession()
-	require.NoError(t, err)
-	var prof runtime.Profile
-	s.SetProfile(&prof)
-	out, err := s.Run(context.Background(), map[string]*tensor.Tensor{"x": tensor.New(tensor.Float32, 2, 3, 4)})
-	require.NoError(t, err)
-	require.Equal(t, []int{2, 3, 2, 5}, out["y"].Shape())
-	for _, st := range prof.Steps {
-		require.NotEqual(t, "Einsum", st.Op)
+	for name, net := range map[string]func(b *netBuilder, x *graph.Value) *graph.Value{
+		"Einsum": func(b *netBuilder, x *graph.Value) *graph.Value {
+			return b.Add(ops.Einsum{Equation: "abc,cde->abde"}, x, b.weights(-1, 1, 8, 2, 5))
+		},
+		"LpNormalization": func(b *netBuilder, x *graph.Value) *graph.Value { return b.Add(ops.LpNormalization{Axis: -1, P: 2}, x) },
+	} {
+		g := &graph.Graph{}
+		b := &netBuilder{graph.NewBuilder(g), rand.New(rand.NewPCG(1, 4))}
+		y := net(b, b.Input("x", graph.TensorOf(tensor.Float32, graph.Sym("N"), graph.D(4), graph.D(8))))
+		b.Rename(y, "y")
+		b.Output(y)
+		require.NoError(t, b.Err(), name)
+		in := tensor.New(tensor.Float32, 2, 4, 8)
+		for i := range tensor.As[float32](in) {
+			tensor.As[float32](in)[i] = float32(b.r.NormFloat64())
+		}
+		var outs [2]*tensor.Tensor
+		for i := range outs {
+			p, err := runtime.Compile(g, d, runtime.Options{NoFusion: i == 0})
+			require.NoError(t, err)
+			s, err := p.NewSession()
+			require.NoError(t, err)
+			var prof runtime.Profile
+			s.SetProfile(&prof)
+			out, err := s.Run(context.Background(), map[string]*tensor.Tensor{"x": in})
+			require.NoError(t, err)
+			outs[i] = out["y"]
+			for _, st := range prof.Steps {
+				require.Equal(t, i == 0 && st.Op == name, st.Op == name, "%s: %s", name, st.Op)
+			}
+		}
+		require.Equal(t, outs[0].Shape(), outs[1].Shape(), name)
+		for i, w := range tensor.As[float32](outs[0]) {
+			require.InDelta(t, w, tensor.As[float32](outs[1])[i], 1e-5, name)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package passes
 
 import (
 	"math"
+	"reflect"
 	"slices"
 
 	"github.com/nnrt/nnrt/graph"
@@ -30,20 +31,20 @@ func attention(g *graph.Graph, c Context) error {
 	return rewrite.Apply(g, rules, rewrite.Options{})
 }
 
-// spellContractions spells contractions that the device has no kernel of its own for as products, for which it has.
-func spellContractions(g *graph.Graph, c Context) error {
+// spelled lists operators that run faster as what they are made of than on the reference's kernel.
+var spelled = []graph.Op{ops.Einsum{}, ops.Attention{}, ops.MeanVarianceNormalization{}, ops.LpNormalization{}, ops.RotaryEmbedding{}}
+
+// spell spells operators on float32 that the device has no kernel of its own for in those for which it has.
+func spell(g *graph.Graph, c Context) error {
 	if !c.own(ops.MatMul{}) {
 		return nil
 	}
-	einsum, attention := c.own(ops.Einsum{}), c.own(ops.Attention{})
-	return decompose(g, func(op graph.Op) bool {
-		switch op.(type) {
-		case ops.Einsum:
-			return !einsum
-		case ops.Attention:
-			return !attention
-		}
-		return false
+	wanted := map[reflect.Type]bool{}
+	for _, op := range spelled {
+		wanted[reflect.TypeOf(op)] = !c.own(op)
+	}
+	return decompose(g, func(n *graph.Node) bool {
+		return wanted[reflect.TypeOf(n.Op)] && n.In[0] != nil && n.In[0].Type.DType == tensor.Float32
 	})
 }
 

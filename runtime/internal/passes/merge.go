@@ -77,13 +77,13 @@ next:
 
 // decomposeUnsupported spells a node that the device has no kernel for in simpler ops.
 func decomposeUnsupported(g *graph.Graph, c Context) error {
-	return decompose(g, func(op graph.Op) bool { return !c.Dev.Kernels().Has(op) })
+	return decompose(g, func(n *graph.Node) bool { return !c.Dev.Kernels().Has(n.Op) })
 }
 
-// decompose spells the nodes whose op is wanted in simpler ops, where they have a decomposition.
-func decompose(g *graph.Graph, wanted func(graph.Op) bool) error {
+// decompose spells the nodes that are wanted in simpler ops, where they have a decomposition.
+func decompose(g *graph.Graph, wanted func(*graph.Node) bool) error {
 	for range 8 { // a decomposition may itself need decomposing
-		if !slices.ContainsFunc(g.Nodes, func(n *graph.Node) bool { return wanted(n.Op) }) {
+		if !slices.ContainsFunc(g.Nodes, wanted) {
 			return nil
 		}
 		nodes := g.Nodes
@@ -91,7 +91,7 @@ func decompose(g *graph.Graph, wanted func(graph.Op) bool) error {
 		b := graph.NewBuilder(g)
 		for _, n := range nodes {
 			d, ok := n.Op.(graph.Decomposer)
-			if !ok || !wanted(n.Op) {
+			if !ok || !wanted(n) {
 				g.Nodes = append(g.Nodes, n)
 				continue
 			}

@@ -51,7 +51,7 @@ var specialPasses = []Pass{
 	{"cse", false, mergeEqual},
 	{"keep-gates", true, keepGates},
 	{"attention", true, attention},
-	{"spell-contractions", true, spellContractions},
+	{"spell", true, spell},
 	{"fuse", true, fuse},
 	{"layout", true, layout},
 	{"concat", true, concat},

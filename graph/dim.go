@@ -51,6 +51,8 @@ func Sym(name string) Dim {
 }
 
 // Const is the number that d is, if it is one.
+//
+//go:noinline
 func (d Dim) Const() (int, bool) { return int(d.n), d.expr == "" }
 
 // IsConst reports whether d is a number.

@@ -9,6 +9,8 @@ const unknownName = "_unknown_"
 func Unknown() Dim { return Dim{expr: unknownName} }
 
 // IsUnknown reports whether d is or holds an Unknown.
+//
+//go:noinline
 func (d Dim) IsUnknown() bool {
 	if d.expr == "" {
 		return false

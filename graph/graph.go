@@ -113,6 +113,8 @@ func (t Type) Shape() ([]int, bool) {
 }
 
 // Static reports whether t is a tensor whose dimensions are all numbers.
+//
+//go:noinline
 func (t Type) Static() bool {
 	if t.Kind != TensorKind || t.Unranked {
 		return false

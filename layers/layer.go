@@ -59,6 +59,8 @@ type Base struct {
 func (b *Base) Common() *Base { return b }
 
 // Named is the Base of a layer with that name.
+//
+//go:noinline
 func Named(name string) Base { return Base{Name: name} }
 
 // Object is a serialized Keras object other than a layer: an initializer, a regularizer, a constraint.

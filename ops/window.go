@@ -179,6 +179,8 @@ func KernelDims[T any](f Format, dims []T) (spatial []T, in, out T) {
 }
 
 // dataDims is the shape of data in a format.
+//
+//go:noinline
 func dataDims[T any](f Format, n, c T, spatial []T) []T {
 	if f == NHWC {
 		return append(append([]T{n}, spatial...), c)

@@ -153,6 +153,7 @@ func (n *net) add(l layers.Layer) *layers.Tensor {
 	return n.x
 }
 
+//go:noinline
 func (n *net) relu(name string) {
 	n.add(&layers.ActivationLayer{Base: layers.Named(name), Activation: "relu"})
 }

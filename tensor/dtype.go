@@ -102,12 +102,18 @@ func (d DType) Bits() int {
 }
 
 // Valid reports whether d is one of the element types above.
+//
+//go:noinline
 func (d DType) Valid() bool { return d > Invalid && d < numDTypes }
 
 // IsFloat reports whether d is a real floating-point type, of any width.
+//
+//go:noinline
 func (d DType) IsFloat() bool { return d >= Float32 && d <= Float4E2M1 }
 
 // IsInt reports whether d is an integer type, signed or not (Bool is none).
+//
+//go:noinline
 func (d DType) IsInt() bool { return d >= Int8 && d <= Uint2 }
 
 // IsSigned reports whether d is a signed integer type.

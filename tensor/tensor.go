@@ -250,15 +250,23 @@ func viewable(dt, as DType) bool {
 }
 
 // DType is the element type.
+//
+//go:noinline
 func (t *Tensor) DType() DType { return t.dtype }
 
 // Shape is the dimensions, outermost first; not to be changed.
+//
+//go:noinline
 func (t *Tensor) Shape() []int { return t.shape }
 
 // Rank is the number of dimensions.
+//
+//go:noinline
 func (t *Tensor) Rank() int { return len(t.shape) }
 
 // Dim is dimension i; a negative i counts from the end.
+//
+//go:noinline
 func (t *Tensor) Dim(i int) int {
 	if i < 0 {
 		i += len(t.shape)
@@ -277,6 +285,8 @@ func (t *Tensor) Len() int {
 }
 
 // Bytes is the memory itself, native byte order; nil for strings.
+//
+//go:noinline
 func (t *Tensor) Bytes() []byte { return t.data }
 
 // Strings is the elements of a string tensor; nil for other types.

@@ -85,6 +85,8 @@ func (d *Device) kernels() []devices.Kernel {
 func (*Device) Name() string { return "cpu" }
 
 // Level is the name of the kernels in use: "avx2", "avx512", "neon" or "generic".
+//
+//go:noinline
 func (d *Device) Level() string { return d.k.Level.String() }
 
 // Threads is the number of goroutines that one run may use.

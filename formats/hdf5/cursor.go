@@ -21,6 +21,7 @@ type cursor struct {
 	err  error
 }
 
+//go:noinline
 func (c *cursor) failf(format string, args ...any) {
 	if c.err == nil {
 		c.err = formatErr(c.at+int64(c.pos), c.what+": "+format, args...)
@@ -42,6 +43,7 @@ func (c *cursor) bytes(n int) []byte {
 	return s
 }
 
+//go:noinline
 func (c *cursor) skip(n int) { c.bytes(n) }
 
 // align skips to a multiple of n, counted from the start of the block.
@@ -68,8 +70,10 @@ func leUint(b []byte) uint64 {
 	return v
 }
 
+//go:noinline
 func (c *cursor) u8() int { return int(c.uint(1)) }
 
+//go:noinline
 func (c *cursor) u16() int {
 	if b := c.bytes(2); b != nil {
 		return int(binary.LittleEndian.Uint16(b))
@@ -77,6 +81,7 @@ func (c *cursor) u16() int {
 	return 0
 }
 
+//go:noinline
 func (c *cursor) u32() uint32 {
 	if b := c.bytes(4); b != nil {
 		return binary.LittleEndian.Uint32(b)

@@ -75,6 +75,8 @@ func (n *Node) Ignore(names ...string) {
 }
 
 // Int is an integer attribute, or def where the file has none.
+//
+//go:noinline
 func (n *Node) Int(name string, def int) int {
 	if a := n.attr(name, pb.AttrInt); a != nil {
 		return int(a.I)
@@ -91,6 +93,8 @@ func (n *Node) Bool(name string, def bool) bool {
 }
 
 // Float is a float attribute, or def.
+//
+//go:noinline
 func (n *Node) Float(name string, def float64) float64 {
 	if a := n.attr(name, pb.AttrFloat); a != nil {
 		return float64(a.F)
@@ -107,6 +111,8 @@ func (n *Node) String(name, def string) string {
 }
 
 // Ints is a list of integers, nil where the file has none. An empty list in the file is empty, not nil.
+//
+//go:noinline
 func (n *Node) Ints(name string) []int {
 	a := n.attr(name, pb.AttrInts)
 	if a == nil {

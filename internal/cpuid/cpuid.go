@@ -25,6 +25,8 @@ const (
 var levelNames = [...]string{Generic: "generic", AVX2: "avx2", AVX512: "avx512", NEON: "neon"}
 
 // String returns the name that Parse reads.
+//
+//go:noinline
 func (l Level) String() string {
 	if int(l) < len(levelNames) {
 		return levelNames[l]

@@ -99,6 +99,8 @@ func (p *Pool) Close() {
 
 // Run does tiles 0 to n-1 of t and returns when all are done. It does not allocate. A Task may
 // call Run of the same pool.
+//
+//go:noinline
 func (p *Pool) Run(t Task, n int) { p.RunUntil(t, n, nil) }
 
 // RunUntil is Run, but hands out no more tiles once *stop is true; it reports whether

@@ -17,6 +17,8 @@ type Value = graph.Value
 type E struct{ B *graph.Builder }
 
 // C is a rank-0 constant of v in x's element type.
+//
+//go:noinline
 func (e E) C(x *Value, v float64) *Value { return e.Scalar(x.Type.DType, v) }
 
 // Scalar is a rank-0 constant of v.
@@ -139,6 +141,8 @@ func (e E) MatMul(x, y *Value) *Value { return e.B.Add(ops.MatMul{}, x, y) }
 func (e E) Transpose(x *Value, perm ...int) *Value { return e.B.Add(ops.Transpose{Perm: perm}, x) }
 
 // Cast changes the element type, where it is not dt already.
+//
+//go:noinline
 func (e E) Cast(x *Value, dt tensor.DType) *Value {
 	if x.Type.DType == dt {
 		return x

@@ -70,6 +70,8 @@ func (b *Base) State() []float64 { return slices.Clone(b.s) }
 func (b *Base) SetState(s []float64) { b.s = slices.Clone(s) }
 
 // need makes the state n numbers long.
+//
+//go:noinline
 func (b *Base) need(n int) []float64 {
 	if len(b.s) != n {
 		b.s = make([]float64, n)

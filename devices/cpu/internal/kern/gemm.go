@@ -48,6 +48,8 @@ type Gemm struct {
 }
 
 // PanelWidth returns the width of the panel that starts at column j of n.
+//
+//go:noinline
 func (g *Gemm) PanelWidth(j, n int) int {
 	if n-j >= g.NR {
 		return g.NR
@@ -56,6 +58,8 @@ func (g *Gemm) PanelWidth(j, n int) int {
 }
 
 // PackedCols returns the number of columns that n columns take once packed.
+//
+//go:noinline
 func (g *Gemm) PackedCols(n int) int {
 	full := n / g.NR * g.NR
 	if full == n {

@@ -2,6 +2,8 @@ package bench_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,4 +31,26 @@ func TestServe(t *testing.T) {
 	require.Positive(t, r.MedianMS)
 	require.GreaterOrEqual(t, r.P99MS, r.MedianMS)
 	require.GreaterOrEqual(t, r.MaxMS, r.P99MS)
+}
+
+const conv = `{"class_name":"Sequential","config":{"name":"conv","layers":[
+{"module":"keras.layers","class_name":"InputLayer","config":{"batch_shape":[null,24,24,32],"dtype":"float32","name":"in"}},
+{"module":"keras.layers","class_name":"Conv2D","config":{"name":"a","filters":32,"kernel_size":[3,3],"padding":"same","activation":"relu"}},
+{"module":"keras.layers","class_name":"Conv2D","config":{"name":"b","filters":16,"kernel_size":[1,1]}},
+{"module":"keras.layers","class_name":"DepthwiseConv2D","config":{"name":"c","kernel_size":[3,3],"padding":"same"}}]}}`
+
+// Every algorithm that could do a convolution is measured, and all of them agree (Choices fails where they don't).
+func TestChoices(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "conv.json")
+	require.NoError(t, os.WriteFile(path, []byte(conv), 0o644))
+	list, err := bench.Choices(t.Context(), path, 1, bench.Options{})
+	require.NoError(t, err)
+	require.NotEmpty(t, list)
+	most := 0
+	for _, c := range list {
+		most = max(most, c.Others)
+		require.GreaterOrEqual(t, c.Ratio, 1.0)
+		require.Positive(t, c.FastestMS)
+	}
+	require.GreaterOrEqual(t, most, 2, "a 3x3 convolution can be done in more ways")
 }

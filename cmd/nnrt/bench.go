@@ -16,7 +16,7 @@ func (a *app) benchCmd() *cobra.Command {
 	var opts bench.Options
 	var requests bench.Requests
 	var dims []string
-	var asJSON bool
+	var asJSON, assert bool
 	cmd := &cobra.Command{
 		Use:   "bench MODEL",
 		Short: "Measure load time, latency, throughput and memory on random input",
@@ -25,6 +25,9 @@ func (a *app) benchCmd() *cobra.Command {
 			var err error
 			if opts.Dims, err = parseDims(dims); err != nil {
 				return err
+			}
+			if assert {
+				return a.assert(cmd.Context(), args[0], opts, asJSON)
 			}
 			start := time.Now()
 			m, dev, err := a.open(args[0])
@@ -57,6 +60,7 @@ func (a *app) benchCmd() *cobra.Command {
 	f.IntVar(&opts.Batch, "batch", 0, "rows of every input whose first dimension is free")
 	f.StringArrayVar(&dims, "dim", nil, "`NAME=N`: a free dimension's size")
 	f.Float64Var(&opts.Seconds, "seconds", 3, "how long to measure")
+	f.BoolVar(&assert, "assert", false, "measure every kernel that could do the convolutions and products: exit 1 where the chosen one is over 10 % slower than the fastest")
 	f.IntVar(&requests.Goroutines, "goroutines", 0, "call from so many goroutines at once, and say how the runs' times lie (8 with --requests)")
 	f.IntVar(&requests.Count, "requests", 0, "runs of --goroutines in all (10000)")
 	f.BoolVar(&asJSON, "json", false, "one line of JSON")
@@ -80,4 +84,30 @@ func (a *app) serve(ctx context.Context, m *nnrt.Model, path, device string, opt
 		"  max       %9.3f ms\n  rate      %9.1f runs/s\n  allocs    %9.2f a run\n",
 		filepath.Base(path), device, r.Requests, r.Goroutines, r.MedianMS, r.P99MS, r.P99OverMedian, r.MaxMS, r.PerSecond, r.AllocsPerRun)
 	return err
+}
+
+// assert holds the choice of kernels against the fastest ones.
+func (a *app) assert(ctx context.Context, path string, opts bench.Options, asJSON bool) error {
+	list, err := bench.Choices(ctx, path, a.threads, opts)
+	if err != nil {
+		return errFile{path, err}
+	}
+	wrong := 0
+	for _, c := range list {
+		if c.Ratio > bench.WithinFastest {
+			wrong++
+		}
+		if asJSON {
+			err = a.printJSON(c)
+		} else {
+			_, err = fmt.Fprintf(a.stdout, "%5.2f  %-10s %9.3f ms  %-10s %9.3f ms  %s  %s\n", c.Ratio, c.Chosen, c.ChosenMS, c.Fastest, c.FastestMS, c.Shape, c.Node)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if wrong > 0 {
+		return errNo{fmt.Sprintf("%d of %d choices of kernels are more than 10 %% slower than the fastest", wrong, len(list))}
+	}
+	return nil
 }

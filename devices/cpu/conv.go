@@ -186,6 +186,14 @@ func (d *Device) matchConv(op ops.Conv, r devices.Request) int {
 // prepareConv runs a convolution that no pass has looked at: the result is in the order of the data, and the
 // weights may be known only when running.
 func (d *Device) prepareConv(op ops.Conv, r devices.Request) (devices.Step, error) {
+	p, err := d.planOfConv(op, r)
+	if err != nil {
+		return nil, err
+	}
+	return d.convStep(p, r), nil
+}
+
+func (d *Device) planOfConv(op ops.Conv, r devices.Request) (*convPlan, error) {
 	win, err := op.Window(dims(r.In[0]), dims(r.In[1]))
 	if err != nil {
 		return nil, err
@@ -202,29 +210,31 @@ func (d *Device) prepareConv(op ops.Conv, r devices.Request) (devices.Step, erro
 	if !p.dyn {
 		p.wt.data = tensor.As[float32](r.Const[1])
 	}
-	return d.convStep(p, r), nil
+	return p, nil
 }
 
 // convStep chooses the algorithm.
 func (d *Device) convStep(p *convPlan, r devices.Request) devices.Step {
-	s := &convStep{d: d, p: p}
 	o, line := 0, (*kern.WinoLine)(nil)
 	if !d.exact && !r.Exact {
 		o, line = d.winogradSize(p), d.lineFiltering(p)
 	}
 	switch {
 	case p.depthwise():
-		s.impl = d.newDepthwise(p, r)
+		return d.convStepOf(p, d.newDepthwise(p, r))
 	case o > 0:
-		s.impl = d.newWinograd(p, r, o)
+		return d.convStepOf(p, d.newWinograd(p, r, o))
 	case line != nil:
-		s.impl = d.newWinoLine(p, r, line)
+		return d.convStepOf(p, d.newWinoLine(p, r, line))
 	case d.stripsPay(p):
-		s.impl = d.newStrips(p, r)
-	default:
-		s.impl = d.newDirect(p, r)
+		return d.convStepOf(p, d.newStrips(p, r))
 	}
-	s.inner = roundUp(s.impl.scratch(), 64)
+	return d.convStepOf(p, d.newDirect(p, r))
+}
+
+// convStepOf is the step that runs an algorithm.
+func (d *Device) convStepOf(p *convPlan, impl convImpl) *convStep {
+	s := &convStep{d: d, p: p, impl: impl, inner: roundUp(impl.scratch(), 64)}
 	if p.format == ops.NCHW {
 		s.xLen = pad64(p.n * p.c * p.h * p.geometry.w)
 		s.yLen = pad64(p.n * p.oc * p.pixels())

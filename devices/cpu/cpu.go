@@ -24,6 +24,8 @@ type Options struct {
 	Level string
 	// Exact forbids kernels whose rounding differs from a plain sum of products (Winograd convolution).
 	Exact bool
+	// Prepared, if not nil, is told of each node that a kernel is prepared for.
+	Prepared func(r devices.Request)
 }
 
 // Device runs kernels on the processor. It is safe for concurrent use: runs at the same time share the threads.
@@ -47,7 +49,16 @@ func New(o Options) (*Device, error) {
 		return nil, err
 	}
 	d := &Device{k: kern.New(level), pool: par.New(o.Threads), exact: o.Exact, gate: make(chan struct{}, runtime.GOMAXPROCS(0))}
-	d.table = devices.NewTable(slices.Concat(d.kernels(), ref.Kernels()))
+	kernels := slices.Concat(d.kernels(), ref.Kernels())
+	if o.Prepared != nil {
+		for i, k := range kernels {
+			kernels[i].Prepare = func(r devices.Request) (devices.Step, error) {
+				o.Prepared(r)
+				return k.Prepare(r)
+			}
+		}
+	}
+	d.table = devices.NewTable(kernels)
 	return d, nil
 }
 

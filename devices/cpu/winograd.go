@@ -10,9 +10,7 @@ import (
 // winogradSize is the output size of the minimal filtering that a cost model expects to be fastest for p,
 // or 0 where plain convolution is.
 func (d *Device) winogradSize(p *convPlan) int {
-	l := d.k.Wino4.Lanes
-	if p.groups != 1 || p.kh != 3 || p.kw != 3 || p.sh != 1 || p.sw != 1 || p.dh != 1 || p.dw != 1 ||
-		p.c%l != 0 || p.oc%l != 0 || p.c < 8 || p.oc < 8 || p.pt < 0 || p.pl < 0 {
+	if !d.winogradFits(p) {
 		return 0
 	}
 	best, size := d.convCost(p.flops(), p.n*p.pixels()), 0
@@ -23,6 +21,13 @@ func (d *Device) winogradSize(p *convPlan) int {
 		}
 	}
 	return size
+}
+
+// winogradFits reports whether p can be done by minimal filtering.
+func (d *Device) winogradFits(p *convPlan) bool {
+	l := d.k.Wino4.Lanes
+	return p.groups == 1 && p.kh == 3 && p.kw == 3 && p.sh == 1 && p.sw == 1 && p.dh == 1 && p.dw == 1 &&
+		p.c%l == 0 && p.oc%l == 0 && p.c >= 8 && p.oc >= 8 && p.pt >= 0 && p.pl >= 0
 }
 
 // convCost is about how many float operations' time a product with m rows takes. Register tiles of few rows load B as often as

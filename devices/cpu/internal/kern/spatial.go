@@ -85,7 +85,7 @@ func sandwich(dst, t, p []float32, r, k int) {
 
 func winoGo(o int, m *winoMats) Wino {
 	n := o + 2
-	return Wino{N: n, O: o, Lanes: 1,
+	return Wino{N: n, O: o, Lanes: 4,
 		In: func(dst []float32, dstStride int, x []float32, rowStride, pixStride, c int, _ []float32) {
 			var p, q [64]float32
 			for ch := range c {

@@ -234,3 +234,50 @@ func TestPointwiseUpdates(t *testing.T) {
 		}))
 	}
 }
+
+// TestConvTranspose holds that transposed convolutions, which run as gradients, are what the reference device gives.
+func TestConvTranspose(t *testing.T) {
+	d, err := cpu.New(cpu.Options{Threads: 2})
+	require.NoError(t, err)
+	defer d.Close()
+	fast := 0
+	for seed := range uint64(60) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		g := &graph.Graph{}
+		b := &netBuilder{graph.NewBuilder(g), r}
+		c, m, rank := 1+r.IntN(5), 1+r.IntN(6), 1+r.IntN(2)
+		op := ops.ConvTranspose{Format: ops.Format(r.IntN(2)), AutoPad: ops.AutoPad(r.IntN(3))}
+		kernel, data := []int{}, []int{}
+		for range rank {
+			k, s := 1+r.IntN(4), 1+r.IntN(3)
+			kernel, data = append(kernel, k), append(data, 2+r.IntN(6))
+			op.Strides = append(op.Strides, s)
+			op.OutputPadding = append(op.OutputPadding, r.IntN(s))
+		}
+		if op.AutoPad == ops.Explicit {
+			for range 2 * rank {
+				op.Pads = append(op.Pads, r.IntN(2))
+			}
+		}
+		x, w := append([]int{2, c}, data...), append([]int{c, m}, kernel...)
+		if op.Format == ops.NHWC {
+			x, w = append(append([]int{2}, data...), c), append(append([]int{}, kernel...), m, c)
+		}
+		v := b.Input("x", graph.TensorOf(tensor.Float32, graph.Dims(x...)...))
+		y := b.Add(ops.Relu{}, b.Add(op, v, b.weights(-1, 1, w...), b.weights(-1, 1, m)))
+		b.Output(y)
+		if b.Err() != nil {
+			continue // sizes below one
+		}
+		in := map[string]*tensor.Tensor{"x": b.weights(-1, 1, x...).Data}
+		want, _ := runGraph(t, ref.New(), g, in, runtime.Options{})
+		got, prof := runGraph(t, d, g, in, runtime.Options{})
+		for i, e := range tensor.As[float32](want[0].(*tensor.Tensor)) {
+			require.InDelta(t, e, tensor.As[float32](got[0].(*tensor.Tensor))[i], 1e-4, "seed %d %+v", seed, op)
+		}
+		if prof.Steps[0].Op != "ConvTranspose" {
+			fast++
+		}
+	}
+	require.Greater(t, fast, 20)
+}

@@ -26,6 +26,9 @@ func fuse(g *graph.Graph, c Context) error {
 		rewrite.On("add", fuseAdd),
 		{Name: "activation", Func: fuseActivation},
 	}
+	if c.own(ops.ConvGradInput{}) {
+		rules = append(rules, rewrite.On("convtranspose", spellConvTranspose))
+	}
 	if !c.Exact {
 		rules = append(rules, rewrite.On("batchnorm", foldBatchNorm))
 	}

@@ -28,7 +28,7 @@ func readHDF5(b []byte, opts Options) (*File, error) {
 		return nil, err
 	}
 	if !ok {
-		return nil, formatErrorf(formats.HDF5, "no model_config: the file has weights only; read the architecture from its JSON and call LoadWeights")
+		return nil, formatErrorf(formats.HDF5, "no model_config: the file has weights only; give the architecture as JSON too (nnrt import ARCHITECTURE.json --weights FILE; in Go, LoadWeights)")
 	}
 	f.Config = []byte(config)
 	if err := f.readVersion(h); err != nil {

@@ -30,8 +30,7 @@ type FinetuneOptions struct {
 	FineEpochs int     // 0: as many as the first phase's
 	NewHead    bool    // the head begins anew even where it has the right size
 	NoCache    bool    // features are computed in each epoch
-	Size       int     // height and width of pictures for a network by name; 0: its own
-	Alpha      float64 // width of a network by name; 0: that of the weights' file
+	Network    Network
 }
 
 // maxCache bounds the bytes of features that are kept in memory.
@@ -103,7 +102,7 @@ func (f *finetuning) open() error {
 	if err != nil {
 		return err
 	}
-	if f.src, err = f.source(); err != nil {
+	if f.src, err = f.Network.Open(f.Model, f.Weights); err != nil {
 		return err
 	}
 	f.preprocessing(f.src)

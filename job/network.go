@@ -15,39 +15,45 @@ import (
 	"github.com/nnrt/nnrt/pretrained"
 )
 
-// source loads the model: a file, or a network of the catalogue with its weights.
-func (f *finetuning) source() (*nnrt.Source, error) {
-	_, err := os.Stat(f.Model)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) || filepath.Ext(f.Model) != "" {
-		src, err := nnrt.ImportSource(f.Model, nnrt.ImportOptions{Weights: f.Weights})
+// Network is the size of a network by name.
+type Network struct {
+	Size  int     // height and width of its pictures; 0: its own
+	Alpha float64 // width; 0: that of the weights' file
+}
+
+// Open loads a model: a file, or a network of the catalogue by name, with the file of its weights.
+func (n Network) Open(model, weights string) (*nnrt.Source, error) {
+	_, err := os.Stat(model)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) || filepath.Ext(model) != "" {
+		src, err := nnrt.ImportSource(model, nnrt.ImportOptions{Weights: weights})
 		if err != nil {
-			return nil, FileError{f.Model, err}
+			return nil, FileError{model, err}
 		}
 		return src, nil
 	}
 	var net pretrained.Net
 	var names []string
-	for _, n := range pretrained.Catalogue() {
-		names = append(names, n.Name)
-		if strings.EqualFold(n.Name, strings.NewReplacer("-", "", "_", "").Replace(f.Model)) {
-			net = n
+	for _, c := range pretrained.Catalogue() {
+		names = append(names, c.Name)
+		if strings.EqualFold(c.Name, strings.NewReplacer("-", "", "_", "").Replace(model)) {
+			net = c
 		}
 	}
 	if net.Build == nil {
-		return nil, usagef("%s is neither a file nor a network; there are %s", f.Model, strings.Join(names, ", "))
+		return nil, usagef("%s is neither a file nor a network; there are %s", model, strings.Join(names, ", "))
 	}
-	if f.Weights == "" {
+	if weights == "" {
 		return nil, usagef("nnrt downloads nothing: name the file of %s's weights; Keras has them at %s", net.Name, net.Weights[0].URL)
 	}
-	return f.network(net)
+	return n.load(net, weights)
 }
 
-// network builds a network and loads its weights: with its classifier where the file has it, else without.
-func (f *finetuning) network(net pretrained.Net) (*nnrt.Source, error) {
-	o := pretrained.Options{Height: f.Size, Width: f.Size, Alpha: f.Alpha}
+// load builds a network and loads its weights: with its classifier where the file has it, else without.
+func (n Network) load(net pretrained.Net, weights string) (*nnrt.Source, error) {
+	o := pretrained.Options{Height: n.Size, Width: n.Size, Alpha: n.Alpha}
 	noTop, known := false, false
 	for _, w := range net.Weights {
-		if filepath.Base(w.URL) == filepath.Base(f.Weights) {
+		if filepath.Base(w.URL) == filepath.Base(weights) {
 			noTop, known = w.NoTop, true
 			if o.Alpha == 0 {
 				o.Alpha = w.Alpha
@@ -63,7 +69,7 @@ func (f *finetuning) network(net pretrained.Net) (*nnrt.Source, error) {
 		if o.Pooling = ""; o.NoTop {
 			o.Pooling = "avg"
 		}
-		m, err := pretrained.Open(net.Name, f.Weights, o)
+		m, err := pretrained.Open(net.Name, weights, o)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -74,7 +80,7 @@ func (f *finetuning) network(net pretrained.Net) (*nnrt.Source, error) {
 		}
 		return &nnrt.Source{Format: formats.KerasZip, Graph: g, Keras: &keras.File{Model: m}}, nil
 	}
-	return nil, FileError{f.Weights, errors.Join(errs...)}
+	return nil, FileError{weights, errors.Join(errs...)}
 }
 
 // preprocessing finds out how the model wants its pictures, where nothing was said about it.

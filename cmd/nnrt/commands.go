@@ -14,6 +14,7 @@ func (a *app) commands() []*cobra.Command {
 		a.evaluateCmd(),
 		a.predictCmd(),
 		a.plotCmd(),
+		a.lookCmd(),
 		a.runCmd(),
 		a.benchCmd(),
 		newConformanceCmd(a.device),

@@ -34,7 +34,7 @@ func (a *app) finetuneCmd() *cobra.Command {
 	f.IntVar(&fine.FineEpochs, "fine-epochs", 0, "epochs of the second phase (default: as many as the first's)")
 	f.BoolVar(&fine.NewHead, "new-head", false, "begin with a new head even where the old one has the right size")
 	f.BoolVar(&fine.NoCache, "no-cache", false, "compute the features of the frozen part in each epoch")
-	f.IntVar(&fine.Size, "size", 0, "height and width of the pictures, for a network by name (default: its own)")
-	f.Float64Var(&fine.Alpha, "alpha", 0, "width of a MobileNet by name (default: that of the weights' file)")
+	f.IntVar(&fine.Network.Size, "size", 0, "height and width of the pictures, for a network by name (default: its own)")
+	f.Float64Var(&fine.Network.Alpha, "alpha", 0, "width of a MobileNet by name (default: that of the weights' file)")
 	return cmd
 }

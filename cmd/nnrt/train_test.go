@@ -212,3 +212,17 @@ func TestBadDataIsRefused(t *testing.T) {
 	}), "--loss", "mse", "--no-shuffle", "--quiet")
 	refused(t, 3, "target of output \"d\": shape [16], expected that of the output float32[batch,3]", "train", "--model", at("m.json"), "--data", at("good.npz"), "--loss", "mse", "--quiet")
 }
+
+// The pictures that look draws.
+func TestLook(t *testing.T) {
+	dir := fixtures(t)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for _, args := range [][]string{{"activations", "-i", at("x.png")}, {"heatmap", "-i", at("x.png"), "--class", "1"}, {"filters", "--count", "2", "--steps", "3"}} {
+		good(t, append([]string{"look", args[0], at("conv.keras"), "-o", at("look.png")}, args[1:]...)...)
+		p, err := os.ReadFile(at("look.png"))
+		require.NoError(t, err)
+		require.True(t, bytes.HasPrefix(p, []byte("\x89PNG")))
+	}
+	refused(t, 2, "takes a Keras model", "look", "activations", at("conv.onnx"), "--quiet", "-i", at("x.png"), "-o", at("no.png"))
+	refused(t, 2, "no layer with feature maps", "look", "heatmap", at("dense.h5"), "--quiet", "-i", at("x.png"), "-o", at("no.png"))
+}

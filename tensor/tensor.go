@@ -73,7 +73,7 @@ func AlignedBytes(n int) []byte {
 	return b[off : off+n : off+n]
 }
 
-// hugeFrom is the size from which on memory is asked for in large pages.
+// hugeFrom is the size in bytes from which on memory is asked for in large pages.
 const hugeFrom = 4 << 20
 
 // New allocates a zeroed tensor. It panics where shape is impossible: use Make for shapes from outside.

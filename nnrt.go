@@ -31,6 +31,9 @@ type Options struct {
 	Device devices.Device
 	// Threads bounds the goroutines that one run may use on the model's own device; 0 means GOMAXPROCS.
 	Threads int
+	// Kernels are the caller's own, for the model's own device: with Import.ONNX.Ops they make an operator that
+	// nnrt doesn't know.
+	Kernels []devices.Kernel
 	// Runtime steers compilation.
 	Runtime runtime.Options
 	// Import steers reading.
@@ -99,7 +102,7 @@ func Load(data []byte, opts Options) (*Model, error) {
 func New(g *graph.Graph, opts Options) (*Model, error) {
 	m := &Model{g: g, device: opts.Device}
 	if m.device == nil {
-		dev, err := cpu.New(cpu.Options{Threads: opts.Threads, Exact: opts.Runtime.Exact})
+		dev, err := cpu.New(cpu.Options{Threads: opts.Threads, Exact: opts.Runtime.Exact, Kernels: opts.Kernels})
 		if err != nil {
 			return nil, err
 		}

@@ -26,6 +26,9 @@ type Options struct {
 	Exact bool
 	// Prepared, if not nil, is told of each node that a kernel is prepared for.
 	Prepared func(r devices.Request)
+	// Kernels are the caller's own, for operators of its own too; they go before the device's where they match
+	// as well.
+	Kernels []devices.Kernel
 }
 
 // Device runs kernels on the processor. It is safe for concurrent use: runs at the same time share the threads.
@@ -49,7 +52,7 @@ func New(o Options) (*Device, error) {
 		return nil, err
 	}
 	d := &Device{k: kern.New(level), pool: par.New(o.Threads), exact: o.Exact, gate: make(chan struct{}, runtime.GOMAXPROCS(0))}
-	kernels := slices.Concat(d.kernels(), ref.Kernels())
+	kernels := slices.Concat(o.Kernels, d.kernels(), ref.Kernels())
 	if o.Prepared != nil {
 		for i, k := range kernels {
 			kernels[i].Prepare = func(r devices.Request) (devices.Step, error) {

@@ -35,13 +35,18 @@ type Options struct {
 	NoExternal bool
 }
 
-// CustomOp gives nodes of an operator that this package doesn't know a meaning.
+// CustomOp gives nodes of an operator that this package doesn't know a meaning. Its kernel goes to the device
+// (nnrt.Options.Kernels, cpu.Options.Kernels); a gradient is the operator's own method (graph.Differentiable).
 type CustomOp struct {
 	// Domain and Name are the node's.
 	Domain, Name string
-	// Import adds what the node means to the graph, through n.Add and n.AddN, with operators of nnrt's or
-	// of the caller's (any graph.Op, whose kernel the device has to have), and returns the values of the
-	// node's outputs. It says by n.Refuse what it can't do.
+	// Op is the caller's operator, its fields at the attributes' defaults. A field KernelShape is the
+	// attribute kernel_shape; the tag `onnx:"name"` names another, `onnx:"-"` none. With it, nodes are read
+	// without Import, and written (WriteOptions.Ops).
+	Op graph.Op
+	// Import, where it is not nil, adds what the node means to the graph, through n.Add and n.AddN, with
+	// operators of nnrt's or of the caller's, and returns the values of the node's outputs. It says by
+	// n.Refuse what it can't do.
 	Import func(n *Node) []*graph.Value
 }
 
@@ -125,6 +130,12 @@ func read(b []byte, opts Options, source pb.Source) (_ *graph.Graph, err error) 
 	im := &importer{opts: opts, lim: lim, rows: newRowTable(rows()), newest: newest(), source: &source,
 		custom: map[opKey]CustomOp{}, functions: map[functionKey]*pb.FunctionProto{}}
 	for _, c := range opts.Ops {
+		if c.Import == nil {
+			if c.Op == nil {
+				return nil, fmt.Errorf("onnx: custom operator %s.%s has neither Op nor Import", c.Domain, c.Name)
+			}
+			c.Import = auto(c.Name, 1, c.Op).imp
+		}
 		im.custom[opKey{domain(c.Domain), c.Name}] = c
 	}
 	return im.model(m)

@@ -35,6 +35,8 @@ type WriteOptions struct {
 	External bool
 	// ExternalFrom defaults to 1024.
 	ExternalFrom int
+	// Ops are operators of the caller's own; those with an Op are written as nodes of their domain, version 1.
+	Ops []CustomOp
 }
 
 // Write writes a canonical graph as one ONNX file. The error lists every node that the operator set can't
@@ -68,7 +70,7 @@ func Encode(g *graph.Graph, opts WriteOptions) (*Encoded, error) {
 		return nil, fmt.Errorf("onnx: operator set %d can't be written: %d to %d can", opts.Opset, MinWriteOpset, Opset)
 	}
 	for v := lo; ; v++ {
-		m, err := encodeAt(g, v)
+		m, err := encodeAt(g, v, opts.Ops)
 		if err == nil {
 			return &Encoded{proto: m, Opset: v}, nil
 		}
@@ -163,12 +165,19 @@ type graphWriter struct {
 // exporter writes a node whose operator's row it belongs to.
 type exporter func(x *graphWriter, r row, n *graph.Node) error
 
-func encodeAt(g *graph.Graph, opset int) (*pb.ModelProto, error) {
+func encodeAt(g *graph.Graph, opset int, custom []CustomOp) (*pb.ModelProto, error) {
 	w := &writer{opset: opset, ml: versionOfML(g), byOp: map[reflect.Type][]row{}, domains: map[string]int{"": opset},
 		used: map[string]bool{}, nodes: map[string]bool{}}
 	for _, r := range rows() {
 		if r.op != nil {
 			w.byOp[reflect.TypeOf(r.op)] = append(w.byOp[reflect.TypeOf(r.op)], r)
+		}
+	}
+	for _, c := range custom {
+		if c.Op != nil {
+			r := auto(c.Name, 1, c.Op)
+			r.domain = domain(c.Domain)
+			w.byOp[reflect.TypeOf(c.Op)] = []row{r}
 		}
 	}
 	for _, list := range w.byOp {

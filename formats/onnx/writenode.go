@@ -27,7 +27,7 @@ func (w *writer) versionOf(domain string) int {
 	case mlDomain:
 		return w.ml
 	}
-	return newest()[domain]
+	return max(1, newest()[domain]) // 1 is that of an operator of the caller's
 }
 
 // node writes one node by the newest row that the target version has, and notes it where there is none.

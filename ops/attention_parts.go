@@ -73,7 +73,11 @@ func (a Attention) Decompose(b *graph.Builder, in []*graph.Value) []*graph.Value
 	if a.QKMatmulOutputMode == 3 {
 		raw = p
 	}
-	y := grouped(b, p, v, false)
+	values := v
+	if v.Type.DType != dt {
+		values = b.Add(Cast{To: dt, Saturate: true}, v)
+	}
+	y := grouped(b, p, values, false)
 	if in[0].Type.Rank() == 3 {
 		y = b.Add(Reshape{}, b.Add(Transpose{Perm: []int{0, 2, 1, 3}}, y), b.Ints(0, 0, -1))
 	}
@@ -159,13 +163,17 @@ func masked(b *graph.Builder, p, keep, mask *graph.Value) (scores, kept *graph.V
 	if mask != nil {
 		seen := mask
 		if mask.Type.DType != tensor.Bool {
-			p = b.Add(Add{}, p, b.Add(CastLike{Saturate: true}, mask, p))
-			seen = b.Add(Not{}, b.Add(IsInf{DetectNegative: true}, mask))
+			p, seen = b.Add(Add{}, p, b.Add(CastLike{Saturate: true}, mask, p)), nil
+			if mask.Type.DType.IsFloat() { // integers hide nothing
+				seen = b.Add(Not{}, b.Add(IsInf{DetectNegative: true}, mask))
+			}
 		}
-		if keep != nil {
-			seen = b.Add(And{}, keep, seen)
+		switch {
+		case keep == nil:
+			keep = seen
+		case seen != nil:
+			keep = b.Add(And{}, keep, seen)
 		}
-		keep = seen
 	}
 	if keep != nil {
 		p = b.Add(Where{}, keep, p, constLike(b, p, math.Inf(-1)))

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/devices/cpu"
 	"github.com/nnrt/nnrt/devices/ref"
 	"github.com/nnrt/nnrt/formats/onnx"
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
@@ -57,6 +59,9 @@ func TestEverySchemaType(t *testing.T) {
 	}
 	all, cases := schemas(t), examples(t)
 	written(t, cases)
+	fast, err := cpu.New(cpu.Options{})
+	require.NoError(t, err)
+	defer fast.Close()
 	runs, newer := 0, map[string]int{}
 	for _, s := range all {
 		newer[s.domain+s.name] = max(newer[s.domain+s.name], s.since)
@@ -73,10 +78,11 @@ func TestEverySchemaType(t *testing.T) {
 				if old && k > 0 {
 					break // for time, older versions have their types tried on one example
 				}
+				var dev devices.Device = fast
 				if runs++; old {
-					v.wide = nil // and not against the widest type
+					v.wide, dev = nil, ref.New() // and not against the widest type
 				}
-				if err := v.check(); err != nil && !isUndefined(s.name, err.Error()) {
+				if err := v.check(dev); err != nil && !isUndefined(s.name, err.Error()) {
 					bad[fmt.Sprintf("%s %s: %v", e.name, v.what, err)] = true
 				}
 			}
@@ -134,7 +140,7 @@ type variant struct {
 }
 
 // run gives the outputs.
-func (v *variant) run() ([]tensor.Value, error) {
+func (v *variant) run(dev devices.Device) ([]tensor.Value, error) {
 	if v.err != nil {
 		return nil, v.err
 	}
@@ -142,7 +148,7 @@ func (v *variant) run() ([]tensor.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := runtime.Compile(g, ref.New(), runtime.Options{})
+	p, err := runtime.Compile(g, dev, runtime.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -153,13 +159,14 @@ func (v *variant) run() ([]tensor.Value, error) {
 	return s.RunValues(context.Background(), v.in)
 }
 
-// check runs the variant, and again with the same numbers in the widest type of the kind: both are to agree.
-func (v *variant) check() error {
-	got, err := v.run()
+// check runs the variant, and on the reference device with the same numbers in the widest type of the kind:
+// both are to agree.
+func (v *variant) check(dev devices.Device) error {
+	got, err := v.run(dev)
 	if err != nil || v.wide == nil {
 		return err
 	}
-	wide, err := v.wide.run()
+	wide, err := v.wide.run(ref.New())
 	if err != nil {
 		return fmt.Errorf("in the widest type: %w", err)
 	}

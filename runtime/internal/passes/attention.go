@@ -56,6 +56,9 @@ func fuseAttentionOp(r *rewrite.Rewriter, n *graph.Node, op ops.Attention) bool 
 		}
 	}
 	q, k, v, mask := n.In[0], n.In[1], n.In[2], input(n, 3)
+	if v.Type.DType != tensor.Float32 || mask != nil && mask.Type.DType != tensor.Float32 && mask.Type.DType != tensor.Bool {
+		return false
+	}
 	if q.Type.DType != tensor.Float32 || input(n, 4) != nil || input(n, 6) != nil || op.Softcap != 0 || op.LeftWindowSize >= 0 || op.RightWindowSize >= 0 ||
 		op.SoftmaxPrecision.Valid() && op.SoftmaxPrecision != tensor.Float32 {
 		return false

@@ -63,9 +63,11 @@ func typeHead(b []byte, t *Datatype, version, bits int) []byte {
 	return le32(b, uint32(t.Size))
 }
 
-func le16(b []byte, v int) []byte    { return append(b, byte(v), byte(v>>8)) }
+func le16(b []byte, v int) []byte { return append(b, byte(v), byte(v>>8)) }
+
 //go:noinline
 func le32(b []byte, v uint32) []byte { return append(b, byte(v), byte(v>>8), byte(v>>16), byte(v>>24)) }
+
 //go:noinline
 func le64(b []byte, v uint64) []byte { return le32(le32(b, uint32(v)), uint32(v>>32)) }
 

@@ -2,13 +2,13 @@ package nnrt
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/devices/ref"
 	"github.com/nnrt/nnrt/formats/keras"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/runtime"
 	"github.com/nnrt/nnrt/train"
@@ -16,7 +16,7 @@ import (
 
 func exportKeras(path string, f *keras.File) error {
 	if _, err := keras.LayoutOf(path); err != nil {
-		return fmt.Errorf("nnrt: %w: %w", ErrEnding, err)
+		return errs.Errorf("nnrt: %w: %w", ErrEnding, err)
 	}
 	return keras.WriteFile(path, f, keras.WriteOptions{})
 }

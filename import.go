@@ -13,6 +13,7 @@ import (
 	"github.com/nnrt/nnrt/formats/keras"
 	"github.com/nnrt/nnrt/formats/onnx"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/guard"
 	"github.com/nnrt/nnrt/internal/mmap"
 	"github.com/nnrt/nnrt/layers"
@@ -90,7 +91,7 @@ func ImportSource(path string, opts ImportOptions) (*Source, error) {
 	opts.Keras.Keep = m
 	s, err := importKeras(m.Bytes(), kind, opts)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, errs.Errorf("%s: %w", path, err)
 	}
 	return s, nil
 }
@@ -119,7 +120,7 @@ func importKeras(b []byte, kind formats.Format, opts ImportOptions) (_ *Source, 
 		wo.Keep = w
 		loaded, err := keras.LoadWeights(f.Model, w.Bytes(), wo)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", opts.Weights, err)
+			return nil, errs.Errorf("%s: %w", opts.Weights, err)
 		}
 		f.Report = loaded.Report
 	}
@@ -145,7 +146,7 @@ func ImportFS(fsys fs.FS, name string, opts ImportOptions) (*graph.Graph, error)
 	}
 	s, err := importBytes(b, kind, opts)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, errs.Errorf("%s: %w", name, err)
 	}
 	return s.Graph, nil
 }
@@ -215,10 +216,10 @@ func Export(path string, g *graph.Graph, opts onnx.WriteOptions) error {
 	case ".h5", ".hdf5", ".keras":
 		f, err := (&Source{Graph: g}).ToKeras()
 		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+			return errs.Errorf("%s: %w", path, err)
 		}
 		return exportKeras(path, f)
 	default:
-		return fmt.Errorf("nnrt: %s: %w %q: use .onnx, .h5, .keras or .weights.h5", path, ErrEnding, ext)
+		return errs.Errorf("nnrt: %s: %w %q: use .onnx, .h5, .keras or .weights.h5", path, ErrEnding, ext)
 	}
 }

@@ -13,13 +13,13 @@ package nnrt
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"sync"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/devices/cpu"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/runtime"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -164,7 +164,7 @@ func (m *Model) Session() (*runtime.Session, error) { return m.program.NewSessio
 
 func (m *Model) session() (*runtime.Session, error) {
 	if m.program == nil {
-		return nil, fmt.Errorf("nnrt: the model is closed")
+		return nil, errs.Errorf("nnrt: the model is closed")
 	}
 	if s, ok := m.pool.Get().(*runtime.Session); ok {
 		return s, nil

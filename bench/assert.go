@@ -12,6 +12,7 @@ import (
 	"github.com/nnrt/nnrt"
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/devices/cpu"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -68,7 +69,7 @@ func Choices(ctx context.Context, path string, threads int, opts Options) ([]Cho
 		seen[key] = true
 		c, ok, err := choose(ctx, dev, r)
 		if err != nil {
-			return nil, fmt.Errorf("%s %q: %w", r.Node.Op.Name(), r.Node.Origin, err)
+			return nil, errs.Errorf("%s %q: %w", r.Node.Op.Name(), r.Node.Origin, err)
 		}
 		if ok {
 			list = append(list, c)
@@ -183,11 +184,11 @@ func race(cands []cpu.Candidate, args *devices.Args, rounds int) ([]float64, err
 			}
 			t := time.Now()
 			if err := c.Step.Run(args); err != nil {
-				return nil, fmt.Errorf("%s: %w", c.Name, err)
+				return nil, errs.Errorf("%s: %w", c.Name, err)
 			}
 			if round == 0 {
 				if err := agree(&want, args.Out[0]); err != nil {
-					return nil, fmt.Errorf("%s and %s: %w", cands[0].Name, c.Name, err)
+					return nil, errs.Errorf("%s and %s: %w", cands[0].Name, c.Name, err)
 				}
 			}
 			if took := float64(time.Since(t).Nanoseconds()) / 1e6; round > 0 {
@@ -214,7 +215,7 @@ func agree(want **tensor.Tensor, got tensor.Value) error {
 		worst = max(worst, math.Abs(float64(w-tensor.As[float32](t)[i])))
 	}
 	if !(worst <= 1e-3*top+1e-6) {
-		return fmt.Errorf("their results differ by %g, the largest being %g", worst, top)
+		return errs.Errorf("their results differ by %g, the largest being %g", worst, top)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package bench
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"os"
 	goruntime "runtime"
@@ -15,6 +14,7 @@ import (
 	"github.com/nnrt/nnrt"
 	"github.com/nnrt/nnrt/feed"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/order"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/runtime"
@@ -94,7 +94,7 @@ func Inputs(m *nnrt.Model, opts Options) ([]tensor.Value, int, error) {
 		}
 		x, err := feed.Random(t, opts.Dims, uint64(i)+1, 2)
 		if err != nil {
-			return nil, 0, fmt.Errorf("input %q: %w", v.Name, err)
+			return nil, 0, errs.Errorf("input %q: %w", v.Name, err)
 		}
 		if i == 0 && x.Rank() > 0 {
 			batch = x.Dim(0)

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"fmt"
 	goruntime "runtime"
 	"slices"
 	"sync"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nnrt/nnrt"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -93,7 +93,7 @@ func ServeSteps(steps []func() error, count int) (Served, error) {
 	took := time.Since(start).Seconds()
 	goruntime.ReadMemStats(&after)
 	if err := failed.Load(); err != nil {
-		return Served{}, fmt.Errorf("of several at once: %w", *err)
+		return Served{}, errs.Errorf("of several at once: %w", *err)
 	}
 	slices.Sort(times)
 	r := Served{Goroutines: len(steps), Requests: count, MedianMS: Quantile(times, 0.5), P99MS: Quantile(times, 0.99), MaxMS: times[len(times)-1],

@@ -4,12 +4,13 @@ import (
 	"archive/tar"
 	"compress/gzip"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // maxUnpacked bounds what an archive may unpack to.
@@ -22,7 +23,7 @@ func isArchive(name string) bool {
 // openArchive unpacks a .tar.gz into dir, which it makes. Entries that would lie outside are an error.
 func openArchive(name, dir string) (string, error) {
 	if !isArchive(name) {
-		return "", fmt.Errorf("%s is neither a folder nor a .tar.gz", name)
+		return "", errs.Errorf("%s is neither a folder nor a .tar.gz", name)
 	}
 	f, err := os.Open(name)
 	if err != nil {
@@ -31,7 +32,7 @@ func openArchive(name, dir string) (string, error) {
 	defer f.Close()
 	z, err := gzip.NewReader(f)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", name, err)
+		return "", errs.Errorf("%s: %w", name, err)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
@@ -49,12 +50,12 @@ func openArchive(name, dir string) (string, error) {
 		}
 		if err == nil && h.Typeflag == tar.TypeReg {
 			if left -= h.Size; left < 0 {
-				return "", fmt.Errorf("%s: unpacks to more than %d bytes", name, int64(maxUnpacked))
+				return "", errs.Errorf("%s: unpacks to more than %d bytes", name, int64(maxUnpacked))
 			}
 			err = unpackFile(root, path.Clean(h.Name), r)
 		}
 		if err != nil {
-			return "", fmt.Errorf("%s: %w", name, err)
+			return "", errs.Errorf("%s: %w", name, err)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/runtime"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -54,13 +55,13 @@ func (c *Check) Compare(name string, got, want tensor.Value, tol Tolerance) erro
 	case *tensor.Tensor:
 		g, ok := got.(*tensor.Tensor)
 		if !ok || g == nil {
-			return fmt.Errorf("%s: got %s, want a tensor", name, kindOf(got))
+			return errs.Errorf("%s: got %s, want a tensor", name, kindOf(got))
 		}
 		return c.Tensor(name, g, w, tol)
 	case *tensor.Sequence:
 		g, ok := got.(*tensor.Sequence)
 		if !ok || len(g.Elems) != len(w.Elems) {
-			return fmt.Errorf("%s: got %s, want a sequence of %d", name, kindOf(got), len(w.Elems))
+			return errs.Errorf("%s: got %s, want a sequence of %d", name, kindOf(got), len(w.Elems))
 		}
 		c.compared++
 		for i := range w.Elems {
@@ -74,14 +75,14 @@ func (c *Check) Compare(name string, got, want tensor.Value, tol Tolerance) erro
 	case *tensor.Map:
 		g, ok := got.(*tensor.Map)
 		if !ok {
-			return fmt.Errorf("%s: got %s, want a map", name, kindOf(got))
+			return errs.Errorf("%s: got %s, want a map", name, kindOf(got))
 		}
 		if err := c.Tensor(name+" keys", g.Keys, w.Keys, Tolerance{}); err != nil {
 			return err
 		}
 		return c.Tensor(name+" values", g.Values, w.Values, tol)
 	}
-	return fmt.Errorf("%s: nothing to compare with", name)
+	return errs.Errorf("%s: nothing to compare with", name)
 }
 
 func (c *Check) optional(name string, got tensor.Value, want *tensor.Optional, tol Tolerance) error {
@@ -90,7 +91,7 @@ func (c *Check) optional(name string, got tensor.Value, want *tensor.Optional, t
 		g = &tensor.Optional{Elem: got}
 	}
 	if (g.Elem == nil) != (want.Elem == nil) {
-		return fmt.Errorf("%s: got %s, want %s", name, kindOf(g.Elem), kindOf(want.Elem))
+		return errs.Errorf("%s: got %s, want %s", name, kindOf(g.Elem), kindOf(want.Elem))
 	}
 	c.compared++
 	if want.Elem == nil {
@@ -121,13 +122,13 @@ func kindOf(v tensor.Value) string {
 // Tensor judges one tensor.
 func (c *Check) Tensor(name string, got, want *tensor.Tensor, tol Tolerance) error {
 	if got.DType() != want.DType() || !slices.Equal(got.Shape(), want.Shape()) {
-		return fmt.Errorf("%s: got %v%v, want %v%v", name, got.DType(), got.Shape(), want.DType(), want.Shape())
+		return errs.Errorf("%s: got %v%v, want %v%v", name, got.DType(), got.Shape(), want.DType(), want.Shape())
 	}
 	c.compared++
 	if want.DType() == tensor.String {
 		for i, w := range want.Strings() {
 			if g := got.Strings()[i]; g != w {
-				return fmt.Errorf("%s: element %d is %q, want %q", name, i, g, w)
+				return errs.Errorf("%s: element %d is %q, want %q", name, i, g, w)
 			}
 		}
 		return nil
@@ -189,6 +190,6 @@ func (c *Check) numbers(name string, got, want []float64, shape []int, tol Toler
 	if bad == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s%v: %d of %d elements differ, the first at %d: got %v, want %v", name, shape, bad, len(want),
+	return errs.Errorf("%s%v: %d of %d elements differ, the first at %d: got %v, want %v", name, shape, bad, len(want),
 		first, got[first], want[first])
 }

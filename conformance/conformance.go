@@ -19,6 +19,7 @@ import (
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/order"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -71,7 +72,7 @@ var errSkip = errors.New("skipped")
 
 // Skip is the error of a case that can't be run, and why.
 func Skip(format string, args ...any) error {
-	return fmt.Errorf("%s%w", fmt.Sprintf(format, args...), errSkip)
+	return errs.Errorf("%s%w", fmt.Sprintf(format, args...), errSkip)
 }
 
 // Options steers Run.
@@ -175,7 +176,7 @@ func find(path, tmp string, opts Options) ([]Case, error) {
 		for _, s := range opts.Suites {
 			list, err := s.Cases(p, entries)
 			if err != nil {
-				return fmt.Errorf("%s: %w", p, err)
+				return errs.Errorf("%s: %w", p, err)
 			}
 			for _, c := range list {
 				if opts.Match == nil || opts.Match.MatchString(c.Suite+"/"+c.Name) {
@@ -258,7 +259,7 @@ func runCase(ctx context.Context, c Case, opts Options) Result {
 func guarded(ctx context.Context, c Case, check *Check) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v at %s", r, panicPlace(debug.Stack()))
+			err = errs.Errorf("panic: %v at %s", r, panicPlace(debug.Stack()))
 		}
 	}()
 	return c.Run(ctx, check)

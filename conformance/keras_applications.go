@@ -3,7 +3,6 @@ package conformance
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/nnrt/nnrt/formats/keras"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -72,7 +72,7 @@ func readJSONFile(path string, v any) error {
 		err = json.Unmarshal(b, v)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", filepath.Base(path), err)
+		return errs.Errorf("%s: %w", filepath.Base(path), err)
 	}
 	return nil
 }
@@ -86,13 +86,13 @@ func FillApplication(m *layers.Model, dir string, gain float64) error {
 	}
 	ws := m.Weights()
 	if len(ws) != len(list) {
-		return fmt.Errorf("the model has %d weights, weights.json %d", len(ws), len(list))
+		return errs.Errorf("the model has %d weights, weights.json %d", len(ws), len(list))
 	}
 	for k, w := range ws {
 		r := list[k]
 		// a variable without a name is numbered over the whole program there
 		if !strings.HasPrefix(r.Name, w.Name) || !equalShape(w.Shape, r.Shape) {
-			return fmt.Errorf("weight %d is %s %v, weights.json has %s %v", k, w.Path, w.Shape, r.Path, r.Shape)
+			return errs.Errorf("weight %d is %s %v, weights.json has %s %v", k, w.Path, w.Shape, r.Path, r.Shape)
 		}
 		t := recipe(uint64(k), r, gain)
 		if w.DType.IsInt() {
@@ -104,11 +104,11 @@ func FillApplication(m *layers.Model, dir string, gain float64) error {
 		for i, v := range tensor.As[float32](t) {
 			sum += float64(v)
 			if i < len(r.First) && math.Abs(float64(v)-r.First[i]) > 1e-6 {
-				return fmt.Errorf("weight %d (%s): element %d is %v, the recipe gives %v", k, r.Path, i, v, r.First[i])
+				return errs.Errorf("weight %d (%s): element %d is %v, the recipe gives %v", k, r.Path, i, v, r.First[i])
 			}
 		}
 		if math.Abs(sum-r.Sum) > 1e-3*(1+math.Abs(r.Sum)) {
-			return fmt.Errorf("weight %d (%s): its sum is %v, the recipe's %v", k, r.Path, sum, r.Sum)
+			return errs.Errorf("weight %d (%s): its sum is %v, the recipe's %v", k, r.Path, sum, r.Sum)
 		}
 		if err := w.SetData(t); err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nnrt/nnrt/formats/keras"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -48,7 +49,7 @@ func (s KerasSuite) Cases(dir string, entries []fs.DirEntry) ([]Case, error) {
 	}
 	var meta kerasMeta
 	if err := json.Unmarshal(b, &meta); err != nil {
-		return nil, fmt.Errorf("meta.json: %w", err)
+		return nil, errs.Errorf("meta.json: %w", err)
 	}
 	var cases []Case
 	for _, file := range []string{"model.keras", "model.h5", "model_tf.h5"} {
@@ -71,7 +72,7 @@ func runKeras(ctx context.Context, dir, file string, meta kerasMeta, c *Check) e
 		return err
 	}
 	if len(f.Report.Missing) > 0 {
-		return fmt.Errorf("weights without a value: %v", f.Report.Missing)
+		return errs.Errorf("weights without a value: %v", f.Report.Missing)
 	}
 	return compareKeras(ctx, f.Model, dir, meta, c)
 }
@@ -125,14 +126,14 @@ func compareKeras(ctx context.Context, m *layers.Model, dir string, meta kerasMe
 			}
 			w, ok := want[name]
 			if !ok {
-				return fmt.Errorf("the data has no %s", name)
+				return errs.Errorf("the data has no %s", name)
 			}
 			if err := c.Tensor(name, asTensor(v), w, tol); err != nil {
 				return err
 			}
 		}
 		if _, more := want[fmt.Sprintf("output_%d", len(got))]; more {
-			return fmt.Errorf("%d outputs, the data has more", len(got))
+			return errs.Errorf("%d outputs, the data has more", len(got))
 		}
 	}
 	return nil
@@ -144,7 +145,7 @@ func kerasInputs(g *graph.Graph, in map[string]*tensor.Tensor) ([]tensor.Value, 
 	for i, v := range g.Inputs {
 		t, ok := in[fmt.Sprintf("input_%d", i)]
 		if !ok {
-			return nil, fmt.Errorf("the data has no input_%d (%q)", i, v.Name)
+			return nil, errs.Errorf("the data has no input_%d (%q)", i, v.Name)
 		}
 		if t.DType() != v.Type.DType {
 			var err error
@@ -164,7 +165,7 @@ func readNpz(path string) (map[string]*tensor.Tensor, error) {
 	}
 	list, err := tensor.DecodeNpz(b, b, tensor.NpyOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Base(path), err)
+		return nil, errs.Errorf("%s: %w", filepath.Base(path), err)
 	}
 	out := make(map[string]*tensor.Tensor, len(list))
 	for _, n := range list {
@@ -203,7 +204,7 @@ func (s KerasModelSuite) Cases(dir string, entries []fs.DirEntry) ([]Case, error
 		} `json:"goldens"`
 	}
 	if err := json.Unmarshal(b, &meta); err != nil {
-		return nil, fmt.Errorf("meta.json: %w", err)
+		return nil, errs.Errorf("meta.json: %w", err)
 	}
 	name := filepath.Base(dir)
 	if len(meta.Goldens) == 0 {
@@ -246,7 +247,7 @@ func runKerasGolden(ctx context.Context, dir, file string, g goldenCase, lambdas
 		return err
 	}
 	if len(f.Report.Missing) > 0 {
-		return fmt.Errorf("weights without a value: %v", f.Report.Missing)
+		return errs.Errorf("weights without a value: %v", f.Report.Missing)
 	}
 	gr, err := f.Model.Graph(layers.Options{})
 	if err != nil {
@@ -261,7 +262,7 @@ func runKerasGolden(ctx context.Context, dir, file string, g goldenCase, lambdas
 		j := slices.IndexFunc(g.Inputs, func(x goldenValue) bool { return x.Name == v.Name })
 		if j < 0 {
 			if i >= len(g.Inputs) {
-				return fmt.Errorf("the golden has %d inputs, the model %d", len(g.Inputs), len(gr.Inputs))
+				return errs.Errorf("the golden has %d inputs, the model %d", len(g.Inputs), len(gr.Inputs))
 			}
 			j = i
 		}
@@ -287,7 +288,7 @@ func runKerasGolden(ctx context.Context, dir, file string, g goldenCase, lambdas
 		}
 		at := w.place(p.g.Outputs, i)
 		if at < 0 || at >= len(got) {
-			return fmt.Errorf("the model has no output %d", at)
+			return errs.Errorf("the model has no output %d", at)
 		}
 		y := asTensor(got[at])
 		if y.DType() != want.DType() {

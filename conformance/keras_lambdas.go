@@ -1,11 +1,11 @@
 package conformance
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/nnrt/nnrt/formats/keras"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
@@ -40,7 +40,7 @@ func float(c *layers.Call, v float32) *graph.Value { return c.Const("scalar", te
 func lambdaOf(body string) (keras.Factory, error) {
 	f, ok := lambdaBodies[strings.TrimSpace(body)]
 	if !ok {
-		return nil, fmt.Errorf("no Go implementation of the Lambda %q", body)
+		return nil, errs.Errorf("no Go implementation of the Lambda %q", body)
 	}
 	return func(config map[string]any) (layers.Layer, error) {
 		l := &layers.Lambda{Config: config}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nnrt/nnrt/formats/keras"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/npz"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/ops"
@@ -140,7 +141,7 @@ func (t *trainingCase) logs(c *Check, when string, logs train.Logs, want map[str
 			}
 		}
 		if !ok {
-			return fmt.Errorf("%s: no %q among %v", when, name, logs)
+			return errs.Errorf("%s: no %q among %v", when, name, logs)
 		}
 		if err := c.scalars(when+" "+name, []float64{v}, []float64{w}, []int{}, t.tol()); err != nil {
 			return err
@@ -169,7 +170,7 @@ func (t *trainingCase) fit(ctx context.Context, c *Check, m *train.Model, all da
 		for name, w := range want {
 			vs := h.Values[name]
 			if e >= len(vs) {
-				return fmt.Errorf("epoch %d: no %q", e, name)
+				return errs.Errorf("epoch %d: no %q", e, name)
 			}
 			if err := c.scalars(fmt.Sprintf("epoch %d %s", e, name), vs[e:e+1], []float64{w}, []int{}, t.tol()); err != nil {
 				return err
@@ -267,7 +268,7 @@ func (t *trainingCase) normGradient(c *Check, g *graph.Graph, ws []*layers.Weigh
 	}
 	for i, v := range dx {
 		if v == nil {
-			return nil, nil, fmt.Errorf("%s is zero", keys[i])
+			return nil, nil, errs.Errorf("%s is zero", keys[i])
 		}
 		names[keys[i]] = v.Name
 		b.Output(v)
@@ -426,7 +427,7 @@ func numberedInputs(g *graph.Graph, inputs map[string]*tensor.Tensor) (map[strin
 	for i, v := range g.Inputs {
 		x := inputs[fmt.Sprintf("input_%d", i)]
 		if x == nil {
-			return nil, fmt.Errorf("inputs.npz has no input_%d", i)
+			return nil, errs.Errorf("inputs.npz has no input_%d", i)
 		}
 		if x.DType() != v.Type.DType && x.DType() != tensor.String {
 			var err error

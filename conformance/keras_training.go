@@ -15,6 +15,7 @@ import (
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/npz"
 	"github.com/nnrt/nnrt/internal/philox"
 	"github.com/nnrt/nnrt/layers/constraint"
@@ -130,7 +131,7 @@ func readTrainingCase(dir string) (*trainingCase, error) {
 	}
 	t := &trainingCase{dir: dir}
 	if err := json.Unmarshal(p, t); err != nil {
-		return nil, fmt.Errorf("case.json: %w", err)
+		return nil, errs.Errorf("case.json: %w", err)
 	}
 	if st, err := os.Stat(filepath.Join(dir, "data.npz")); err == nil && st.Size() > 22 { // an empty zip has 22 bytes
 		if t.data, err = npz.Read(filepath.Join(dir, "data.npz")); err != nil {
@@ -362,12 +363,12 @@ func runOptimizer(ctx context.Context, c *Check, t *trainingCase) error {
 // optimizerSlots compares the optimizer's own variables, in Keras' order.
 func (t *trainingCase) optimizerSlots(c *Check, st *optim.State, s *runtime.Session) error {
 	if len(st.Slots) != len(t.Slots) {
-		return fmt.Errorf("the optimizer has %d variables, want %d", len(st.Slots), len(t.Slots))
+		return errs.Errorf("the optimizer has %d variables, want %d", len(st.Slots), len(t.Slots))
 	}
 	for k, slot := range st.Slots {
 		want := t.data[fmt.Sprintf("opt_%d", k)]
 		if !slices.Equal(slot.Shape, t.Slots[k].Shape) {
-			return fmt.Errorf("optimizer variable %d (%s) is %v, want %v", k, slot.Path, slot.Shape, t.Slots[k].Shape)
+			return errs.Errorf("optimizer variable %d (%s) is %v, want %v", k, slot.Path, slot.Shape, t.Slots[k].Shape)
 		}
 		if slot.Param == nil || want == nil {
 			continue
@@ -527,7 +528,7 @@ func statistics(c *Check, name string, v []float32, want map[string]float64) err
 func (c *Check) scalars(name string, got, want []float64, shape []int, tol Tolerance) error {
 	c.compared++
 	if len(got) != len(want) {
-		return fmt.Errorf("%s: got %d numbers, want %d", name, len(got), len(want))
+		return errs.Errorf("%s: got %d numbers, want %d", name, len(got), len(want))
 	}
 	return c.numbers(name, got, want, shape, tol)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/nnrt/nnrt/formats/onnx"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -53,7 +54,7 @@ func (s BackendSuite) Cases(dir string, entries []fs.DirEntry) ([]Case, error) {
 		}
 		for _, set := range sets {
 			if err := runSet(ctx, p, set, c, tol); err != nil {
-				return fmt.Errorf("%s: %w", filepath.Base(set), err)
+				return errs.Errorf("%s: %w", filepath.Base(set), err)
 			}
 		}
 		return nil
@@ -72,7 +73,7 @@ func toleranceOf(dir string) (Tolerance, error) {
 	}
 	var own struct{ RTol, ATol *float64 }
 	if err := json.Unmarshal(b, &own); err != nil {
-		return tol, fmt.Errorf("data.json: %w", err)
+		return tol, errs.Errorf("data.json: %w", err)
 	}
 	if own.RTol != nil {
 		tol.Rel = *own.RTol
@@ -108,7 +109,7 @@ func runSet(ctx context.Context, p *program, dir string, c *Check, tol Tolerance
 	}
 	for i, v := range g.Inputs[min(len(in), len(g.Inputs)):] {
 		if v.Type.Kind != graph.OptionalKind {
-			return fmt.Errorf("the data has no input %d (%q)", len(in)+i, v.Name)
+			return errs.Errorf("the data has no input %d (%q)", len(in)+i, v.Name)
 		}
 		in = append(in, &tensor.Optional{})
 	}
@@ -117,7 +118,7 @@ func runSet(ctx context.Context, p *program, dir string, c *Check, tol Tolerance
 		return err
 	}
 	if len(want) != len(got) {
-		return fmt.Errorf("%d outputs, the data has %d", len(got), len(want))
+		return errs.Errorf("%d outputs, the data has %d", len(got), len(want))
 	}
 	for i, w := range want {
 		if err := c.Compare(g.Outputs[i].Name, got[i], w, tol); err != nil {
@@ -139,11 +140,11 @@ func readSet(dir, kind string, values []*graph.Value) ([]tensor.Value, error) {
 			return nil, err
 		}
 		if i >= len(values) {
-			return nil, fmt.Errorf("the data has %s %d, the graph %d of them", kind, i, len(values))
+			return nil, errs.Errorf("the data has %s %d, the graph %d of them", kind, i, len(values))
 		}
 		v, err := onnx.ReadValue(b, values[i].Type)
 		if err != nil {
-			return nil, fmt.Errorf("%s %d: %w", kind, i, err)
+			return nil, errs.Errorf("%s %d: %w", kind, i, err)
 		}
 		out = append(out, v)
 	}
@@ -181,11 +182,11 @@ func runLight(ctx context.Context, base string, c *Check) error {
 	}
 	g := p.g
 	if len(g.Inputs) != 1 || len(g.Outputs) != 1 {
-		return fmt.Errorf("%d inputs and %d outputs, the layout has one of each", len(g.Inputs), len(g.Outputs))
+		return errs.Errorf("%d inputs and %d outputs, the layout has one of each", len(g.Inputs), len(g.Outputs))
 	}
 	shape, ok := g.Inputs[0].Type.Shape()
 	if !ok {
-		return fmt.Errorf("the input is %v: no fixed shape", g.Inputs[0].Type)
+		return errs.Errorf("the input is %v: no fixed shape", g.Inputs[0].Type)
 	}
 	x := tensor.New(tensor.Float32, shape...)
 	for i := range tensor.As[float32](x) {
@@ -258,7 +259,7 @@ func (s ModelSuite) Cases(dir string, entries []fs.DirEntry) ([]Case, error) {
 	}
 	var meta modelMeta
 	if err := json.Unmarshal(b, &meta); err != nil {
-		return nil, fmt.Errorf("meta.json: %w", err)
+		return nil, errs.Errorf("meta.json: %w", err)
 	}
 	name := filepath.Base(dir)
 	if len(meta.Goldens) == 0 {
@@ -287,7 +288,7 @@ func runRefused(dir string, c *Check) error {
 		c.compared++
 		return nil
 	}
-	return fmt.Errorf("refused, but not for its shapes: %w", err)
+	return errs.Errorf("refused, but not for its shapes: %w", err)
 }
 
 func runGolden(ctx context.Context, dir string, g goldenCase, c *Check) error {
@@ -299,7 +300,7 @@ func runGolden(ctx context.Context, dir string, g goldenCase, c *Check) error {
 	for i, v := range p.g.Inputs {
 		j := slices.IndexFunc(g.Inputs, func(x goldenValue) bool { return x.Name == v.Name })
 		if j < 0 {
-			return fmt.Errorf("the golden has no input %q", v.Name)
+			return errs.Errorf("the golden has no input %q", v.Name)
 		}
 		if in[i], err = g.Inputs[j].read(dir); err != nil {
 			return err
@@ -312,7 +313,7 @@ func runGolden(ctx context.Context, dir string, g goldenCase, c *Check) error {
 	for i, w := range g.Outputs {
 		at := w.place(p.g.Outputs, i)
 		if at < 0 || at >= len(got) {
-			return fmt.Errorf("the model has no output %d (%q)", at, w.Name)
+			return errs.Errorf("the model has no output %d (%q)", at, w.Name)
 		}
 		want, err := w.read(dir)
 		if err != nil {
@@ -355,7 +356,7 @@ func compareZipmaps(p *program, dir string, g goldenCase, got []tensor.Value, c 
 	for _, z := range g.Zipmap {
 		i := slices.IndexFunc(p.g.Outputs, func(v *graph.Value) bool { return v.Name == z.Output })
 		if i < 0 {
-			return fmt.Errorf("the model has no output %q", z.Output)
+			return errs.Errorf("the model has no output %q", z.Output)
 		}
 		want, err := tensor.OpenNpy(filepath.Join(dir, filepath.FromSlash(z.ValuesNpy)), tensor.NpyOptions{})
 		if err != nil {
@@ -363,7 +364,7 @@ func compareZipmaps(p *program, dir string, g goldenCase, got []tensor.Value, c 
 		}
 		seq, ok := got[i].(*tensor.Sequence)
 		if !ok || want.Rank() != 2 || len(seq.Elems) != want.Dim(0) || len(z.Keys) != want.Dim(1) {
-			return fmt.Errorf("%s: got %s, want maps of %v", z.Output, kindOf(got[i]), want.Shape())
+			return errs.Errorf("%s: got %s, want maps of %v", z.Output, kindOf(got[i]), want.Shape())
 		}
 		for r, e := range seq.Elems {
 			if err := compareRow(fmt.Sprintf("%s[%d]", z.Output, r), e, z.Keys, want, r, c); err != nil {
@@ -377,7 +378,7 @@ func compareZipmaps(p *program, dir string, g goldenCase, got []tensor.Value, c 
 func compareRow(name string, got tensor.Value, keys []json.RawMessage, want *tensor.Tensor, row int, c *Check) error {
 	m, ok := got.(*tensor.Map)
 	if !ok || m.Keys.Len() != len(keys) {
-		return fmt.Errorf("%s: got %s, want a map of %d", name, kindOf(got), len(keys))
+		return errs.Errorf("%s: got %s, want a map of %d", name, kindOf(got), len(keys))
 	}
 	w := want.Dim(1)
 	values, err := want.View(row*w, w)
@@ -402,7 +403,7 @@ func compareRow(name string, got tensor.Value, keys []json.RawMessage, want *ten
 			key = string(b)
 		}
 		if key != string(k) {
-			return fmt.Errorf("%s: key %d is %s, want %s", name, i, key, k)
+			return errs.Errorf("%s: key %d is %s, want %s", name, i, key, k)
 		}
 	}
 	return c.Tensor(name, m.Values, values, goldenTolerance(values))
@@ -433,7 +434,7 @@ func (v goldenValue) read(dir string) (*tensor.Tensor, error) {
 		}
 		var nums []float64
 		if err := json.Unmarshal(v.Values, &nums); err != nil {
-			return nil, fmt.Errorf("%s: %w", v.Name, err)
+			return nil, errs.Errorf("%s: %w", v.Name, err)
 		}
 		t, err := tensor.Make(tensor.Float64, v.Shape)
 		if err != nil {

@@ -9,6 +9,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // Report is the end of every case of a run.
@@ -145,7 +147,7 @@ func ParseExpected(text string) (map[string]string, error) {
 		}
 		name, why, ok := strings.Cut(line, " ")
 		if why = strings.TrimSpace(why); !ok || why == "" {
-			return nil, fmt.Errorf("conformance: line %d of the list of known failures has no reason: %q", i+1, line)
+			return nil, errs.Errorf("conformance: line %d of the list of known failures has no reason: %q", i+1, line)
 		}
 		if bare, ok := strings.CutPrefix(name, byChance); ok {
 			name, why = bare, byChance+why

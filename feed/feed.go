@@ -17,6 +17,7 @@ import (
 	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/formats/onnx"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -73,7 +74,7 @@ func read(path string, want graph.Type, opts Options) (tensor.Value, error) {
 	case ".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp":
 		return readPicture(path, want, opts)
 	}
-	return nil, fmt.Errorf("an input is .npy, .npz, .pb, .csv, .json or a picture")
+	return nil, errs.Errorf("an input is .npy, .npz, .pb, .csv, .json or a picture")
 }
 
 func readNpz(path string, opts Options) (tensor.Value, error) {
@@ -95,7 +96,7 @@ func readNpz(path string, opts Options) (tensor.Value, error) {
 	if opts.Member == "" && len(list) == 1 {
 		return list[0].Tensor, nil
 	}
-	return nil, fmt.Errorf("no array for input %q; there are %s", opts.Input, strings.Join(names, ", "))
+	return nil, errs.Errorf("no array for input %q; there are %s", opts.Input, strings.Join(names, ", "))
 }
 
 func readCSV(path string) (tensor.Value, error) {
@@ -127,7 +128,7 @@ func readCSV(path string) (tensor.Value, error) {
 			if line == 1 {
 				continue // a header
 			}
-			return nil, fmt.Errorf("line %d: %w", line, err)
+			return nil, errs.Errorf("line %d: %w", line, err)
 		}
 		rows, cols = rows+1, len(row)
 		vals = append(vals, row...)
@@ -152,12 +153,12 @@ func readJSON(path string) (tensor.Value, error) {
 		switch v := v.(type) {
 		case []any:
 			if depth >= tensor.MaxRank {
-				return fmt.Errorf("lists are nested too deeply")
+				return errs.Errorf("lists are nested too deeply")
 			}
 			if depth == len(shape) {
 				shape = append(shape, len(v))
 			} else if shape[depth] != len(v) {
-				return fmt.Errorf("lists of %d and %d elements side by side", shape[depth], len(v))
+				return errs.Errorf("lists of %d and %d elements side by side", shape[depth], len(v))
 			}
 			for _, e := range v {
 				if err := walk(e, depth+1); err != nil {
@@ -171,7 +172,7 @@ func readJSON(path string) (tensor.Value, error) {
 		case string:
 			strs = append(strs, v)
 		default:
-			return fmt.Errorf("a %T is no number, string or list", v)
+			return errs.Errorf("a %T is no number, string or list", v)
 		}
 		return nil
 	}
@@ -183,7 +184,7 @@ func readJSON(path string) (tensor.Value, error) {
 	}
 	n, err := tensor.NumElements(shape)
 	if err != nil || n != len(nums) {
-		return nil, fmt.Errorf("%d numbers in lists of %v", len(nums), shape)
+		return nil, errs.Errorf("%d numbers in lists of %v", len(nums), shape)
 	}
 	t := tensor.New(tensor.Float64, shape...)
 	copy(tensor.As[float64](t), nums)
@@ -195,7 +196,7 @@ func fit(path string, t *tensor.Tensor, want graph.Type) (tensor.Value, error) {
 	var err error
 	if t.DType() != want.DType {
 		if t, err = tensor.Cast(t, want.DType, tensor.CastOptions{}); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, errs.Errorf("%s: %w", path, err)
 		}
 	}
 	if r := want.Rank(); r == t.Rank()+1 {
@@ -219,7 +220,7 @@ func fit(path string, t *tensor.Tensor, want graph.Type) (tensor.Value, error) {
 // Bind replaces the free dimensions of t by their values in dims, and by 1 where those say nothing.
 func Bind(t graph.Type, dims map[string]int) ([]int, error) {
 	if t.Kind != graph.TensorKind || t.Unranked {
-		return nil, fmt.Errorf("no shape can be made up for %v", t)
+		return nil, errs.Errorf("no shape can be made up for %v", t)
 	}
 	env := map[string]int64{}
 	set := map[string]bool{}

@@ -1,10 +1,10 @@
 package feed
 
 import (
-	"fmt"
 	"image"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/pixels"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -54,7 +54,7 @@ func layoutOf(want graph.Type, bounds image.Rectangle) (pictureLayout, error) {
 			}
 		}
 	}
-	return pictureLayout{}, fmt.Errorf("a picture does not fit an input of %v", want)
+	return pictureLayout{}, errs.Errorf("a picture does not fit an input of %v", want)
 }
 
 // FromImage is a picture as a tensor of one row: 0 to 255, times opts.Scale plus opts.Offset.
@@ -64,7 +64,7 @@ func FromImage(img image.Image, want graph.Type, opts Options) (*tensor.Tensor, 
 		return nil, err
 	}
 	if l.h <= 0 || l.w <= 0 || l.h*l.w > pixels.MaxPixels {
-		return nil, fmt.Errorf("an input of %d x %d pixels", l.w, l.h)
+		return nil, errs.Errorf("an input of %d x %d pixels", l.w, l.h)
 	}
 	out := tensor.New(tensor.Float32, l.shape...)
 	pixels.Layout{Height: l.h, Width: l.w, Channels: l.c, ChannelsFirst: l.first, Scale: opts.Scale, Offset: opts.Offset}.Paint(

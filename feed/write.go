@@ -9,6 +9,7 @@ import (
 
 	"github.com/nnrt/nnrt/formats/onnx"
 	"github.com/nnrt/nnrt/internal/atomicfile"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -26,7 +27,7 @@ func Write(path string, outs []Named) error {
 		for _, o := range outs {
 			t, ok := o.Value.(*tensor.Tensor)
 			if !ok {
-				return fmt.Errorf("%s: output %q is a %T, which .npz can't hold: name a folder", path, o.Name, o.Value)
+				return errs.Errorf("%s: output %q is a %T, which .npz can't hold: name a folder", path, o.Name, o.Value)
 			}
 			list = append(list, tensor.Named{Name: o.Name, Tensor: t})
 		}

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // Format is a kind of model file.
@@ -139,7 +141,7 @@ const hdf5Signature = "\x89HDF\r\n\x1a\n"
 func Detect(r io.ReaderAt, size int64) (Format, error) {
 	head := make([]byte, min(size, 4096))
 	if n, err := r.ReadAt(head, 0); err != nil && (err != io.EOF || n < len(head)) {
-		return Unknown, fmt.Errorf("formats: %w", err)
+		return Unknown, errs.Errorf("formats: %w", err)
 	}
 	switch trimmed := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n"); {
 	case bytes.HasPrefix(head, []byte(hdf5Signature)):

@@ -1,9 +1,9 @@
 package graph
 
 import (
-	"fmt"
 	"strconv"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -128,7 +128,7 @@ func (b *Builder) add(op Op, in []*Value) []*Value {
 	}
 	outs, err := op.Infer(types)
 	if err == nil && len(outs) == 0 {
-		err = fmt.Errorf("no outputs")
+		err = errs.Errorf("no outputs")
 	}
 	if err != nil {
 		b.err = &TypeError{Op: op.Name(), Node: name, Origin: b.origin, Msg: err.Error(), Err: err}
@@ -164,6 +164,8 @@ func placeholders(op Op) []*Value {
 func (b *Builder) Output(vs ...*Value) { b.g.Outputs = append(b.g.Outputs, vs...) }
 
 // Rename gives v the name the source file has for it, if no other value has it.
+//
+//go:noinline
 func (b *Builder) Rename(v *Value, name string) {
 	if v == nil || name == "" || v.Name == name || b.names[name] {
 		return
@@ -177,7 +179,7 @@ func (b *Builder) Rename(v *Value, name string) {
 // and parameters of g are taken over as they are.
 func (b *Builder) Inline(g *Graph, in ...*Value) []*Value {
 	if len(in) < len(g.Inputs) {
-		b.Fail(fmt.Errorf("graph: %d values for the %d inputs of %q", len(in), len(g.Inputs), g.Name))
+		b.Fail(errs.Errorf("graph: %d values for the %d inputs of %q", len(in), len(g.Inputs), g.Name))
 		return nil
 	}
 	m := map[*Value]*Value{}

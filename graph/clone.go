@@ -2,8 +2,9 @@ package graph
 
 import (
 	"errors"
-	"fmt"
 	"maps"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // Clone copies g's structure; ops, tensors and nested graphs are shared, for they are immutable.
@@ -91,7 +92,7 @@ type verifier struct {
 
 func (v *verifier) fail(format string, args ...any) {
 	if len(v.errs) < 20 {
-		v.errs = append(v.errs, fmt.Errorf("graph: "+format, args...))
+		v.errs = append(v.errs, errs.Errorf("graph: "+format, args...))
 	}
 }
 

@@ -2,11 +2,12 @@ package graph
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // Dim is a dimension: an integer, or an expression over symbols. Expressions are kept in one
@@ -22,6 +23,8 @@ type Dim struct {
 func D(n int) Dim { return Dim{n: int64(n)} }
 
 // Dims makes constant dimensions of ints.
+//
+//go:noinline
 func Dims(ns ...int) []Dim {
 	ds := make([]Dim, len(ns))
 	for i, n := range ns {
@@ -166,7 +169,7 @@ func (d Dim) Eval(env map[string]int64) (int64, error) {
 	p := dimParser{s: d.expr}
 	v, err := p.eval(env)
 	if err != nil {
-		return 0, fmt.Errorf("graph: dimension %s: %w", d.expr, err)
+		return 0, errs.Errorf("graph: dimension %s: %w", d.expr, err)
 	}
 	return v, nil
 }
@@ -194,10 +197,10 @@ func ParseDim(s string) (Dim, error) {
 	p := dimParser{s: s}
 	q, err := p.sum()
 	if err == nil && p.i != len(s) {
-		err = fmt.Errorf("unexpected %q", s[p.i:])
+		err = errs.Errorf("unexpected %q", s[p.i:])
 	}
 	if err != nil {
-		return Dim{}, fmt.Errorf("graph: dimension %q: %w", s, err)
+		return Dim{}, errs.Errorf("graph: dimension %q: %w", s, err)
 	}
 	return q.dim(), nil
 }
@@ -255,6 +258,8 @@ func joinAtoms(m, n string) string {
 }
 
 // splitAtoms cuts a monomial at the '*' outside parentheses.
+//
+//go:noinline
 func splitAtoms(m string) []string {
 	var out []string
 	depth, start := 0, 0
@@ -428,7 +433,7 @@ func (p *dimParser) factor() (poly, error) {
 		p.i++
 	}
 	if p.i == start {
-		return nil, fmt.Errorf("expected a number or symbol at %d", start)
+		return nil, errs.Errorf("expected a number or symbol at %d", start)
 	}
 	name := p.s[start:p.i]
 	if p.peek() != '(' {
@@ -446,7 +451,7 @@ func (p *dimParser) factor() (poly, error) {
 		return nil, err
 	}
 	if p.peek() != ')' {
-		return nil, fmt.Errorf("expected ')' at %d", p.i)
+		return nil, errs.Errorf("expected ')' at %d", p.i)
 	}
 	p.i++
 	switch {
@@ -457,7 +462,7 @@ func (p *dimParser) factor() (poly, error) {
 	case name == "min" && sep == ',':
 		return a.dim().Min(b.dim()).asPoly(), nil
 	}
-	return nil, fmt.Errorf("unknown function %q", name)
+	return nil, errs.Errorf("unknown function %q", name)
 }
 
 // asPoly keeps an atom whole, where poly would parse it again.
@@ -551,7 +556,7 @@ func (p *dimParser) evalFactor(env map[string]int64) (int64, error) {
 	if p.peek() != '(' {
 		v, ok := env[name]
 		if !ok {
-			return 0, fmt.Errorf("%w %q", ErrUnbound, name)
+			return 0, errs.Errorf("%w %q", ErrUnbound, name)
 		}
 		return v, nil
 	}

@@ -226,6 +226,8 @@ type Value struct {
 }
 
 // IsConst reports whether v is a constant (not a param, which training may change).
+//
+//go:noinline
 func (v *Value) IsConst() bool { return v != nil && v.Def == nil && v.Type.Const != nil }
 
 // Node applies Op to In. An In that is nil is an omitted optional input; an Out is never nil, though it

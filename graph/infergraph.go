@@ -1,6 +1,6 @@
 package graph
 
-import "fmt"
+import "github.com/nnrt/nnrt/internal/errs"
 
 // InferTypes gives the types that g's outputs have where its inputs have the types in, without changing g.
 // It is what operators that hold graphs infer with.
@@ -23,7 +23,7 @@ func (g *Graph) InferTypes(in []Type) ([]Type, error) {
 // InferAll is InferTypes for every value that is an input or made by a node.
 func (g *Graph) InferAll(in []Type) (map[*Value]Type, error) {
 	if len(in) != len(g.Inputs) {
-		return nil, fmt.Errorf("the subgraph %q has %d inputs, %d are given", g.Name, len(g.Inputs), len(in))
+		return nil, errs.Errorf("the subgraph %q has %d inputs, %d are given", g.Name, len(g.Inputs), len(in))
 	}
 	types := map[*Value]Type{}
 	for i, v := range g.Inputs {
@@ -43,7 +43,7 @@ func (g *Graph) InferAll(in []Type) (map[*Value]Type, error) {
 		}
 		outs, err := n.Op.Infer(ts)
 		if err == nil && len(outs) != len(n.Out) {
-			err = fmt.Errorf("has %d outputs, Infer gives %d", len(n.Out), len(outs))
+			err = errs.Errorf("has %d outputs, Infer gives %d", len(n.Out), len(outs))
 		}
 		if err != nil {
 			return nil, &TypeError{Op: n.Op.Name(), Node: n.Out[0].Name, Origin: n.Origin, Msg: err.Error(), Err: err}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -295,7 +296,7 @@ func parseType(s string, depth int) (Type, error) {
 	}
 	name, rest, ok := strings.Cut(s, "[")
 	if !ok || !strings.HasSuffix(rest, "]") {
-		return Type{}, fmt.Errorf("bad type %q", s)
+		return Type{}, errs.Errorf("bad type %q", s)
 	}
 	dt, err := tensor.ParseDType(name)
 	rest = strings.TrimSuffix(rest, "]")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nnrt/nnrt"
 	"github.com/nnrt/nnrt/bench"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -58,7 +59,7 @@ func Compare(ctx context.Context, a, b *nnrt.Model, opts CompareOptions) (Compar
 		return Comparison{}, err
 	}
 	if len(x) != len(y) {
-		return Comparison{}, fmt.Errorf("the models have %d and %d outputs", len(x), len(y))
+		return Comparison{}, errs.Errorf("the models have %d and %d outputs", len(x), len(y))
 	}
 	c := Comparison{Equal: true}
 	for i, v := range a.Outputs() {

@@ -1,7 +1,6 @@
 package job
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/philox"
 	"github.com/nnrt/nnrt/pretrained"
 	"github.com/nnrt/nnrt/tensor"
@@ -236,7 +236,7 @@ func (p raw) split(part float64, seed uint64) (set, held raw, err error) {
 	}
 	a, ok := p.Dataset.(data.Arrays)
 	if !ok {
-		return p, p, fmt.Errorf("job: can't split a %T", p.Dataset)
+		return p, p, errs.Errorf("job: can't split a %T", p.Dataset)
 	}
 	if err := a.Check(); err != nil {
 		return p, p, err

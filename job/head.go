@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers"
 )
 
@@ -20,13 +21,13 @@ type Head struct {
 func ReplaceHead(m *layers.Model, classes int, fresh bool) (Head, error) {
 	var h Head
 	if classes < 1 {
-		return h, fmt.Errorf("job: a head for %d classes", classes)
+		return h, errs.Errorf("job: a head for %d classes", classes)
 	}
 	if err := m.Build(); err != nil {
 		return h, err
 	}
 	if len(m.OutputNames()) != 1 {
-		return h, fmt.Errorf("job: the model has %d outputs; a head can only be replaced where there is one", len(m.OutputNames()))
+		return h, errs.Errorf("job: the model has %d outputs; a head can only be replaced where there is one", len(m.OutputNames()))
 	}
 	chain, inner := tail(m, m)
 	last := chain[0]
@@ -146,7 +147,7 @@ func addHead(m *layers.Model, classes int) (Head, error) {
 		add = append(add, &layers.GlobalAveragePooling1D{Base: layers.Named(freeName(m, "head_pool"))})
 	case 2:
 	default:
-		return Head{}, fmt.Errorf("job: the model's output has rank %d; a head goes on one of 2, 3 or 4", r)
+		return Head{}, errs.Errorf("job: the model's output has rank %d; a head goes on one of 2, 3 or 4", r)
 	}
 	add = append(add, dense)
 	if m.IsSequential {

@@ -2,7 +2,6 @@ package job
 
 import (
 	"context"
-	"fmt"
 	"image"
 	"slices"
 
@@ -10,6 +9,7 @@ import (
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/pixels"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/pretrained"
@@ -194,7 +194,7 @@ func (o View) Filters(ctx context.Context, count, size, steps int, seed uint64) 
 		tiles = append(tiles, img)
 	}
 	if len(tiles) == 0 {
-		return nil, fmt.Errorf("job: no filters to draw")
+		return nil, errs.Errorf("job: no filters to draw")
 	}
 	return sheet(tiles, 4), nil
 }

@@ -1,8 +1,7 @@
 package job
 
 import (
-	"fmt"
-
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/train"
 	"github.com/nnrt/nnrt/train/data"
 )
@@ -34,5 +33,5 @@ func Memory(o Options) (train.Memory, error) {
 		}
 		return m.Memory(b)
 	}
-	return train.Memory{}, fmt.Errorf("job: %w", data.ErrEmpty)
+	return train.Memory{}, errs.Errorf("job: %w", data.ErrEmpty)
 }

@@ -1,10 +1,10 @@
 package job
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/philox"
 	"github.com/nnrt/nnrt/layers/initializer"
 	"github.com/nnrt/nnrt/ops"
@@ -16,7 +16,7 @@ import (
 // where its operators allow it. It returns the graph and the names of the head's parameters.
 func ReplaceGraphHead(g *graph.Graph, classes int, fresh bool, seed uint64) (out *graph.Graph, head []string, renewed bool, err error) {
 	if len(g.Outputs) < 1 || len(g.Inputs) < 1 {
-		return nil, nil, false, fmt.Errorf("job: the graph has %d inputs and %d outputs", len(g.Inputs), len(g.Outputs))
+		return nil, nil, false, errs.Errorf("job: the graph has %d inputs and %d outputs", len(g.Inputs), len(g.Outputs))
 	}
 	e := graphEdit{g: g, data: map[*graph.Value]*tensor.Tensor{}, rng: philox.New(seed)}
 	found := e.find(classes, fresh)
@@ -172,7 +172,7 @@ func (e *graphEdit) copy(free bool) (*graph.Graph, error) {
 			c = d
 		}
 		if c == nil {
-			b.Fail(fmt.Errorf("job: value %q has no definition", v.Name))
+			b.Fail(errs.Errorf("job: value %q has no definition", v.Name))
 			return v
 		}
 		at[v] = b.Const(v.Name, c)
@@ -197,7 +197,7 @@ func (e *graphEdit) copy(free bool) (*graph.Graph, error) {
 	for _, v := range e.g.Outputs {
 		o := in(v)
 		if _, ok := first(o.Type); fixed && ok {
-			return nil, fmt.Errorf("job: output %q keeps its batch size", v.Name)
+			return nil, errs.Errorf("job: output %q keeps its batch size", v.Name)
 		}
 		b.Output(o)
 	}
@@ -229,14 +229,14 @@ func (e *graphEdit) append(classes int) (*graph.Graph, []string, error) {
 		x = b.Add(ops.Flatten{Axis: 1}, b.Add(ops.GlobalAveragePool{}, x))
 	case 2:
 	default:
-		return nil, nil, fmt.Errorf("job: output %q is %v; a head goes on one of rank 2, 3 or 4", x.Name, x.Type.WithoutValue())
+		return nil, nil, errs.Errorf("job: output %q is %v; a head goes on one of rank 2, 3 or 4", x.Name, x.Type.WithoutValue())
 	}
 	if err := b.Err(); err != nil {
 		return nil, nil, err
 	}
 	n, ok := x.Type.Dims[1].Const()
 	if !ok {
-		return nil, nil, fmt.Errorf("job: the number of features of output %q is open", g.Outputs[0].Name)
+		return nil, nil, errs.Errorf("job: the number of features of output %q is open", g.Outputs[0].Name)
 	}
 	w, err := initializer.Make(initializer.GlorotUniform{}, tensor.Float32, []int{n, classes}, e.rng)
 	if err != nil {

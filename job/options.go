@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/train"
 	"github.com/nnrt/nnrt/train/data"
 )
@@ -73,7 +74,7 @@ func (e UsageError) Error() string { return e.Err.Error() }
 // Unwrap is the error itself.
 func (e UsageError) Unwrap() error { return e.Err }
 
-func usagef(format string, args ...any) error { return UsageError{fmt.Errorf(format, args...)} }
+func usagef(format string, args ...any) error { return UsageError{errs.Errorf(format, args...)} }
 
 // FileError is about what is in a file.
 type FileError struct {

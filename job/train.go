@@ -11,6 +11,7 @@ import (
 
 	"github.com/nnrt/nnrt"
 	"github.com/nnrt/nnrt/formats/onnx"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/train"
 	"github.com/nnrt/nnrt/train/data"
@@ -247,9 +248,9 @@ func (o *Options) fit(ctx context.Context, src *nnrt.Source, m *train.Model, s *
 		return h, o.refused(err)
 	}
 	if ck == "" {
-		return h, fmt.Errorf("%w; nothing was kept, for there was neither an output nor a checkpoint to write: %w", ErrInterrupted, err)
+		return h, errs.Errorf("%w; nothing was kept, for there was neither an output nor a checkpoint to write: %w", ErrInterrupted, err)
 	}
-	return h, fmt.Errorf("%w after a step; --resume goes on from %s: %w", ErrInterrupted, ck, err)
+	return h, errs.Errorf("%w after a step; --resume goes on from %s: %w", ErrInterrupted, ck, err)
 }
 
 // epochs tells of each epoch.

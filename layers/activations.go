@@ -2,11 +2,11 @@ package layers
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"strings"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -79,7 +79,7 @@ func decodeActivation(v any) (Activation, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("%v is no activation", v)
+	return "", errs.Errorf("%v is no activation", v)
 }
 
 func encodeActivation(a Activation) (any, error) {

@@ -2,12 +2,13 @@ package layers
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // Entry is one key of a config, in the order Keras writes them.
@@ -91,7 +92,7 @@ func Decode(l Layer, config map[string]any, inner LayerDecoder) error {
 			err = setField(rv.Field(fields[k].index), v, fields[k], inner)
 		}
 		if err != nil {
-			return fmt.Errorf("layers: %s %q: %s: %w", ClassName(l), base.Name, key, err)
+			return errs.Errorf("layers: %s %q: %s: %w", ClassName(l), base.Name, key, err)
 		}
 	}
 	return nil
@@ -111,7 +112,7 @@ func PolicyName(v any) (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("no dtype policy: %v", v)
+	return "", errs.Errorf("no dtype policy: %v", v)
 }
 
 func asString(v any) (string, error) {
@@ -121,7 +122,7 @@ func asString(v any) (string, error) {
 	case string:
 		return v, nil
 	}
-	return "", fmt.Errorf("%v is no string", v)
+	return "", errs.Errorf("%v is no string", v)
 }
 
 // asNumber reads a number, also where Keras wraps it ({"class_name": "__numpy__", ...}, numpy dtypes).
@@ -160,7 +161,7 @@ func asNumber(v any) (float64, error) {
 			return asNumber(v[0])
 		}
 	}
-	return 0, fmt.Errorf("%v is no number", v)
+	return 0, errs.Errorf("%v is no number", v)
 }
 
 func asInt(v any) (int, error) {
@@ -174,7 +175,7 @@ func asInt(v any) (int, error) {
 		return 0, err
 	}
 	if f != math.Trunc(f) || math.Abs(f) > 1<<53 {
-		return 0, fmt.Errorf("%v is no integer", v)
+		return 0, errs.Errorf("%v is no integer", v)
 	}
 	return int(f), nil
 }
@@ -259,20 +260,20 @@ func AsObject(v any) (*Object, error) {
 				}
 				return &Object{Class: name, Config: cfg}, nil
 			}
-			return nil, fmt.Errorf("no class_name in %v", v)
+			return nil, errs.Errorf("no class_name in %v", v)
 		}
 		cfg, _ := v["config"].(map[string]any)
 		mod, _ := v["module"].(string)
 		return &Object{Class: class, Config: cfg, Module: mod}, nil
 	}
-	return nil, fmt.Errorf("%v is no serialized object", v)
+	return nil, errs.Errorf("%v is no serialized object", v)
 }
 
 // asLayers appends serialized layers.
 func asLayers(out []Layer, v any, inner LayerDecoder) ([]Layer, error) {
 	list, ok := v.([]any)
 	if !ok {
-		return nil, fmt.Errorf("%v is no list", v)
+		return nil, errs.Errorf("%v is no list", v)
 	}
 	for _, e := range list {
 		l, err := inner(e)
@@ -282,6 +283,15 @@ func asLayers(out []Layer, v any, inner LayerDecoder) ([]Layer, error) {
 		out = append(out, l)
 	}
 	return out, nil
+}
+
+// asSwitch is a boolean, which some files write as a number.
+func asSwitch(v any) (bool, error) {
+	if b, ok := v.(bool); ok {
+		return b, nil
+	}
+	n, err := asNumber(v)
+	return n != 0, err
 }
 
 // setField converts v to the field's type.
@@ -299,14 +309,8 @@ func setField(f reflect.Value, v any, info field, inner LayerDecoder) error {
 	var err error
 	switch p := f.Addr().Interface().(type) {
 	case *bool:
-		b, ok := v.(bool)
-		if !ok {
-			n, err := asNumber(v)
-			if err != nil {
-				return err
-			}
-			b = n != 0
-		}
+		var b bool
+		b, err = asSwitch(v)
 		*p = b != info.not
 	case *int:
 		*p, err = asInt(v)
@@ -341,13 +345,13 @@ func setField(f reflect.Value, v any, info field, inner LayerDecoder) error {
 	case *[]any:
 		list, ok := v.([]any)
 		if !ok {
-			return fmt.Errorf("%v is no list", v)
+			return errs.Errorf("%v is no list", v)
 		}
 		*p = list
 	case *any:
 		*p = v
 	default:
-		err = fmt.Errorf("no conversion to %v", f.Type())
+		err = errs.Errorf("no conversion to %v", f.Type())
 	}
 	return err
 }
@@ -385,7 +389,7 @@ func asPairs(v any) ([][2]int, error) {
 				return nil, err
 			}
 			if len(p) != 2 {
-				return nil, fmt.Errorf("%v is no pair", e)
+				return nil, errs.Errorf("%v is no pair", e)
 			}
 			out[i] = [2]int{p[0], p[1]}
 			continue

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -39,7 +40,7 @@ func (l *InputLayer) typ() (graph.Type, error) {
 	if l.InputDType != "" {
 		var err error
 		if dt, err = tensor.ParseDType(policyInput(l.InputDType)); err != nil {
-			return graph.Type{}, fmt.Errorf("layers: InputLayer %q: %w", l.Name, err)
+			return graph.Type{}, errs.Errorf("layers: InputLayer %q: %w", l.Name, err)
 		}
 	}
 	shape := l.BatchShape
@@ -108,6 +109,8 @@ func (l *Dense) Call(c *Call) []*graph.Value {
 }
 
 // orInit is o, or the initializer of that name.
+//
+//go:noinline
 func orInit(o *Object, name string) *Object {
 	if o == nil {
 		return Init(name)

@@ -272,6 +272,8 @@ const (
 )
 
 // atMost records an error, and reports false, where n is more than limit.
+//
+//go:noinline
 func (c *Call) atMost(what string, n, limit int) bool {
 	if n > limit {
 		c.Failf("%s is %d, the limit %d", what, n, limit)
@@ -394,6 +396,7 @@ func (c *Call) spread(what string, v []int, rank, def int) []int {
 	return v
 }
 
+//go:noinline
 func repeat(v, n int) []int {
 	out := make([]int, n)
 	for i := range out {

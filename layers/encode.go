@@ -2,10 +2,11 @@ package layers
 
 import (
 	"encoding/json"
-	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // LayerEncoder is what Encode puts for an inner layer.
@@ -16,7 +17,7 @@ type LayerEncoder func(l Layer) (any, error)
 func Encode(l Layer, inner LayerEncoder) (Config, error) {
 	rv := reflect.ValueOf(l)
 	if rv.Kind() != reflect.Pointer || rv.Elem().Kind() != reflect.Struct {
-		return nil, fmt.Errorf("layers: %T is no pointer to a struct", l)
+		return nil, errs.Errorf("layers: %T is no pointer to a struct", l)
 	}
 	rv = rv.Elem()
 	var out Config
@@ -26,7 +27,7 @@ func Encode(l Layer, inner LayerEncoder) (Config, error) {
 		}
 		v, err := fieldValue(rv.Field(f.index), f, inner)
 		if err != nil {
-			return nil, fmt.Errorf("layers: %s %q: %s: %w", ClassName(l), l.Common().Name, f.key, err)
+			return nil, errs.Errorf("layers: %s %q: %s: %w", ClassName(l), l.Common().Name, f.key, err)
 		}
 		out = append(out, Entry{f.key, v})
 	}

@@ -1,10 +1,10 @@
 package layers
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -49,7 +49,7 @@ func (m *Model) expand(opts Options) (*graph.Graph, error) {
 	for _, name := range opts.Taps {
 		vs, ok := x.taps[name]
 		if !ok {
-			return nil, fmt.Errorf("layers: model %q has no layer %q to tap", m.Name, name)
+			return nil, errs.Errorf("layers: model %q has no layer %q to tap", m.Name, name)
 		}
 		outs = append(outs, vs...)
 	}
@@ -152,10 +152,10 @@ func resolve(a any, vals map[*node][]*graph.Value) (any, error) {
 	case *Tensor:
 		vs, ok := vals[a.node]
 		if !ok {
-			return nil, fmt.Errorf("layer %q is used before it is called", a.node.layer.Common().Name)
+			return nil, errs.Errorf("layer %q is used before it is called", a.node.layer.Common().Name)
 		}
 		if a.index < 0 || a.index >= len(vs) {
-			return nil, fmt.Errorf("layer %q has %d outputs, not %d", a.node.layer.Common().Name, len(vs), a.index+1)
+			return nil, errs.Errorf("layer %q has %d outputs, not %d", a.node.layer.Common().Name, len(vs), a.index+1)
 		}
 		return vs[a.index], nil
 	case []any:

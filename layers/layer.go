@@ -21,6 +21,7 @@ import (
 	"fmt"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -71,6 +72,8 @@ type Object struct {
 }
 
 // Init is an initializer, regularizer or constraint of that name, with its default config.
+//
+//go:noinline
 func Init(class string) *Object { return &Object{Class: class} }
 
 // L1 is the regularizer v*sum|w|.
@@ -104,6 +107,8 @@ type Weight struct {
 type WeightOption func(*Weight)
 
 // With gives a weight its initializer, regularizer and constraint.
+//
+//go:noinline
 func With(initializer, regularizer, constraint *Object) WeightOption {
 	return func(w *Weight) { w.Initializer, w.Regularizer, w.Constraint = initializer, regularizer, constraint }
 }
@@ -164,7 +169,7 @@ type Call struct {
 
 // Failf records the error of a layer whose inputs or config don't fit.
 func (c *Call) Failf(format string, args ...any) {
-	c.Fail(fmt.Errorf("layers: %s %q: %s", ClassName(c.Layer), c.st.path, fmt.Sprintf(format, args...)))
+	c.Fail(errs.Errorf("layers: %s %q: %s", ClassName(c.Layer), c.st.path, fmt.Sprintf(format, args...)))
 }
 
 // X is the first input. Where there is none it records an error and returns a placeholder.

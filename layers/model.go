@@ -2,11 +2,11 @@ package layers
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -173,6 +173,8 @@ type Node struct {
 }
 
 // Nodes is the calls in a functional model, in order.
+//
+//go:noinline
 func (m *Model) Nodes() []Node {
 	out := make([]Node, len(m.nodes))
 	count := map[Layer]int{}
@@ -335,17 +337,17 @@ func (m *Model) InputLayers() ([]*InputLayer, error) {
 		for i, t := range m.inputs {
 			l, ok := t.node.layer.(*InputLayer)
 			if !ok {
-				return nil, fmt.Errorf("layers: model %q: input %d is layer %q, not an InputLayer", m.Name, i, t.node.layer.Common().Name)
+				return nil, errs.Errorf("layers: model %q: input %d is layer %q, not an InputLayer", m.Name, i, t.node.layer.Common().Name)
 			}
 			out[i] = l
 		}
 		if len(out) == 0 {
-			return nil, fmt.Errorf("layers: model %q has no inputs", m.Name)
+			return nil, errs.Errorf("layers: model %q has no inputs", m.Name)
 		}
 		return out, nil
 	}
 	if len(m.layers) == 0 {
-		return nil, fmt.Errorf("layers: model %q has no layers", m.Name)
+		return nil, errs.Errorf("layers: model %q has no layers", m.Name)
 	}
 	first := m.layers[0]
 	if l, ok := first.(*InputLayer); ok {
@@ -362,7 +364,7 @@ func (m *Model) InputLayers() ([]*InputLayer, error) {
 		shape = m.BuildInputShape
 	}
 	if shape == nil {
-		return nil, fmt.Errorf("layers: model %q: the input shape is not known: give it an InputLayer", m.Name)
+		return nil, errs.Errorf("layers: model %q: the input shape is not known: give it an InputLayer", m.Name)
 	}
 	in := &InputLayer{Base: Base{Name: first.Common().Name + "_input"}, BatchShape: shape}
 	if dt := first.Common().DType; dt != "" && firstTakesDType(first) {
@@ -420,7 +422,7 @@ func (m *Model) Call(c *Call) []*graph.Value {
 		args, err := resolve(n.args, vals)
 		kwargs, err2 := resolve(n.kwargs, vals)
 		if err = errors.Join(err, err2); err != nil {
-			c.Fail(fmt.Errorf("layers: model %q: layer %q: %w", m.Name, n.layer.Common().Name, err))
+			c.Fail(errs.Errorf("layers: model %q: layer %q: %w", m.Name, n.layer.Common().Name, err))
 			return c.In
 		}
 		kw, _ := kwargs.(map[string]any)

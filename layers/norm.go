@@ -92,6 +92,7 @@ func (l *BatchNormalization) Call(c *Call) []*graph.Value {
 	return one(c.cast(c.transpose(y, inversePerm(perm)...), x.Type.DType))
 }
 
+//go:noinline
 func identityPerm(n int) []int {
 	p := make([]int, n)
 	for i := range p {

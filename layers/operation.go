@@ -1,12 +1,12 @@
 package layers
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -126,7 +126,7 @@ func (l *Operation) withConstants(args []any) ([]any, error) {
 	for k, v := range consts {
 		i, err := strconv.Atoi(k)
 		if err != nil || i < 0 || i >= len(out) {
-			return nil, fmt.Errorf("constant %q of %d inputs", k, len(out))
+			return nil, errs.Errorf("constant %q of %d inputs", k, len(out))
 		}
 		out[i], filled[i] = v, true
 	}

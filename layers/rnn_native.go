@@ -26,6 +26,8 @@ var nativeActivations = map[Activation]nativeActivation{
 }
 
 // nativeList is the lists that the operators take for those activations; false where one isn't theirs.
+//
+//go:noinline
 func nativeList(as ...Activation) (names []string, alpha, beta []float64, ok bool) {
 	for _, a := range as {
 		n, ok := nativeActivations[a]

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // SummaryOptions steers Summary.
@@ -138,7 +139,7 @@ func columnWidths(length int, positions []float64) ([]int, error) {
 	for i, p := range positions {
 		n := int(p*float64(length)) - current
 		if n < 4 {
-			return nil, fmt.Errorf("layers: a summary of %d columns is too narrow", length)
+			return nil, errs.Errorf("layers: a summary of %d columns is too narrow", length)
 		}
 		current += n
 		widths[i] = n + 2

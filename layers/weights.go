@@ -2,8 +2,8 @@ package layers
 
 import (
 	"encoding/json"
-	"fmt"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/philox"
 	"github.com/nnrt/nnrt/layers/initializer"
 	"github.com/nnrt/nnrt/tensor"
@@ -13,6 +13,7 @@ import (
 // weights, trainable ones first, and then those of the layers inside it. The model has to be built.
 func (m *Model) Weights() []*Weight { return m.weights(false) }
 
+//go:noinline
 func (m *Model) weights(states bool) []*Weight {
 	if m.root == nil {
 		return nil
@@ -150,7 +151,7 @@ func (m *Model) initialize(seed uint64) error {
 		}
 		t, err := w.initial(base.Fork(uint64(i)))
 		if err != nil {
-			return fmt.Errorf("layers: weight %q: %w", w.Path, err)
+			return errs.Errorf("layers: weight %q: %w", w.Path, err)
 		}
 		w.Data = t
 	}
@@ -191,12 +192,12 @@ func (w *Weight) initial(rng *philox.Stream) (*tensor.Tensor, error) {
 // SetData gives w a value of its shape, cast to its type.
 func (w *Weight) SetData(t *tensor.Tensor) error {
 	if !equalInts(t.Shape(), w.Shape) {
-		return fmt.Errorf("layers: weight %q has shape %v, the value %v", w.Path, w.Shape, t.Shape())
+		return errs.Errorf("layers: weight %q has shape %v, the value %v", w.Path, w.Shape, t.Shape())
 	}
 	if t.DType() != w.DType {
 		var err error
 		if t, err = tensor.Cast(t, w.DType, tensor.CastOptions{}); err != nil {
-			return fmt.Errorf("layers: weight %q: %w", w.Path, err)
+			return errs.Errorf("layers: weight %q: %w", w.Path, err)
 		}
 	}
 	w.Data = t

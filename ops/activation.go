@@ -1,10 +1,10 @@
 package ops
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -284,7 +284,7 @@ func (Gelu) Name() string { return "Gelu" }
 // Infer implements graph.Op.
 func (o Gelu) Infer(in []graph.Type) ([]graph.Type, error) {
 	if o.Approximate != "none" && o.Approximate != "tanh" && o.Approximate != "" {
-		return nil, fmt.Errorf("approximate is %q, not none or tanh", o.Approximate)
+		return nil, errs.Errorf("approximate is %q, not none or tanh", o.Approximate)
 	}
 	return floatMap{}.Infer(in)
 }

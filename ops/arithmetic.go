@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -311,7 +310,7 @@ func (BitShift) Name() string { return "BitShift" }
 // Infer implements graph.Op.
 func (o BitShift) Infer(in []graph.Type) ([]graph.Type, error) {
 	if o.Direction != "LEFT" && o.Direction != "RIGHT" {
-		return nil, fmt.Errorf("direction is %q, not LEFT or RIGHT", o.Direction)
+		return nil, errs.Errorf("direction is %q, not LEFT or RIGHT", o.Direction)
 	}
 	if err := integers(in, 2, 2); err != nil {
 		return nil, err
@@ -361,7 +360,7 @@ func (logical) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	for i, t := range in {
 		if t.DType != tensor.Bool {
-			return nil, fmt.Errorf("input %d is %v, not bool", i, t)
+			return nil, errs.Errorf("input %d is %v, not bool", i, t)
 		}
 	}
 	return inferBinary(in, nil)

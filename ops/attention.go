@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -41,43 +40,43 @@ func (a Attention) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	q, k, v := in[0], in[1], in[2]
 	if present(in, 4) != present(in, 5) {
-		return nil, fmt.Errorf("past_key and past_value go together")
+		return nil, errs.Errorf("past_key and past_value go together")
 	}
 	if present(in, 4) && present(in, 6) {
-		return nil, fmt.Errorf("nonpad_kv_seqlen excludes past_key")
+		return nil, errs.Errorf("nonpad_kv_seqlen excludes past_key")
 	}
 	if q.Rank() < 0 || k.Rank() < 0 || v.Rank() < 0 {
 		u := graph.UnrankedOf(q.DType)
 		return []graph.Type{u, u, graph.UnrankedOf(v.DType), u}, nil
 	}
 	if q.Rank() != k.Rank() || q.Rank() != v.Rank() || q.Rank() != 3 && q.Rank() != 4 {
-		return nil, fmt.Errorf("Q, K and V all have rank 3 or all 4: %s", typeList(in[:3]))
+		return nil, errs.Errorf("Q, K and V all have rank 3 or all 4: %s", typeList(in[:3]))
 	}
 	qd, err := headDims(q, a.QNumHeads)
 	if err != nil {
-		return nil, fmt.Errorf("Q: %w", err)
+		return nil, errs.Errorf("Q: %w", err)
 	}
 	kd, err := headDims(k, a.KVNumHeads)
 	if err != nil {
-		return nil, fmt.Errorf("K: %w", err)
+		return nil, errs.Errorf("K: %w", err)
 	}
 	vd, err := headDims(v, a.KVNumHeads)
 	if err != nil {
-		return nil, fmt.Errorf("V: %w", err)
+		return nil, errs.Errorf("V: %w", err)
 	}
 	if !graph.Compatible(qd[3], kd[3]) || !graph.Compatible(kd[2], vd[2]) || !graph.Compatible(kd[1], vd[1]) ||
 		!graph.Compatible(qd[0], kd[0]) || !graph.Compatible(kd[0], vd[0]) {
-		return nil, fmt.Errorf("Q, K and V don't fit: %s", typeList(in[:3]))
+		return nil, errs.Errorf("Q, K and V don't fit: %s", typeList(in[:3]))
 	}
 	if h, ok := qd[1].Const(); ok {
 		if n, ok := kd[1].Const(); ok && (n == 0 || h%n != 0) {
-			return nil, fmt.Errorf("%d query heads over %d key heads", h, n)
+			return nil, errs.Errorf("%d query heads over %d key heads", h, n)
 		}
 	}
 	total := kd[2]
 	if present(in, 4) {
 		if in[4].Rank() != 4 || in[5].Rank() != 4 {
-			return nil, fmt.Errorf("past_key and past_value have rank 4: %s", typeList(in[4:6]))
+			return nil, errs.Errorf("past_key and past_value have rank 4: %s", typeList(in[4:6]))
 		}
 		total = total.Add(in[4].Dims[2])
 	}
@@ -95,10 +94,10 @@ func headDims(t graph.Type, heads int) ([]graph.Dim, error) {
 		return t.Dims, nil
 	}
 	if heads <= 0 {
-		return nil, fmt.Errorf("%v needs the number of heads", t)
+		return nil, errs.Errorf("%v needs the number of heads", t)
 	}
 	if n, ok := t.Dims[2].Const(); ok && n%heads != 0 {
-		return nil, fmt.Errorf("%v does not divide into %d heads", t, heads)
+		return nil, errs.Errorf("%v does not divide into %d heads", t, heads)
 	}
 	return []graph.Dim{t.Dims[0], graph.D(heads), t.Dims[1], t.Dims[2].Div(graph.D(heads))}, nil
 }
@@ -121,7 +120,7 @@ func (r RotaryEmbedding) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	if x := in[0]; x.Rank() >= 0 {
 		if x.Rank() != 3 && x.Rank() != 4 {
-			return nil, fmt.Errorf("X has rank 3 or 4, got %v", x)
+			return nil, errs.Errorf("X has rank 3 or 4, got %v", x)
 		}
 		if _, err := headDims(x, r.NumHeads); err != nil {
 			return nil, err
@@ -155,7 +154,7 @@ func (l LinearAttention) rule() (gated, delta bool, err error) {
 	case "", "gated_delta":
 		gated, delta = true, true
 	default:
-		err = fmt.Errorf("unknown update_rule %q", l.UpdateRule)
+		err = errs.Errorf("unknown update_rule %q", l.UpdateRule)
 	}
 	return gated, delta, err
 }
@@ -170,10 +169,10 @@ func (l LinearAttention) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if gated != present(in, 4) || delta != present(in, 5) {
-		return nil, fmt.Errorf("update_rule %q with decay: %v, beta: %v", l.UpdateRule, present(in, 4), present(in, 5))
+		return nil, errs.Errorf("update_rule %q with decay: %v, beta: %v", l.UpdateRule, present(in, 4), present(in, 5))
 	}
 	if l.KVNumHeads <= 0 || l.QNumHeads <= 0 || l.QNumHeads%l.KVNumHeads != 0 {
-		return nil, fmt.Errorf("%d query heads over %d key heads", l.QNumHeads, l.KVNumHeads)
+		return nil, errs.Errorf("%d query heads over %d key heads", l.QNumHeads, l.KVNumHeads)
 	}
 	q, k, v := in[0], in[1], in[2]
 	sdt := q.DType
@@ -184,25 +183,25 @@ func (l LinearAttention) Infer(in []graph.Type) ([]graph.Type, error) {
 		if q.Rank() < 0 || k.Rank() < 0 || v.Rank() < 0 {
 			return []graph.Type{graph.UnrankedOf(q.DType), graph.UnrankedOf(sdt)}, nil
 		}
-		return nil, fmt.Errorf("query, key and value have rank 3: %s", typeList(in[:3]))
+		return nil, errs.Errorf("query, key and value have rank 3: %s", typeList(in[:3]))
 	}
 	kv := graph.D(l.KVNumHeads)
 	dk, dv := q.Dims[2].Div(graph.D(l.QNumHeads)), v.Dims[2].Div(kv)
 	if !graph.Compatible(k.Dims[2], dk.Mul(kv)) {
-		return nil, fmt.Errorf("query and key differ in the size of a head: %s", typeList(in[:3]))
+		return nil, errs.Errorf("query and key differ in the size of a head: %s", typeList(in[:3]))
 	}
 	for _, t := range in[1:3] {
 		if !graph.Compatible(t.Dims[0], q.Dims[0]) || !graph.Compatible(t.Dims[1], q.Dims[1]) {
-			return nil, fmt.Errorf("query, key and value differ in batch or length: %s", typeList(in[:3]))
+			return nil, errs.Errorf("query, key and value differ in batch or length: %s", typeList(in[:3]))
 		}
 	}
 	for i := 4; i < 6; i++ {
 		if present(in, i) && !fitsDims(in[i], q.Dims[0], q.Dims[1], graph.Unknown()) {
-			return nil, fmt.Errorf("decay and beta are (batch, length, size): %s", typeList(in))
+			return nil, errs.Errorf("decay and beta are (batch, length, size): %s", typeList(in))
 		}
 	}
 	if present(in, 3) && !fitsDims(in[3], q.Dims[0], kv, dk, dv) {
-		return nil, fmt.Errorf("past_state is (batch, key heads, key size, value size): %s", typeList(in))
+		return nil, errs.Errorf("past_state is (batch, key heads, key size, value size): %s", typeList(in))
 	}
 	return []graph.Type{graph.TensorOf(q.DType, q.Dims[0], q.Dims[1], dv.Mul(graph.D(l.QNumHeads))),
 		graph.TensorOf(sdt, q.Dims[0], kv, dk, dv)}, nil
@@ -224,21 +223,21 @@ func (c CausalConvWithState) Infer(in []graph.Type) ([]graph.Type, error) {
 	switch c.Activation {
 	case "", "none", "silu", "swish":
 	default:
-		return nil, fmt.Errorf("unknown activation %q", c.Activation)
+		return nil, errs.Errorf("unknown activation %q", c.Activation)
 	}
 	x, w := in[0], in[1]
 	if x.Rank() < 0 || w.Rank() < 0 {
 		return []graph.Type{graph.UnrankedOf(x.DType), graph.UnrankedOf(x.DType)}, nil
 	}
 	if x.Rank() != 3 || w.Rank() != 3 || !graph.Compatible(x.Dims[1], w.Dims[0]) || !graph.Compatible(w.Dims[1], graph.D(1)) {
-		return nil, fmt.Errorf("x is (batch, channels, length), weight (channels, 1, k): %s", typeList(in[:2]))
+		return nil, errs.Errorf("x is (batch, channels, length), weight (channels, 1, k): %s", typeList(in[:2]))
 	}
 	if k, ok := w.Dims[2].Const(); ok && k < 1 {
-		return nil, fmt.Errorf("a kernel of no elements: %s", typeList(in[:2]))
+		return nil, errs.Errorf("a kernel of no elements: %s", typeList(in[:2]))
 	}
 	state := graph.TensorOf(x.DType, x.Dims[0], x.Dims[1], w.Dims[2].Sub(graph.D(1)))
 	if present(in, 2) && !fitsDims(in[2], x.Dims[1]) || present(in, 3) && !fitsDims(in[3], state.Dims...) {
-		return nil, fmt.Errorf("bias is (channels), past_state (batch, channels, k-1): %s", typeList(in))
+		return nil, errs.Errorf("bias is (channels), past_state (batch, channels, k-1): %s", typeList(in))
 	}
 	return []graph.Type{x.WithoutValue(), state}, nil
 }
@@ -298,7 +297,7 @@ func (f FlexAttention) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if in[0].Rank() == 3 {
-		return nil, fmt.Errorf("Q, K and V have rank 4: %s", typeList(in[:3]))
+		return nil, errs.Errorf("Q, K and V have rank 4: %s", typeList(in[:3]))
 	}
 	return out[:1], nil
 }

@@ -8,6 +8,8 @@ import (
 )
 
 // dimOf is dimension i of x as a vector of one element.
+//
+//go:noinline
 func dimOf(b *graph.Builder, x *graph.Value, i int) *graph.Value {
 	return b.Add(Shape{Start: i, End: i + 1, HasEnd: true}, x)
 }

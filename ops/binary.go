@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -79,7 +78,7 @@ func tooLong(t graph.Type) bool { return t.Const != nil && t.Const.Len() > maxCo
 func numeric(in []graph.Type) error {
 	for i, t := range in {
 		if t.DType == tensor.Bool || t.DType == tensor.String {
-			return fmt.Errorf("input %d is %v, not a number", i, t.DType)
+			return errs.Errorf("input %d is %v, not a number", i, t.DType)
 		}
 	}
 	return nil

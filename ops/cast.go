@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -36,13 +35,13 @@ func (o Cast) Infer(in []graph.Type) ([]graph.Type, error) {
 func inferCast(t graph.Type, to tensor.DType, round string) ([]graph.Type, error) {
 	switch {
 	case t.Kind != graph.TensorKind:
-		return nil, fmt.Errorf("input is a %v, not a tensor", t)
+		return nil, errs.Errorf("input is a %v, not a tensor", t)
 	case !to.Valid():
-		return nil, fmt.Errorf("no element type %v", to)
+		return nil, errs.Errorf("no element type %v", to)
 	case t.DType.IsComplex() && !to.IsComplex():
-		return nil, fmt.Errorf("can't cast %v to %v", t.DType, to)
+		return nil, errs.Errorf("can't cast %v to %v", t.DType, to)
 	case round != "" && round != "up" && round != "down" && round != "nearest":
-		return nil, fmt.Errorf("round_mode is %q, not up, down or nearest", round)
+		return nil, errs.Errorf("round_mode is %q, not up, down or nearest", round)
 	}
 	out := retyped(t, to)
 	if to == tensor.Int64 || to == tensor.Int32 || to == t.DType {
@@ -102,7 +101,7 @@ func (o BitCast) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	from := in[0].DType
 	if from == tensor.String || o.To == tensor.String || !o.To.Valid() || from.Bits() != o.To.Bits() {
-		return nil, fmt.Errorf("%v and %v do not have the same width", from, o.To)
+		return nil, errs.Errorf("%v and %v do not have the same width", from, o.To)
 	}
 	return []graph.Type{retyped(in[0], o.To)}, nil
 }

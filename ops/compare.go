@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -117,7 +116,7 @@ func (Where) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if in[0].DType != tensor.Bool {
-		return nil, fmt.Errorf("the condition is %v, not bool", in[0].DType)
+		return nil, errs.Errorf("the condition is %v, not bool", in[0].DType)
 	}
 	dt, err := sameDType(in[1:])
 	if err != nil {

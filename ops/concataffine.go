@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // ConcatAffine joins its inputs from the third on along the last dimension, and is ChannelAffine of that: inputs scale,
@@ -16,7 +15,7 @@ func (ConcatAffine) Name() string { return "ConcatAffine" }
 // Infer implements graph.Op.
 func (ConcatAffine) Infer(in []graph.Type) ([]graph.Type, error) {
 	if len(in) < 3 || !present(in, 0) || !present(in, 1) {
-		return nil, fmt.Errorf("takes a factor, a shift and parts; got %s", typeList(in))
+		return nil, errs.Errorf("takes a factor, a shift and parts; got %s", typeList(in))
 	}
 	return Concat{Axis: -1}.Infer(in[2:])
 }

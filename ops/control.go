@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -66,10 +67,10 @@ func (o If) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if o.Then == nil || o.Else == nil {
-		return nil, fmt.Errorf("a branch is missing")
+		return nil, errs.Errorf("a branch is missing")
 	}
 	if in[0].DType != tensor.Bool {
-		return nil, fmt.Errorf("the condition is %v, not bool", in[0])
+		return nil, errs.Errorf("the condition is %v, not bool", in[0])
 	}
 	if c := in[0].Const; c != nil && c.Len() == 1 { // known: the other branch's shapes don't matter
 		if tensor.As[bool](c)[0] {
@@ -79,20 +80,20 @@ func (o If) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	a, err := o.Then.InferTypes(in[1:])
 	if err != nil {
-		return nil, fmt.Errorf("then: %w", err)
+		return nil, errs.Errorf("then: %w", err)
 	}
 	b, err := o.Else.InferTypes(in[1:])
 	if err != nil {
-		return nil, fmt.Errorf("else: %w", err)
+		return nil, errs.Errorf("else: %w", err)
 	}
 	if len(a) != len(b) {
-		return nil, fmt.Errorf("then gives %d values, else %d", len(a), len(b))
+		return nil, errs.Errorf("then gives %d values, else %d", len(a), len(b))
 	}
 	out := make([]graph.Type, len(a))
 	for i := range a {
 		t, ok := joinBranches(a[i].WithoutValue(), b[i].WithoutValue())
 		if !ok {
-			return nil, fmt.Errorf("output %d is %v in then and %v in else", i, a[i], b[i])
+			return nil, errs.Errorf("output %d is %v in then and %v in else", i, a[i], b[i])
 		}
 		out[i] = t
 	}
@@ -135,7 +136,7 @@ func (o Loop) WithSubgraphs(gs []*graph.Graph) graph.Op {
 func (o Loop) Infer(in []graph.Type) ([]graph.Type, error) {
 	n := o.NumCarried
 	if o.Body == nil || n < 0 || len(in) < 2+n || len(o.Body.Outputs) < 1+n {
-		return nil, fmt.Errorf("%d inputs are too few for %d carried values", len(in), n)
+		return nil, errs.Errorf("%d inputs are too few for %d carried values", len(in), n)
 	}
 	body := append([]graph.Type{graph.TensorOf(tensor.Int64), graph.TensorOf(tensor.Bool)}, in[2:]...)
 	for i := range n {
@@ -152,7 +153,7 @@ func (o Loop) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	for _, t := range outs[1+n:] {
 		if t.Kind != graph.TensorKind {
-			return nil, fmt.Errorf("a stacked value is a %v, not a tensor", t)
+			return nil, errs.Errorf("a stacked value is a %v, not a tensor", t)
 		}
 		if t.Unranked {
 			res = append(res, graph.UnrankedOf(t.DType))
@@ -196,14 +197,14 @@ func fixpoint(body *graph.Graph, in []graph.Type, at, from, n int) ([]graph.Type
 			return nil, err
 		}
 		if len(outs) < from+n {
-			return nil, fmt.Errorf("the body gives %d values, %d are carried", len(outs), n)
+			return nil, errs.Errorf("the body gives %d values, %d are carried", len(outs), n)
 		}
 		stable := true
 		for i := range n {
 			old := in[at+i]
 			t, ok := joinBranches(old, outs[from+i].WithoutValue())
 			if !ok {
-				return nil, fmt.Errorf("carried value %d is %v, the body makes it %v", i, old, outs[from+i])
+				return nil, errs.Errorf("carried value %d is %v, the body makes it %v", i, old, outs[from+i])
 			}
 			if t.Kind == graph.TensorKind && !sameTensorType(t, old) {
 				stable = false
@@ -272,7 +273,7 @@ func (Scan) At(list []int, i int) int {
 func (o Scan) Infer(in []graph.Type) ([]graph.Type, error) {
 	n, m := o.NumStates, o.NumScanInputs
 	if o.Body == nil || n < 0 || m < 1 || len(in) < n+m {
-		return nil, fmt.Errorf("%d inputs for %d states and %d scan inputs", len(in), n, m)
+		return nil, errs.Errorf("%d inputs for %d states and %d scan inputs", len(in), n, m)
 	}
 	body := append([]graph.Type{}, in...)
 	trips := graph.Unknown()
@@ -287,11 +288,11 @@ func (o Scan) Infer(in []graph.Type) ([]graph.Type, error) {
 		}
 		axis, err := normAxis(o.At(o.ScanInputAxes, i), t.Rank())
 		if err != nil {
-			return nil, fmt.Errorf("scan input %d: %w", i, err)
+			return nil, errs.Errorf("scan input %d: %w", i, err)
 		}
 		if d := t.Dims[axis]; trips.IsUnknown() || d.IsConst() {
 			if trips.IsConst() && trips != d {
-				return nil, fmt.Errorf("scan inputs have %v and %v slices", trips, d)
+				return nil, errs.Errorf("scan inputs have %v and %v slices", trips, d)
 			}
 			trips = d
 		}
@@ -310,7 +311,7 @@ func (o Scan) Infer(in []graph.Type) ([]graph.Type, error) {
 		}
 		axis, err := normAxis(o.At(o.ScanOutputAxes, i), t.Rank()+1)
 		if err != nil {
-			return nil, fmt.Errorf("scan output %d: %w", i, err)
+			return nil, errs.Errorf("scan output %d: %w", i, err)
 		}
 		dims := append(append(append([]graph.Dim{}, t.Dims[:axis]...), trips), t.Dims[axis:]...)
 		res = append(res, graph.TensorOf(t.DType, dims...))
@@ -340,10 +341,10 @@ func (o SequenceMap) WithSubgraphs(gs []*graph.Graph) graph.Op {
 // Infer implements graph.Op.
 func (o SequenceMap) Infer(in []graph.Type) ([]graph.Type, error) {
 	if o.Body == nil || o.NumInputs < 1 || len(in) < o.NumInputs {
-		return nil, fmt.Errorf("%d inputs where %d are mapped", len(in), o.NumInputs)
+		return nil, errs.Errorf("%d inputs where %d are mapped", len(in), o.NumInputs)
 	}
 	if in[0].Kind != graph.SequenceKind {
-		return nil, fmt.Errorf("input 0 is a %v, not a sequence", in[0])
+		return nil, errs.Errorf("input 0 is a %v, not a sequence", in[0])
 	}
 	body := append([]graph.Type{}, in...)
 	for i, t := range body[:o.NumInputs] {

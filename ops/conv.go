@@ -1,10 +1,10 @@
 package ops
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // convOps is the family of convolutions.
@@ -82,10 +82,10 @@ func (c Conv) Infer(in []graph.Type) ([]graph.Type, error) {
 	channels := x.Dims[c.Format.Channel(x.Rank())]
 	group := graph.D(max(1, c.Group))
 	if !graph.Compatible(channels, perGroup.Mul(group)) {
-		return nil, fmt.Errorf("%v channels of the data %v where the kernel %v takes %v in %v groups", channels, x, w, perGroup, group)
+		return nil, errs.Errorf("%v channels of the data %v where the kernel %v takes %v in %v groups", channels, x, w, perGroup, group)
 	}
 	if n, ok := m.Const(); ok && n%max(1, c.Group) != 0 {
-		return nil, fmt.Errorf("%d outputs do not divide into %v groups", n, group)
+		return nil, errs.Errorf("%d outputs do not divide into %v groups", n, group)
 	}
 	if err := checkBias(in, 2, m); err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func convRanks(x, w graph.Type) error {
 		}
 	}
 	if x.Rank() >= 0 && w.Rank() >= 0 && x.Rank() != w.Rank() {
-		return fmt.Errorf("data %v and kernel %v have different ranks", x, w)
+		return errs.Errorf("data %v and kernel %v have different ranks", x, w)
 	}
 	return nil
 }
@@ -141,11 +141,11 @@ func sameKernel(kernel, attr []int) error {
 		return nil
 	}
 	if len(attr) != len(kernel) {
-		return fmt.Errorf("kernel_shape %v for the kernel %v", attr, kernel)
+		return errs.Errorf("kernel_shape %v for the kernel %v", attr, kernel)
 	}
 	for i := range attr {
 		if attr[i] != kernel[i] {
-			return fmt.Errorf("kernel_shape %v for the kernel %v", attr, kernel)
+			return errs.Errorf("kernel_shape %v for the kernel %v", attr, kernel)
 		}
 	}
 	return nil
@@ -157,7 +157,7 @@ func checkBias(in []graph.Type, i int, n graph.Dim) error {
 		return nil
 	}
 	if in[i].Rank() != 1 || !graph.Compatible(in[i].Dims[0], n) {
-		return fmt.Errorf("a bias of %v for %v outputs", in[i], n)
+		return errs.Errorf("a bias of %v for %v outputs", in[i], n)
 	}
 	return nil
 }

@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // ConvTranspose is transposed convolution plus an optional bias: inputs x, w, b. Its kernel is that of the
@@ -37,7 +36,7 @@ func (c ConvTranspose) Window(x, w []int) (Window, error) {
 		r.Dilations = append(r.Dilations, at(c.Dilations, i, 1))
 		out, begin, end := c.dim(i, len(in), kernel[i], d)
 		if out < 0 {
-			return r, fmt.Errorf("an output of %d in spatial dimension %d", out, i)
+			return r, errs.Errorf("an output of %d in spatial dimension %d", out, i)
 		}
 		r.In, r.Begin, r.End = append(r.In, out), append(r.Begin, begin), append(r.End, end)
 	}
@@ -50,14 +49,14 @@ func (c ConvTranspose) check(kernel []int, n int) error {
 		return err
 	}
 	if len(c.OutputPadding) != 0 && len(c.OutputPadding) != n {
-		return fmt.Errorf("output_padding %v for %d spatial dimensions", c.OutputPadding, n)
+		return errs.Errorf("output_padding %v for %d spatial dimensions", c.OutputPadding, n)
 	}
 	if len(c.OutputShape) != 0 && len(c.OutputShape) != n {
-		return fmt.Errorf("output_shape %v for %d spatial dimensions", c.OutputShape, n)
+		return errs.Errorf("output_shape %v for %d spatial dimensions", c.OutputShape, n)
 	}
 	for _, p := range c.OutputPadding {
 		if p < 0 {
-			return fmt.Errorf("negative output_padding %v", c.OutputPadding)
+			return errs.Errorf("negative output_padding %v", c.OutputPadding)
 		}
 	}
 	return nil
@@ -107,10 +106,10 @@ func (c ConvTranspose) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	spatial, perGroup, channels := KernelDims(c.Format, w.Dims)
 	if have := x.Dims[c.Format.Channel(x.Rank())]; !graph.Compatible(have, channels) {
-		return nil, fmt.Errorf("%v channels of the data %v where the kernel %v takes %v", have, x, w, channels)
+		return nil, errs.Errorf("%v channels of the data %v where the kernel %v takes %v", have, x, w, channels)
 	}
 	if n, ok := channels.Const(); ok && n%max(1, c.Group) != 0 {
-		return nil, fmt.Errorf("%d channels do not divide into %d groups", n, c.Group)
+		return nil, errs.Errorf("%d channels do not divide into %d groups", n, c.Group)
 	}
 	m := perGroup.Mul(graph.D(max(1, c.Group)))
 	if err := checkBias(in, 2, m); err != nil {
@@ -127,7 +126,7 @@ func (c ConvTranspose) Infer(in []graph.Type) ([]graph.Type, error) {
 		for i, d := range SpatialDims(c.Format, x.Dims) {
 			out[i] = c.outDim(i, len(spatial), kernel[i], d)
 			if n, ok := out[i].Const(); ok && n < 0 {
-				return nil, fmt.Errorf("an output of %d in spatial dimension %d of %v", n, i, x)
+				return nil, errs.Errorf("an output of %d in spatial dimension %d of %v", n, i, x)
 			}
 		}
 	}
@@ -170,7 +169,7 @@ func (c ConvTranspose) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, n
 	dx := make([]*graph.Value, len(n.In))
 	ws, ok := n.In[1].Type.Shape()
 	if !ok || n.In[0].Type.Rank() < 0 {
-		b.Fail(fmt.Errorf("gradient of ConvTranspose: the shapes of %v and %v are not known", n.In[0].Type, n.In[1].Type))
+		b.Fail(errs.Errorf("gradient of ConvTranspose: the shapes of %v and %v are not known", n.In[0].Type, n.In[1].Type))
 		return dx
 	}
 	xs := make([]int, n.In[0].Type.Rank())
@@ -181,7 +180,7 @@ func (c ConvTranspose) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, n
 			continue
 		}
 		if len(c.OutputShape) > 0 && i >= lo && i < hi {
-			b.Fail(fmt.Errorf("gradient of ConvTranspose: the padding follows from the shape of %v, which is not known", n.In[0].Type))
+			b.Fail(errs.Errorf("gradient of ConvTranspose: the padding follows from the shape of %v, which is not known", n.In[0].Type))
 			return dx
 		}
 		xs[i] = 1 << 16 // the padding does not depend on it

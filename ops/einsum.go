@@ -1,11 +1,11 @@
 package ops
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // Einsum is Einstein summation: Equation "ij,jk->ik" and its like, with numpy's meaning of an ellipsis,
@@ -29,14 +29,14 @@ func (o Einsum) Plan(ranks []int) (EinsumPlan, error) {
 	lhs, rhs, explicit := strings.Cut(strings.ReplaceAll(o.Equation, " ", ""), "->")
 	terms := strings.Split(lhs, ",")
 	if len(terms) != len(ranks) {
-		return EinsumPlan{}, fmt.Errorf("%q has %d terms for %d inputs", o.Equation, len(terms), len(ranks))
+		return EinsumPlan{}, errs.Errorf("%q has %d terms for %d inputs", o.Equation, len(terms), len(ranks))
 	}
 	p := EinsumPlan{}
 	dots := 0
 	for i, t := range terms {
 		labels, err := einsumLabels(t, ranks[i])
 		if err != nil {
-			return p, fmt.Errorf("%q: %w", o.Equation, err)
+			return p, errs.Errorf("%q: %w", o.Equation, err)
 		}
 		for _, l := range labels {
 			dots = max(dots, -l)
@@ -50,7 +50,7 @@ func (o Einsum) Plan(ranks []int) (EinsumPlan, error) {
 		}
 		out, err := einsumLabels(before+after, len(before)+len(after))
 		if err != nil {
-			return p, fmt.Errorf("%q: %w", o.Equation, err)
+			return p, errs.Errorf("%q: %w", o.Equation, err)
 		}
 		p.Out = append(p.Out, out[:len(before)]...)
 		p.Out = append(append(p.Out, dotLabels(dots)...), out[len(before):]...)
@@ -76,14 +76,14 @@ func (p EinsumPlan) check(eq string) error {
 	seen := map[int]bool{}
 	for _, l := range p.Out {
 		if seen[l] {
-			return fmt.Errorf("%q: label %q is repeated in the output", eq, rune(l))
+			return errs.Errorf("%q: label %q is repeated in the output", eq, rune(l))
 		}
 		seen[l] = true
 		if l < 0 {
 			continue
 		}
 		if !slices.ContainsFunc(p.In, func(ls []int) bool { return slices.Contains(ls, l) }) {
-			return fmt.Errorf("%q: output label %q is in no input", eq, rune(l))
+			return errs.Errorf("%q: output label %q is in no input", eq, rune(l))
 		}
 	}
 	return nil
@@ -103,12 +103,12 @@ func einsumLabels(term string, rank int) ([]int, error) {
 	before, after, dots := strings.Cut(term, "...")
 	for _, c := range before + after {
 		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z') {
-			return nil, fmt.Errorf("%q is no label", c)
+			return nil, errs.Errorf("%q is no label", c)
 		}
 	}
 	rest := rank - len(before) - len(after)
 	if rest < 0 || rest > 0 && !dots {
-		return nil, fmt.Errorf("term %q does not fit rank %d", term, rank)
+		return nil, errs.Errorf("term %q does not fit rank %d", term, rank)
 	}
 	ls := []int{}
 	for _, c := range before {
@@ -151,7 +151,7 @@ func (o Einsum) Infer(in []graph.Type) ([]graph.Type, error) {
 				d = graph.D(1)
 			}
 			if size[l], err = broadcastDim(d, in[i].Dims[j]); err != nil {
-				return nil, fmt.Errorf("%q: label %q has two sizes: %s", o.Equation, rune(l), typeList(in))
+				return nil, errs.Errorf("%q: label %q has two sizes: %s", o.Equation, rune(l), typeList(in))
 			}
 		}
 	}

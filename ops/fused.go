@@ -1,10 +1,10 @@
 package ops
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -129,7 +129,7 @@ func (c FusedConv) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if present(in, 4) && in[4].Rank() != out[0].Rank() {
-		return nil, fmt.Errorf("a residual %v for a result %v", in[4], out[0])
+		return nil, errs.Errorf("a residual %v for a result %v", in[4], out[0])
 	}
 	return out, nil
 }
@@ -209,7 +209,7 @@ func (m FusedMatMul) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	w := in[1]
 	if w.Rank() >= 0 && w.Rank() != 2 || in[0].Rank() == 0 {
-		return nil, fmt.Errorf("a product of %v with %v", in[0], w)
+		return nil, errs.Errorf("a product of %v with %v", in[0], w)
 	}
 	if m.TransB && w.Rank() == 2 {
 		w = graph.TensorOf(w.DType, w.Dims[1], w.Dims[0])
@@ -265,7 +265,7 @@ func (ConvPair) Name() string { return "ConvPair" }
 // Infer implements graph.Op.
 func (c ConvPair) Infer(in []graph.Type) ([]graph.Type, error) {
 	if len(in) != 7 || !present(in, 0) || !present(in, 1) || !present(in, 4) {
-		return nil, fmt.Errorf("takes data, and a kernel, a factor and a bias twice; got %s", typeList(in))
+		return nil, errs.Errorf("takes data, and a kernel, a factor and a bias twice; got %s", typeList(in))
 	}
 	mid, err := c.First.Infer(in[:4])
 	if err != nil {

@@ -1,10 +1,10 @@
 package ops
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -46,16 +46,16 @@ func (a FusedAttention) Infer(in []graph.Type) ([]graph.Type, error) {
 			return []graph.Type{graph.TensorOf(in[0].DType, graph.Unknown(), graph.Unknown(), graph.Unknown(), graph.Unknown())}, nil
 		}
 		if t.Rank() != 4 || t.DType != in[0].DType {
-			return nil, fmt.Errorf("Q, K and V are of one type and rank 4: %s", typeList(in[:3]))
+			return nil, errs.Errorf("Q, K and V are of one type and rank 4: %s", typeList(in[:3]))
 		}
 	}
 	q, k, v := headsOf(in[0], a.QPacked), headsOf(in[1], a.KPacked), headsOf(in[2], a.VPacked)
 	if !graph.Compatible(q[0], k[0]) || !graph.Compatible(k[0], v[0]) || !graph.Compatible(k[1], v[1]) || !graph.Compatible(k[2], v[2]) || !graph.Compatible(q[3], k[3]) {
-		return nil, fmt.Errorf("Q, K and V don't fit: %s", typeList(in[:3]))
+		return nil, errs.Errorf("Q, K and V don't fit: %s", typeList(in[:3]))
 	}
 	if h, ok := q[1].Const(); ok {
 		if n, ok := k[1].Const(); ok && (n == 0 || h%n != 0) {
-			return nil, fmt.Errorf("%d query heads over %d key heads", h, n)
+			return nil, errs.Errorf("%d query heads over %d key heads", h, n)
 		}
 	}
 	out := []graph.Dim{q[0], q[1], q[2], v[3]}

@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -49,7 +48,7 @@ func (g Gather) Infer(in []graph.Type) ([]graph.Type, error) {
 		t.Ints = make([]graph.Dim, len(at))
 		for i, a := range at {
 			if a, err = normAxis(a, len(vs)); err != nil {
-				return nil, fmt.Errorf("index %d of %v", at[i], x)
+				return nil, errs.Errorf("index %d of %v", at[i], x)
 			}
 			t.Ints[i] = vs[a]
 		}
@@ -59,7 +58,7 @@ func (g Gather) Infer(in []graph.Type) ([]graph.Type, error) {
 
 func isIndex(t graph.Type) error {
 	if !t.DType.IsInt() {
-		return fmt.Errorf("indices of %v", t.DType)
+		return errs.Errorf("indices of %v", t.DType)
 	}
 	return nil
 }
@@ -117,7 +116,7 @@ func elementsAxis(x, idx graph.Type, axis int) error {
 		return nil
 	}
 	if x.Rank() != idx.Rank() {
-		return fmt.Errorf("indices %v for data %v: ranks differ", idx.WithoutValue(), x.WithoutValue())
+		return errs.Errorf("indices %v for data %v: ranks differ", idx.WithoutValue(), x.WithoutValue())
 	}
 	_, err := normAxis(axis, x.Rank())
 	return err
@@ -147,14 +146,14 @@ func (g GatherND) Infer(in []graph.Type) ([]graph.Type, error) {
 		return []graph.Type{graph.UnrankedOf(x.DType)}, nil
 	}
 	if idx.Rank() == 0 || g.BatchDims < 0 || g.BatchDims >= idx.Rank() || g.BatchDims > x.Rank() {
-		return nil, fmt.Errorf("indices %v for data %v with %d batch dimensions", idx.WithoutValue(), x.WithoutValue(), g.BatchDims)
+		return nil, errs.Errorf("indices %v for data %v with %d batch dimensions", idx.WithoutValue(), x.WithoutValue(), g.BatchDims)
 	}
 	k, ok := idx.Dims[idx.Rank()-1].Const()
 	if !ok {
 		return []graph.Type{graph.UnrankedOf(x.DType)}, nil
 	}
 	if g.BatchDims+k > x.Rank() {
-		return nil, fmt.Errorf("tuples of %d in %v for data %v", k, idx.WithoutValue(), x.WithoutValue())
+		return nil, errs.Errorf("tuples of %d in %v for data %v", k, idx.WithoutValue(), x.WithoutValue())
 	}
 	dims := append([]graph.Dim{}, idx.Dims[:idx.Rank()-1]...)
 	return []graph.Type{graph.TensorOf(x.DType, append(dims, x.Dims[g.BatchDims+k:]...)...)}, nil
@@ -205,11 +204,11 @@ func (s ScatterElements) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	if a, b := in[1], in[2]; a.Rank() >= 0 && b.Rank() >= 0 {
 		if a.Rank() != b.Rank() {
-			return nil, fmt.Errorf("indices %v and updates %v differ", a.WithoutValue(), b.WithoutValue())
+			return nil, errs.Errorf("indices %v and updates %v differ", a.WithoutValue(), b.WithoutValue())
 		}
 		for i := range a.Dims {
 			if !graph.Compatible(a.Dims[i], b.Dims[i]) {
-				return nil, fmt.Errorf("indices %v and updates %v differ", a.WithoutValue(), b.WithoutValue())
+				return nil, errs.Errorf("indices %v and updates %v differ", a.WithoutValue(), b.WithoutValue())
 			}
 		}
 	}
@@ -223,10 +222,10 @@ func checkScatter(in []graph.Type, reduction string) error {
 	switch reduction {
 	case "", "none", "add", "mul", "max", "min":
 	default:
-		return fmt.Errorf("reduction %q", reduction)
+		return errs.Errorf("reduction %q", reduction)
 	}
 	if in[0].DType != in[2].DType {
-		return fmt.Errorf("updates of %v for data of %v", in[2].DType, in[0].DType)
+		return errs.Errorf("updates of %v for data of %v", in[2].DType, in[0].DType)
 	}
 	return isIndex(in[1])
 }
@@ -260,11 +259,11 @@ func (s ScatterND) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	if w, u := want[0], in[2]; w.Rank() >= 0 && u.Rank() >= 0 {
 		if w.Rank() != u.Rank() {
-			return nil, fmt.Errorf("updates %v where the indices take %v", u.WithoutValue(), w)
+			return nil, errs.Errorf("updates %v where the indices take %v", u.WithoutValue(), w)
 		}
 		for i := range w.Dims {
 			if !graph.Compatible(w.Dims[i], u.Dims[i]) {
-				return nil, fmt.Errorf("updates %v where the indices take %v", u.WithoutValue(), w)
+				return nil, errs.Errorf("updates %v where the indices take %v", u.WithoutValue(), w)
 			}
 		}
 	}
@@ -340,7 +339,7 @@ func (c Compress) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if in[1].DType != tensor.Bool {
-		return nil, fmt.Errorf("the condition is %v, not bool", in[1].DType)
+		return nil, errs.Errorf("the condition is %v, not bool", in[1].DType)
 	}
 	count := graph.Unknown()
 	if in[1].Const != nil {

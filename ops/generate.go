@@ -1,10 +1,10 @@
 package ops
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -37,10 +37,10 @@ func (p Pad) Infer(in []graph.Type) ([]graph.Type, error) {
 	switch p.Mode {
 	case "", "constant", "reflect", "edge", "wrap":
 	default:
-		return nil, fmt.Errorf("mode %q", p.Mode)
+		return nil, errs.Errorf("mode %q", p.Mode)
 	}
 	if present(in, 2) && in[2].DType != in[0].DType {
-		return nil, fmt.Errorf("a value of %v for data of %v", in[2].DType, in[0].DType)
+		return nil, errs.Errorf("a value of %v for data of %v", in[2].DType, in[0].DType)
 	}
 	x := in[0]
 	if x.Rank() < 0 {
@@ -55,11 +55,11 @@ func (p Pad) Infer(in []graph.Type) ([]graph.Type, error) {
 		axes = upTo(x.Rank())
 	}
 	if len(pads) != 2*len(axes) {
-		return nil, fmt.Errorf("%d pads for %d axes of %v", len(pads), len(axes), x)
+		return nil, errs.Errorf("%d pads for %d axes of %v", len(pads), len(axes), x)
 	}
 	for _, p := range pads {
 		if n, ok := p.Const(); ok && (n > 1<<48 || n < -1<<48) {
-			return nil, fmt.Errorf("pads %v", pads)
+			return nil, errs.Errorf("pads %v", pads)
 		}
 	}
 	dims := append([]graph.Dim{}, x.Dims...)
@@ -70,7 +70,7 @@ func (p Pad) Infer(in []graph.Type) ([]graph.Type, error) {
 		}
 		dims[a] = dims[a].Add(pads[i]).Add(pads[len(axes)+i])
 		if n, ok := dims[a].Const(); ok && n < 0 {
-			return nil, fmt.Errorf("pads %v leave %d of axis %d of %v", pads, n, a, x)
+			return nil, errs.Errorf("pads %v leave %d of axis %d of %v", pads, n, a, x)
 		}
 	}
 	return []graph.Type{graph.TensorOf(x.DType, dims...)}, nil
@@ -144,11 +144,11 @@ func (Range) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if !dt.IsFloat() && !dt.IsInt() {
-		return nil, fmt.Errorf("no range of %v", dt)
+		return nil, errs.Errorf("no range of %v", dt)
 	}
 	for i, t := range in {
 		if n, ok := graph.Product(t.Dims).Const(); t.Rank() >= 0 && ok && n != 1 {
-			return nil, fmt.Errorf("input %d is %v, not one number", i, t)
+			return nil, errs.Errorf("input %d is %v, not one number", i, t)
 		}
 	}
 	t := graph.TensorOf(dt, graph.Unknown())
@@ -196,7 +196,7 @@ func rangeDim(start, limit graph.Dim, step int) graph.Dim {
 // RangeLen is the number of elements of a Range.
 func RangeLen(start, limit, delta *tensor.Tensor) (int, error) {
 	if start.Len() != 1 || limit.Len() != 1 || delta.Len() != 1 {
-		return 0, fmt.Errorf("start, limit and delta have %d, %d and %d elements, not 1", start.Len(), limit.Len(), delta.Len())
+		return 0, errs.Errorf("start, limit and delta have %d, %d and %d elements, not 1", start.Len(), limit.Len(), delta.Len())
 	}
 	n := 0.0
 	if start.DType().IsInt() {
@@ -205,9 +205,9 @@ func RangeLen(start, limit, delta *tensor.Tensor) (int, error) {
 		d, err3 := delta.Int64s()
 		switch {
 		case err1 != nil || err2 != nil || err3 != nil:
-			return 0, fmt.Errorf("no range of %v", start.DType())
+			return 0, errs.Errorf("no range of %v", start.DType())
 		case d[0] == 0:
-			return 0, fmt.Errorf("delta is 0")
+			return 0, errs.Errorf("delta is 0")
 		case (b[0] > a[0]) != (d[0] > 0) || a[0] == b[0]:
 			return 0, nil
 		}
@@ -218,14 +218,14 @@ func RangeLen(start, limit, delta *tensor.Tensor) (int, error) {
 		d, err3 := delta.Float64s()
 		switch {
 		case err1 != nil || err2 != nil || err3 != nil:
-			return 0, fmt.Errorf("no range of %v", start.DType())
+			return 0, errs.Errorf("no range of %v", start.DType())
 		case d[0] == 0:
-			return 0, fmt.Errorf("delta is 0")
+			return 0, errs.Errorf("delta is 0")
 		}
 		n = max(0, math.Ceil((b[0]-a[0])/d[0]))
 	}
 	if math.IsNaN(n) || n > 1<<40 {
-		return 0, fmt.Errorf("a range of %v elements", n)
+		return 0, errs.Errorf("a range of %v elements", n)
 	}
 	return int(n), nil
 }
@@ -253,7 +253,7 @@ func (c ConstantOfShape) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	v := c.Fill()
 	if v.Len() != 1 {
-		return nil, fmt.Errorf("the value has %d elements, not 1", v.Len())
+		return nil, errs.Errorf("the value has %d elements, not 1", v.Len())
 	}
 	t, err := fromContents(graph.Type{DType: v.DType()}, in[0])
 	if err != nil || t.Rank() < 0 {
@@ -280,7 +280,7 @@ func (e EyeLike) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if r := in[0].Rank(); r >= 0 && r != 2 {
-		return nil, fmt.Errorf("%v is no matrix", in[0])
+		return nil, errs.Errorf("%v is no matrix", in[0])
 	}
 	t := in[0].WithoutValue()
 	if e.DType.Valid() {
@@ -305,7 +305,7 @@ func (o OneHot) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	dt := in[2].DType
 	if n, ok := vectorLen(in[2]); ok && n != 2 {
-		return nil, fmt.Errorf("values have %d elements, not off and on", n)
+		return nil, errs.Errorf("values have %d elements, not off and on", n)
 	}
 	r := in[0].Rank()
 	if r < 0 {
@@ -321,12 +321,12 @@ func (o OneHot) Infer(in []graph.Type) ([]graph.Type, error) {
 	} else if in[1].Const != nil {
 		vs, err := in[1].Const.Float64s()
 		if err != nil || len(vs) != 1 {
-			return nil, fmt.Errorf("a depth of %v", in[1])
+			return nil, errs.Errorf("a depth of %v", in[1])
 		}
 		depth = graph.D(int(vs[0]))
 	}
 	if n, ok := depth.Const(); ok && n < 0 {
-		return nil, fmt.Errorf("a depth of %d", n)
+		return nil, errs.Errorf("a depth of %d", n)
 	}
 	dims := append([]graph.Dim{}, in[0].Dims[:axis]...)
 	dims = append(append(dims, depth), in[0].Dims[axis:]...)
@@ -362,7 +362,7 @@ func (Trilu) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if r := in[0].Rank(); r >= 0 && r < 2 {
-		return nil, fmt.Errorf("%v holds no matrices", in[0])
+		return nil, errs.Errorf("%v holds no matrices", in[0])
 	}
 	return []graph.Type{in[0].WithoutValue()}, nil
 }
@@ -396,10 +396,10 @@ func (r ReverseSequence) Infer(in []graph.Type) ([]graph.Type, error) {
 			return nil, err
 		}
 		if rank < 2 || ba == ta {
-			return nil, fmt.Errorf("batch axis %d and time axis %d of %v", r.BatchAxis, r.TimeAxis, in[0])
+			return nil, errs.Errorf("batch axis %d and time axis %d of %v", r.BatchAxis, r.TimeAxis, in[0])
 		}
 		if n, ok := vectorLen(in[1]); ok && !graph.Compatible(graph.D(n), in[0].Dims[ba]) {
-			return nil, fmt.Errorf("%d lengths for %v", n, in[0])
+			return nil, errs.Errorf("%d lengths for %v", n, in[0])
 		}
 	}
 	return []graph.Type{in[0].WithoutValue()}, nil

@@ -47,6 +47,8 @@ func oneMinus(b *graph.Builder, x *graph.Value) *graph.Value {
 }
 
 // square is x * x.
+//
+//go:noinline
 func square(b *graph.Builder, x *graph.Value) *graph.Value { return b.Add(Mul{}, x, x) }
 
 // zeroWhere is dy where cond is false and 0 where it holds.

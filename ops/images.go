@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -31,10 +30,10 @@ func (d ImageDecoder) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if !oneOf(d.PixelFormat, "|RGB|BGR|Grayscale|") {
-		return nil, fmt.Errorf("pixel_format %q", d.PixelFormat)
+		return nil, errs.Errorf("pixel_format %q", d.PixelFormat)
 	}
 	if in[0].DType != tensor.Uint8 {
-		return nil, fmt.Errorf("the file is %v, not uint8", in[0].DType)
+		return nil, errs.Errorf("the file is %v, not uint8", in[0].DType)
 	}
 	channels := 3
 	if d.PixelFormat == "Grayscale" {

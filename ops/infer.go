@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -23,11 +24,11 @@ func sameAsFirst(in []graph.Type) ([]graph.Type, error) {
 //go:noinline
 func arity(in []graph.Type, lo, hi int) error {
 	if len(in) < lo || hi >= 0 && len(in) > hi {
-		return fmt.Errorf("takes %s inputs, got %d", span(lo, hi), len(in))
+		return errs.Errorf("takes %s inputs, got %d", span(lo, hi), len(in))
 	}
 	for i := range lo {
 		if !present(in, i) {
-			return fmt.Errorf("input %d is missing", i)
+			return errs.Errorf("input %d is missing", i)
 		}
 	}
 	return nil
@@ -54,7 +55,7 @@ func present(in []graph.Type, i int) bool {
 func tensors(in []graph.Type) error {
 	for i, t := range in {
 		if t.Kind != graph.TensorKind {
-			return fmt.Errorf("input %d is a %v, not a tensor", i, t)
+			return errs.Errorf("input %d is a %v, not a tensor", i, t)
 		}
 	}
 	return nil
@@ -69,7 +70,7 @@ func sameDType(in []graph.Type) (tensor.DType, error) {
 		case dt == tensor.Invalid:
 			dt = t.DType
 		case dt != t.DType:
-			return dt, fmt.Errorf("input %d is %v where the first is %v", i, t.DType, dt)
+			return dt, errs.Errorf("input %d is %v where the first is %v", i, t.DType, dt)
 		}
 	}
 	return dt, nil
@@ -93,7 +94,7 @@ func broadcast(in ...graph.Type) (dims []graph.Dim, unranked bool, err error) {
 				continue
 			}
 			if d, err = broadcastDim(d, t.Dims[j]); err != nil {
-				return nil, false, fmt.Errorf("shapes don't broadcast: %s", typeList(in))
+				return nil, false, errs.Errorf("shapes don't broadcast: %s", typeList(in))
 			}
 		}
 		dims[i] = d
@@ -110,7 +111,7 @@ func broadcastDim(a, b graph.Dim) (graph.Dim, error) {
 	case a == one:
 		return b, nil
 	case a.IsConst() && b.IsConst():
-		return a, fmt.Errorf("%v and %v", a, b)
+		return a, errs.Errorf("%v and %v", a, b)
 	case a.IsConst():
 		return a, nil
 	case b.IsConst():
@@ -144,7 +145,7 @@ func tensorOr(dt tensor.DType, dims []graph.Dim, unranked bool) graph.Type {
 // normAxis maps a negative axis to its place; rank is the number of places.
 func normAxis(axis, rank int) (int, error) {
 	if axis < -rank || axis >= rank {
-		return 0, fmt.Errorf("axis %d is outside rank %d", axis, rank)
+		return 0, errs.Errorf("axis %d is outside rank %d", axis, rank)
 	}
 	if axis < 0 {
 		axis += rank
@@ -184,6 +185,8 @@ func vectorLen(t graph.Type) (int, bool) {
 }
 
 // unknownDims is n dimensions of which nothing is known.
+//
+//go:noinline
 func unknownDims(n int) []graph.Dim {
 	ds := make([]graph.Dim, n)
 	for i := range ds {
@@ -236,7 +239,7 @@ func floats(in []graph.Type, lo, hi int) error {
 	}
 	for i, t := range in {
 		if t.DType.Valid() && !t.DType.IsFloat() {
-			return fmt.Errorf("input %d is %v, not of a float type", i, t.DType)
+			return errs.Errorf("input %d is %v, not of a float type", i, t.DType)
 		}
 	}
 	_, err := sameDType(in)
@@ -252,12 +255,12 @@ func sameShape(a, b graph.Type) (graph.Type, error) {
 		return a.WithoutValue(), nil
 	}
 	if a.Rank() != b.Rank() {
-		return a, fmt.Errorf("shapes differ: %s", typeList([]graph.Type{a, b}))
+		return a, errs.Errorf("shapes differ: %s", typeList([]graph.Type{a, b}))
 	}
 	dims := append([]graph.Dim{}, a.Dims...)
 	for i, d := range b.Dims {
 		if !graph.Compatible(dims[i], d) {
-			return a, fmt.Errorf("shapes differ: %s", typeList([]graph.Type{a, b}))
+			return a, errs.Errorf("shapes differ: %s", typeList([]graph.Type{a, b}))
 		}
 		if d.IsConst() {
 			dims[i] = d
@@ -277,7 +280,7 @@ func broadcastsTo(t, to graph.Type, what string) error {
 		ok = d == graph.D(1) || graph.Compatible(d, to.Dims[to.Rank()-t.Rank()+i])
 	}
 	if !ok {
-		return fmt.Errorf("%s does not broadcast: %v to %v", what, t.WithoutValue(), to.WithoutValue())
+		return errs.Errorf("%s does not broadcast: %v to %v", what, t.WithoutValue(), to.WithoutValue())
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -174,7 +175,7 @@ func (o RMSNormalization) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if !in[0].DType.IsFloat() || !in[1].DType.IsFloat() {
-		return nil, fmt.Errorf("inputs are not of float types: %s", typeList(in))
+		return nil, errs.Errorf("inputs are not of float types: %s", typeList(in))
 	}
 	if r := in[0].Rank(); r >= 0 {
 		if _, err := normAxis(o.Axis, r); err != nil {
@@ -213,7 +214,7 @@ func (LpNormalization) Name() string { return "LpNormalization" }
 // Infer implements graph.Op.
 func (o LpNormalization) Infer(in []graph.Type) ([]graph.Type, error) {
 	if o.P != 1 && o.P != 2 {
-		return nil, fmt.Errorf("p is %d, not 1 or 2", o.P)
+		return nil, errs.Errorf("p is %d, not 1 or 2", o.P)
 	}
 	return inferAxis(in, o.Axis)
 }
@@ -248,10 +249,10 @@ func (o LRN) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if o.Size < 1 {
-		return nil, fmt.Errorf("size is %d, not positive", o.Size)
+		return nil, errs.Errorf("size is %d, not positive", o.Size)
 	}
 	if r := in[0].Rank(); r >= 0 && r < 2 {
-		return nil, fmt.Errorf("%v has no channels", in[0].WithoutValue())
+		return nil, errs.Errorf("%v has no channels", in[0].WithoutValue())
 	}
 	return []graph.Type{in[0].WithoutValue()}, nil
 }

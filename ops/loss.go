@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -27,21 +26,21 @@ func inferLoss(in []graph.Type, reduction string) (graph.Type, error) {
 	}
 	x, labels := in[0], in[1]
 	if !x.DType.IsFloat() || !labels.DType.IsInt() {
-		return none, fmt.Errorf("scores and labels are not of a float and an integer type: %s", typeList(in[:2]))
+		return none, errs.Errorf("scores and labels are not of a float and an integer type: %s", typeList(in[:2]))
 	}
 	if x.Rank() >= 0 && labels.Rank() >= 0 {
 		if x.Rank() < 2 || labels.Rank() != x.Rank()-1 {
-			return none, fmt.Errorf("labels do not fit the scores: %s", typeList(in[:2]))
+			return none, errs.Errorf("labels do not fit the scores: %s", typeList(in[:2]))
 		}
 		for i, d := range labels.Dims {
 			if j := i + min(i, 1); !graph.Compatible(d, x.Dims[j]) {
-				return none, fmt.Errorf("labels do not fit the scores: %s", typeList(in[:2]))
+				return none, errs.Errorf("labels do not fit the scores: %s", typeList(in[:2]))
 			}
 		}
 	}
 	if present(in, 2) {
 		if err := isVector(in[2], ChannelDim(x, NCHW)); err != nil {
-			return none, fmt.Errorf("weight: %w", err)
+			return none, errs.Errorf("weight: %w", err)
 		}
 	}
 	switch reduction {
@@ -50,7 +49,7 @@ func inferLoss(in []graph.Type, reduction string) (graph.Type, error) {
 	case "mean", "sum":
 		return graph.TensorOf(x.DType), nil
 	}
-	return none, fmt.Errorf("reduction is %q, not none, mean or sum", reduction)
+	return none, errs.Errorf("reduction is %q, not none, mean or sum", reduction)
 }
 
 // NegativeLogLikelihoodLoss is minus the log-probability of each label: inputs are log-probabilities

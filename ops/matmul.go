@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -36,7 +35,7 @@ func (MatMul) Infer(in []graph.Type) ([]graph.Type, error) {
 		return []graph.Type{graph.UnrankedOf(dt)}, nil
 	}
 	if a.Rank() == 0 || b.Rank() == 0 {
-		return nil, fmt.Errorf("rank 0 has no product: %s", typeList(in))
+		return nil, errs.Errorf("rank 0 has no product: %s", typeList(in))
 	}
 	ad, bd := a.Dims, b.Dims
 	if len(ad) == 1 {
@@ -46,7 +45,7 @@ func (MatMul) Infer(in []graph.Type) ([]graph.Type, error) {
 		bd = []graph.Dim{bd[0], graph.D(1)}
 	}
 	if !graph.Compatible(ad[len(ad)-1], bd[len(bd)-2]) {
-		return nil, fmt.Errorf("inner dims differ: %s", typeList(in))
+		return nil, errs.Errorf("inner dims differ: %s", typeList(in))
 	}
 	lead, _, err := broadcast(graph.TensorOf(dt, ad[:len(ad)-2]...), graph.TensorOf(dt, bd[:len(bd)-2]...))
 	if err != nil {
@@ -66,7 +65,7 @@ func (MatMul) Infer(in []graph.Type) ([]graph.Type, error) {
 func (MatMul) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	x, y, d := n.In[0], n.In[1], dy[0]
 	if x.Type.Rank() < 0 || y.Type.Rank() < 0 {
-		b.Fail(fmt.Errorf("MatMul: no gradient where a rank is unknown: %v × %v", x.Type, y.Type))
+		b.Fail(errs.Errorf("MatMul: no gradient where a rank is unknown: %v × %v", x.Type, y.Type))
 		return []*graph.Value{nil, nil}
 	}
 	xv, yv := x.Type.Rank() == 1, y.Type.Rank() == 1
@@ -174,7 +173,7 @@ func (o Gemm) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if !graph.Compatible(k, k2) {
-		return nil, fmt.Errorf("inner dims differ: %v and %v of %s", k, k2, typeList(in[:2]))
+		return nil, errs.Errorf("inner dims differ: %v and %v of %s", k, k2, typeList(in[:2]))
 	}
 	out := graph.TensorOf(dt, m, n)
 	if present(in, 2) {
@@ -191,7 +190,7 @@ func matrixDims(t graph.Type, trans bool) (rows, cols graph.Dim, err error) {
 	case t.Rank() < 0:
 		return graph.Unknown(), graph.Unknown(), nil
 	case t.Rank() != 2:
-		return rows, cols, fmt.Errorf("%v is no matrix", t.WithoutValue())
+		return rows, cols, errs.Errorf("%v is no matrix", t.WithoutValue())
 	case trans:
 		return t.Dims[1], t.Dims[0], nil
 	}
@@ -251,7 +250,7 @@ func inferSquare(in []graph.Type) (lead []graph.Dim, unranked bool, err error) {
 		return nil, true, nil
 	}
 	if r < 2 || !graph.Compatible(in[0].Dims[r-1], in[0].Dims[r-2]) {
-		return nil, false, fmt.Errorf("%v holds no square matrices", in[0].WithoutValue())
+		return nil, false, errs.Errorf("%v holds no square matrices", in[0].WithoutValue())
 	}
 	return in[0].Dims[:r-2], false, nil
 }

@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -49,14 +48,14 @@ func (m MatMulNBits) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if m.Bits != 2 && m.Bits != 4 && m.Bits != 8 {
-		return nil, fmt.Errorf("bits is %d", m.Bits)
+		return nil, errs.Errorf("bits is %d", m.Bits)
 	}
 	if m.K < 1 || m.N < 0 || m.BlockSize < 8 || m.BlockSize > 1<<16 || m.BlockSize&(m.BlockSize-1) != 0 {
-		return nil, fmt.Errorf("K is %d, N %d, block_size %d", m.K, m.N, m.BlockSize)
+		return nil, errs.Errorf("K is %d, N %d, block_size %d", m.K, m.N, m.BlockSize)
 	}
 	a := in[0]
 	if !a.DType.IsFloat() || in[1].DType != tensor.Uint8 || !in[2].DType.IsFloat() {
-		return nil, fmt.Errorf("takes floats, uint8 and floats: %s", typeList(in[:3]))
+		return nil, errs.Errorf("takes floats, uint8 and floats: %s", typeList(in[:3]))
 	}
 	want := []int{0, m.N * m.Blocks() * m.BlockSize * m.Bits / 8, m.N * m.Blocks(), m.N * m.Blocks(), m.K, m.N}
 	if present(in, 3) && in[3].DType == tensor.Uint8 {
@@ -71,7 +70,7 @@ func (m MatMulNBits) Infer(in []graph.Type) ([]graph.Type, error) {
 			continue // padded to whole blocks
 		}
 		if n != want[i] {
-			return nil, fmt.Errorf("input %d is %v, not of %d elements", i, in[i], want[i])
+			return nil, errs.Errorf("input %d is %v, not of %d elements", i, in[i], want[i])
 		}
 	}
 	if a.Unranked {
@@ -79,7 +78,7 @@ func (m MatMulNBits) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	r := a.Rank()
 	if r < 1 || !graph.Compatible(a.Dims[r-1], graph.D(m.K)) {
-		return nil, fmt.Errorf("A is %v, K is %d", a, m.K)
+		return nil, errs.Errorf("A is %v, K is %d", a, m.K)
 	}
 	dims := append([]graph.Dim{}, a.Dims...)
 	dims[r-1] = graph.D(m.N)
@@ -113,13 +112,13 @@ func (g GroupQueryAttention) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if g.KVNumHeads < 1 || g.NumHeads < 1 || g.NumHeads%g.KVNumHeads != 0 {
-		return nil, fmt.Errorf("%d query heads over %d key heads", g.NumHeads, g.KVNumHeads)
+		return nil, errs.Errorf("%d query heads over %d key heads", g.NumHeads, g.KVNumHeads)
 	}
 	if present(in, 1) != present(in, 2) || present(in, 3) != present(in, 4) || present(in, 7) != present(in, 8) {
-		return nil, fmt.Errorf("key and value go together, and past_key and past_value, and the caches")
+		return nil, errs.Errorf("key and value go together, and past_key and past_value, and the caches")
 	}
 	if !present(in, 5) || !present(in, 6) || g.DoRotary && !present(in, 7) {
-		return nil, fmt.Errorf("seqlens_k and total_sequence_length are needed, and with do_rotary the caches")
+		return nil, errs.Errorf("seqlens_k and total_sequence_length are needed, and with do_rotary the caches")
 	}
 	q := in[0]
 	u := graph.UnrankedOf(q.DType)
@@ -127,20 +126,20 @@ func (g GroupQueryAttention) Infer(in []graph.Type) ([]graph.Type, error) {
 		return []graph.Type{u, u, u}, nil
 	}
 	if q.Rank() != 3 {
-		return nil, fmt.Errorf("query has rank 3, got %v", q)
+		return nil, errs.Errorf("query has rank 3, got %v", q)
 	}
 	heads := g.NumHeads
 	if !present(in, 1) {
 		heads += 2 * g.KVNumHeads
 	}
 	if w, ok := q.Dims[2].Const(); ok && w%heads != 0 {
-		return nil, fmt.Errorf("%v does not divide into %d heads", q, heads)
+		return nil, errs.Errorf("%v does not divide into %d heads", q, heads)
 	}
 	d := q.Dims[2].Div(graph.D(heads))
 	for i := 1; i <= 2; i++ {
 		if present(in, i) && in[i].Rank() >= 0 && (in[i].Rank() != 3 || !graph.Compatible(in[i].Dims[2], d.Mul(graph.D(g.KVNumHeads))) ||
 			!graph.Compatible(in[i].Dims[1], q.Dims[1]) || !graph.Compatible(in[i].Dims[0], q.Dims[0])) {
-			return nil, fmt.Errorf("query, key and value don't fit: %s", typeList(in[:3]))
+			return nil, errs.Errorf("query, key and value don't fit: %s", typeList(in[:3]))
 		}
 	}
 	total := graph.Unknown()
@@ -152,7 +151,7 @@ func (g GroupQueryAttention) Infer(in []graph.Type) ([]graph.Type, error) {
 			continue
 		}
 		if in[i].Rank() != 4 || !graph.Compatible(in[i].Dims[1], graph.D(g.KVNumHeads)) || !graph.Compatible(in[i].Dims[3], d) {
-			return nil, fmt.Errorf("past of %v for %d heads of %v", in[i], g.KVNumHeads, d)
+			return nil, errs.Errorf("past of %v for %d heads of %v", in[i], g.KVNumHeads, d)
 		}
 	}
 	if present(in, 3) {

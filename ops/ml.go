@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -40,7 +39,7 @@ func rowsOf(t graph.Type) (n, c graph.Dim, err error) {
 	case -1:
 		return graph.Unknown(), graph.Unknown(), nil
 	}
-	return n, c, fmt.Errorf("takes [N,C] or [C], got %v", t)
+	return n, c, errs.Errorf("takes [N,C] or [C], got %v", t)
 }
 
 // labelType is the element type of labels given as strings or integers.
@@ -57,7 +56,7 @@ func isNumeric(in []graph.Type) error {
 		return err
 	}
 	if in[0].Kind != graph.TensorKind || !in[0].DType.IsInt() && !in[0].DType.IsFloat() {
-		return fmt.Errorf("takes a tensor of numbers, got %v", in[0])
+		return errs.Errorf("takes a tensor of numbers, got %v", in[0])
 	}
 	return nil
 }
@@ -112,11 +111,11 @@ func (CastMap) Name() string { return "CastMap" }
 // Infer implements graph.Op.
 func (c CastMap) Infer(in []graph.Type) ([]graph.Type, error) {
 	if len(in) != 1 || in[0].Kind != graph.MapKind {
-		return nil, fmt.Errorf("takes one map")
+		return nil, errs.Errorf("takes one map")
 	}
 	dt := map[string]tensor.DType{"": tensor.Float32, "TO_FLOAT": tensor.Float32, "TO_STRING": tensor.String, "TO_INT64": tensor.Int64}[c.CastTo]
 	if dt == tensor.Invalid {
-		return nil, fmt.Errorf("unknown cast_to %q", c.CastTo)
+		return nil, errs.Errorf("unknown cast_to %q", c.CastTo)
 	}
 	n := graph.Unknown()
 	if c.MapForm == "SPARSE" {
@@ -142,13 +141,13 @@ func (c CategoryMapper) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if len(c.CatsInt64s) != len(c.CatsStrings) {
-		return nil, fmt.Errorf("%d integers for %d strings", len(c.CatsInt64s), len(c.CatsStrings))
+		return nil, errs.Errorf("%d integers for %d strings", len(c.CatsInt64s), len(c.CatsStrings))
 	}
 	dt := tensor.String
 	if in[0].DType == tensor.String {
 		dt = tensor.Int64
 	} else if in[0].DType != tensor.Int64 {
-		return nil, fmt.Errorf("takes strings or int64, got %v", in[0])
+		return nil, errs.Errorf("takes strings or int64, got %v", in[0])
 	}
 	return []graph.Type{tensorOr(dt, in[0].Dims, in[0].Unranked)}, nil
 }
@@ -165,10 +164,10 @@ func (DictVectorizer) Name() string { return "DictVectorizer" }
 // Infer implements graph.Op.
 func (d DictVectorizer) Infer(in []graph.Type) ([]graph.Type, error) {
 	if len(in) != 1 || in[0].Kind != graph.MapKind {
-		return nil, fmt.Errorf("takes one map")
+		return nil, errs.Errorf("takes one map")
 	}
 	if (in[0].Key == tensor.String) != (len(d.StringVocabulary) > 0) {
-		return nil, fmt.Errorf("a vocabulary of other keys than the %v", in[0])
+		return nil, errs.Errorf("a vocabulary of other keys than the %v", in[0])
 	}
 	return []graph.Type{graph.TensorOf(in[0].DType, graph.D(1), graph.D(len(d.StringVocabulary)+len(d.Int64Vocabulary)))}, nil
 }
@@ -185,7 +184,7 @@ func (f FeatureVectorizer) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if len(f.Inputdimensions) > 0 && len(f.Inputdimensions) != len(in) {
-		return nil, fmt.Errorf("%d inputdimensions for %d inputs", len(f.Inputdimensions), len(in))
+		return nil, errs.Errorf("%d inputdimensions for %d inputs", len(f.Inputdimensions), len(in))
 	}
 	rows, width := graph.Dim{}, graph.D(0)
 	for i, t := range in {
@@ -226,10 +225,10 @@ func (m Imputer) Infer(in []graph.Type) ([]graph.Type, error) {
 		n = len(m.ImputedValueInt64s)
 	}
 	if n == 0 {
-		return nil, fmt.Errorf("no imputed values for %v", in[0])
+		return nil, errs.Errorf("no imputed values for %v", in[0])
 	}
 	if r := in[0].Rank(); n > 1 && r > 0 && !graph.Compatible(in[0].Dims[r-1], graph.D(n)) {
-		return nil, fmt.Errorf("%d imputed values for %v", n, in[0])
+		return nil, errs.Errorf("%d imputed values for %v", n, in[0])
 	}
 	return sameAsFirst(in)
 }
@@ -262,10 +261,10 @@ func (l LabelEncoder) Infer(in []graph.Type) ([]graph.Type, error) {
 	keys, nk := listType(l.KeysFloats, l.KeysInt64s, l.KeysStrings, l.KeysTensor)
 	values, nv := listType(l.ValuesFloats, l.ValuesInt64s, l.ValuesStrings, l.ValuesTensor)
 	if nk != nv {
-		return nil, fmt.Errorf("%d keys for %d values", nk, nv)
+		return nil, errs.Errorf("%d keys for %d values", nk, nv)
 	}
 	if keys != in[0].DType {
-		return nil, fmt.Errorf("keys of %v for %v", keys, in[0])
+		return nil, errs.Errorf("keys of %v for %v", keys, in[0])
 	}
 	return []graph.Type{tensorOr(values, in[0].Dims, in[0].Unranked)}, nil
 }
@@ -297,7 +296,7 @@ func (n Normalizer) Infer(in []graph.Type) ([]graph.Type, error) {
 	switch n.Norm {
 	case "MAX", "L1", "L2":
 	default:
-		return nil, fmt.Errorf("unknown norm %q", n.Norm)
+		return nil, errs.Errorf("unknown norm %q", n.Norm)
 	}
 	return []graph.Type{tensorOr(tensor.Float32, in[0].Dims, in[0].Unranked)}, nil
 }
@@ -319,7 +318,7 @@ func (o OneHotEncoder) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if (in[0].DType == tensor.String) != (len(o.CatsStrings) > 0) {
-		return nil, fmt.Errorf("categories of another type than %v", in[0])
+		return nil, errs.Errorf("categories of another type than %v", in[0])
 	}
 	if in[0].Rank() < 0 {
 		return []graph.Type{graph.UnrankedOf(tensor.Float32)}, nil
@@ -341,7 +340,7 @@ func (s Scaler) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	for _, v := range [][]float64{s.Offset, s.Scale} {
 		if r := in[0].Rank(); len(v) > 1 && r > 0 && !graph.Compatible(in[0].Dims[r-1], graph.D(len(v))) {
-			return nil, fmt.Errorf("%d factors for %v", len(v), in[0])
+			return nil, errs.Errorf("%d factors for %v", len(v), in[0])
 		}
 	}
 	return []graph.Type{tensorOr(tensor.Float32, in[0].Dims, in[0].Unranked)}, nil
@@ -366,7 +365,7 @@ func (z ZipMap) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if n := len(z.ClasslabelsInt64s) + len(z.ClasslabelsStrings); !graph.Compatible(c, graph.D(n)) {
-		return nil, fmt.Errorf("%d labels for %v", n, in[0])
+		return nil, errs.Errorf("%d labels for %v", n, in[0])
 	}
 	m := graph.Type{Kind: graph.MapKind, Key: labelType(z.ClasslabelsStrings, z.ClasslabelsInt64s), DType: in[0].DType}
 	return []graph.Type{graph.SequenceOf(m)}, nil

@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -21,7 +20,7 @@ func checkPost(p string) error {
 	case "", PostNone, PostSoftmax, PostLogistic, PostSoftmaxZero, PostProbit:
 		return nil
 	}
-	return fmt.Errorf("unknown post_transform %q", p)
+	return errs.Errorf("unknown post_transform %q", p)
 }
 
 // classified is the two outputs of a classifier: labels [N] and scores [N,E].
@@ -63,7 +62,7 @@ func (l LinearClassifier) Infer(in []graph.Type) ([]graph.Type, error) {
 	scores := max(len(l.Intercepts), 1)
 	if n, ok := c.Const(); ok {
 		if scores = l.Scores(n); scores == 0 {
-			return nil, fmt.Errorf("%d coefficients and %d intercepts for %v", len(l.Coefficients), len(l.Intercepts), in[0])
+			return nil, errs.Errorf("%d coefficients and %d intercepts for %v", len(l.Coefficients), len(l.Intercepts), in[0])
 		}
 	}
 	if scores == 1 && labels == 2 {
@@ -111,10 +110,10 @@ func (l LinearRegressor) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if w, ok := c.Const(); ok && (l.Targets < 1 || len(l.Coefficients) != w*l.Targets) {
-		return nil, fmt.Errorf("%d coefficients for %d targets of %v", len(l.Coefficients), l.Targets, in[0])
+		return nil, errs.Errorf("%d coefficients for %d targets of %v", len(l.Coefficients), l.Targets, in[0])
 	}
 	if len(l.Intercepts) > 0 && len(l.Intercepts) != l.Targets {
-		return nil, fmt.Errorf("%d intercepts for %d targets", len(l.Intercepts), l.Targets)
+		return nil, errs.Errorf("%d intercepts for %d targets", len(l.Intercepts), l.Targets)
 	}
 	return []graph.Type{graph.TensorOf(tensor.Float32, n, graph.D(l.Targets))}, checkPost(l.PostTransform)
 }
@@ -160,22 +159,22 @@ func (s SVMClassifier) Infer(in []graph.Type) ([]graph.Type, error) {
 	if v > 0 {
 		for _, n := range s.VectorsPerClass {
 			if n < 0 {
-				return nil, fmt.Errorf("vectors_per_class is %v", s.VectorsPerClass)
+				return nil, errs.Errorf("vectors_per_class is %v", s.VectorsPerClass)
 			}
 		}
 		if len(s.VectorsPerClass) != k || len(s.SupportVectors)%v != 0 || len(s.Coefficients) != (k-1)*v || len(s.Rho) < pairs {
-			return nil, fmt.Errorf("%d classes, %d support vectors: %d coefficients, %d rhos, %v vectors a class", k, v,
+			return nil, errs.Errorf("%d classes, %d support vectors: %d coefficients, %d rhos, %v vectors a class", k, v,
 				len(s.Coefficients), len(s.Rho), s.VectorsPerClass)
 		}
 		if len(s.ProbA) > 0 {
 			if len(s.ProbA) < pairs || len(s.ProbB) < pairs {
-				return nil, fmt.Errorf("%d prob_a and %d prob_b for %d pairs", len(s.ProbA), len(s.ProbB), pairs)
+				return nil, errs.Errorf("%d prob_a and %d prob_b for %d pairs", len(s.ProbA), len(s.ProbB), pairs)
 			}
 		} else if scores = pairs; pairs == 1 {
 			scores = 2
 		}
 	} else if len(s.Coefficients) == 0 || len(s.Coefficients)%k != 0 || len(s.Rho) == 0 {
-		return nil, fmt.Errorf("%d coefficients for %d classes", len(s.Coefficients), k)
+		return nil, errs.Errorf("%d coefficients for %d classes", len(s.Coefficients), k)
 	}
 	out, err := classified(in, s.ClasslabelsStrings, s.ClasslabelsInts, scores)
 	if err != nil {
@@ -188,10 +187,10 @@ func checkKernel(kind string, params []float64) error {
 	switch kind {
 	case "", "LINEAR", "POLY", "RBF", "SIGMOID":
 	default:
-		return fmt.Errorf("unknown kernel_type %q", kind)
+		return errs.Errorf("unknown kernel_type %q", kind)
 	}
 	if n := len(params); n != 0 && n != 3 {
-		return fmt.Errorf("kernel_params are gamma, coef0 and degree, got %d numbers", n)
+		return errs.Errorf("kernel_params are gamma, coef0 and degree, got %d numbers", n)
 	}
 	return nil
 }
@@ -220,7 +219,7 @@ func (s SVMRegressor) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if len(s.Rho) == 0 || s.NSupports < 0 || s.NSupports > 0 && (len(s.SupportVectors)%s.NSupports != 0 || len(s.Coefficients) != s.NSupports) {
-		return nil, fmt.Errorf("%d support vectors: %d numbers, %d coefficients, %d rhos", s.NSupports, len(s.SupportVectors),
+		return nil, errs.Errorf("%d support vectors: %d numbers, %d coefficients, %d rhos", s.NSupports, len(s.SupportVectors),
 			len(s.Coefficients), len(s.Rho))
 	}
 	n, _, err := rowsOf(in[0])

@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -30,13 +29,13 @@ func (o BatchNormalization) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	for i, t := range in {
 		if !t.DType.IsFloat() {
-			return nil, fmt.Errorf("input %d is %v, not of a float type", i, t)
+			return nil, errs.Errorf("input %d is %v, not of a float type", i, t)
 		}
 	}
 	c := ChannelDim(in[0], o.Format)
 	for i, t := range in[1:] {
 		if err := isVector(t, c); err != nil {
-			return nil, fmt.Errorf("input %d: %w", i+1, err)
+			return nil, errs.Errorf("input %d: %w", i+1, err)
 		}
 		if !c.IsConst() && t.Rank() == 1 {
 			c = t.Dims[0]
@@ -66,7 +65,7 @@ func ChannelDim(x graph.Type, f Format) graph.Dim {
 // isVector checks for a vector of c elements, as far as is known.
 func isVector(t graph.Type, c graph.Dim) error {
 	if t.Rank() >= 0 && (t.Rank() != 1 || !graph.Compatible(t.Dims[0], c)) {
-		return fmt.Errorf("%v is not a vector of the %v channels", t.WithoutValue(), c)
+		return errs.Errorf("%v is not a vector of the %v channels", t.WithoutValue(), c)
 	}
 	return nil
 }
@@ -198,7 +197,7 @@ func (o BatchNormalizationGrad) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	for i, t := range in[2:] {
 		if err := isVector(t, ChannelDim(x, o.Format)); err != nil {
-			return nil, fmt.Errorf("input %d: %w", i+2, err)
+			return nil, errs.Errorf("input %d: %w", i+2, err)
 		}
 	}
 	vec := in[2].WithoutValue()
@@ -245,11 +244,11 @@ func (o InstanceNormalization) Infer(in []graph.Type) ([]graph.Type, error) {
 // inferScaled is the inference of a normalization of in[0] with vectors over the channels behind it.
 func inferScaled(in []graph.Type, f Format) ([]graph.Type, error) {
 	if r := in[0].Rank(); r >= 0 && r < 2 {
-		return nil, fmt.Errorf("%v has no batch and channels", in[0].WithoutValue())
+		return nil, errs.Errorf("%v has no batch and channels", in[0].WithoutValue())
 	}
 	for i, t := range in[1:] {
 		if err := isVector(t, ChannelDim(in[0], f)); err != nil {
-			return nil, fmt.Errorf("input %d: %w", i+1, err)
+			return nil, errs.Errorf("input %d: %w", i+1, err)
 		}
 	}
 	return []graph.Type{in[0].WithoutValue()}, nil
@@ -302,10 +301,10 @@ func (o GroupNormalization) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if o.NumGroups < 1 {
-		return nil, fmt.Errorf("num_groups is %d, not positive", o.NumGroups)
+		return nil, errs.Errorf("num_groups is %d, not positive", o.NumGroups)
 	}
 	if c, ok := ChannelDim(in[0], o.Format).Const(); ok && c%o.NumGroups != 0 {
-		return nil, fmt.Errorf("%d channels do not divide into %d groups", c, o.NumGroups)
+		return nil, errs.Errorf("%d channels do not divide into %d groups", c, o.NumGroups)
 	}
 	return inferScaled(in, o.Format)
 }

@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -43,7 +42,7 @@ func (d DeformConv) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if r := in[0].Rank(); r >= 0 && r != 4 {
-		return nil, fmt.Errorf("data %v is not of rank 4: only two spatial dimensions are supported", in[0])
+		return nil, errs.Errorf("data %v is not of rank 4: only two spatial dimensions are supported", in[0])
 	}
 	conv := in[:2:2]
 	if len(in) > 3 {
@@ -71,11 +70,11 @@ func (d DeformConv) checkAux(in []graph.Type, y graph.Type, i, per int, name str
 	taps := in[1].Dims[2].Mul(in[1].Dims[3])
 	want := []graph.Dim{y.Dims[0], taps.Mul(graph.D(per * max(1, d.OffsetGroup))), y.Dims[2], y.Dims[3]}
 	if in[i].Rank() != 4 {
-		return fmt.Errorf("%s %v is not of rank 4", name, in[i])
+		return errs.Errorf("%s %v is not of rank 4", name, in[i])
 	}
 	for j, w := range want {
 		if !graph.Compatible(w, in[i].Dims[j]) {
-			return fmt.Errorf("%s %v where %v is taken", name, in[i], want)
+			return errs.Errorf("%s %v where %v is taken", name, in[i], want)
 		}
 	}
 	return nil
@@ -158,7 +157,7 @@ func (l LocallyConnected) Infer(in []graph.Type) ([]graph.Type, error) {
 		return []graph.Type{y.WithoutValue()}, nil
 	}
 	if in[1].Rank() != 3 {
-		return nil, fmt.Errorf("the kernel %v is not of shape places, patch, filters", in[1])
+		return nil, errs.Errorf("the kernel %v is not of shape places, patch, filters", in[1])
 	}
 	places := graph.Product(SpatialDims(l.Format, y.Dims))
 	patch := graph.D(1)
@@ -168,11 +167,11 @@ func (l LocallyConnected) Infer(in []graph.Type) ([]graph.Type, error) {
 	if in[0].Rank() >= 0 {
 		patch = patch.Mul(in[0].Dims[l.Format.Channel(in[0].Rank())])
 		if !graph.Compatible(patch, in[1].Dims[1]) {
-			return nil, fmt.Errorf("patches of %v where the kernel is %v", patch, in[1])
+			return nil, errs.Errorf("patches of %v where the kernel is %v", patch, in[1])
 		}
 	}
 	if !places.IsUnknown() && !graph.Compatible(places, in[1].Dims[0]) {
-		return nil, fmt.Errorf("%v places where the kernel is %v", places, in[1])
+		return nil, errs.Errorf("%v places where the kernel is %v", places, in[1])
 	}
 	y.Dims[l.Format.Channel(len(y.Dims))] = in[1].Dims[2]
 	return []graph.Type{y}, nil
@@ -262,7 +261,7 @@ func (m Im2Col) Infer(in []graph.Type) ([]graph.Type, error) {
 func (m Im2Col) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	x := n.In[0]
 	if x.Type.Rank() < 0 {
-		b.Fail(fmt.Errorf("gradient of Im2Col: the rank of %v is not known", x.Type))
+		b.Fail(errs.Errorf("gradient of Im2Col: the rank of %v is not known", x.Type))
 		return []*graph.Value{nil}
 	}
 	lo, hi := m.Format.Spatial(x.Type.Rank())
@@ -302,7 +301,7 @@ func (m Col2Im) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	x := in[0]
 	if r := x.Rank(); r >= 0 && r != 3 {
-		return nil, fmt.Errorf("columns %v are not of rank 3", x)
+		return nil, errs.Errorf("columns %v are not of rank 3", x)
 	}
 	image, ok := in[1].Contents()
 	if !ok {
@@ -323,10 +322,10 @@ func (m Col2Im) Infer(in []graph.Type) ([]graph.Type, error) {
 		taps := 1
 		for _, k := range kernel {
 			if k < 1 || k > 1<<20 {
-				return nil, fmt.Errorf("kernel %v", kernel)
+				return nil, errs.Errorf("kernel %v", kernel)
 			}
 			if taps *= k; taps > maxTaps {
-				return nil, fmt.Errorf("kernel %v", kernel)
+				return nil, errs.Errorf("kernel %v", kernel)
 			}
 		}
 		rows := x.Dims[1]
@@ -334,7 +333,7 @@ func (m Col2Im) Infer(in []graph.Type) ([]graph.Type, error) {
 			rows = x.Dims[2]
 		}
 		if n, ok := rows.Const(); ok && n%taps != 0 {
-			return nil, fmt.Errorf("%d rows of %v for kernel %v", n, x, kernel)
+			return nil, errs.Errorf("%d rows of %v for kernel %v", n, x, kernel)
 		}
 		channels = rows.Div(graph.D(taps))
 		if err := m.checkPlaces(x, image, kernel); err != nil {
@@ -346,7 +345,7 @@ func (m Col2Im) Infer(in []graph.Type) ([]graph.Type, error) {
 
 func (m Col2Im) checkPlaces(x graph.Type, image []graph.Dim, kernel []int) error {
 	if len(image) != len(kernel) {
-		return fmt.Errorf("image %v for kernel %v", image, kernel)
+		return errs.Errorf("image %v for kernel %v", image, kernel)
 	}
 	w := window{kernel: kernel, strides: m.Strides, dilations: m.Dilations, pads: m.Pads}
 	if err := w.check(len(kernel)); err != nil {
@@ -361,7 +360,7 @@ func (m Col2Im) checkPlaces(x graph.Type, image []graph.Dim, kernel []int) error
 		have = x.Dims[1]
 	}
 	if want := graph.Product(out); !want.IsUnknown() && !graph.Compatible(want, have) {
-		return fmt.Errorf("%v places in %v where image %v and kernel %v have %v", have, x, image, kernel, want)
+		return errs.Errorf("%v places in %v where image %v and kernel %v have %v", have, x, image, kernel, want)
 	}
 	return nil
 }
@@ -370,7 +369,7 @@ func (m Col2Im) checkPlaces(x graph.Type, image []graph.Dim, kernel []int) error
 func (m Col2Im) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	kernel, ok := knownInts([]graph.Type{n.In[2].Type}, 0)
 	if !ok {
-		b.Fail(fmt.Errorf("gradient of Col2Im: the kernel is not known"))
+		b.Fail(errs.Errorf("gradient of Col2Im: the kernel is not known"))
 		return []*graph.Value{nil, nil, nil}
 	}
 	fwd := Im2Col{KernelShape: kernel, Strides: m.Strides, Dilations: m.Dilations, Pads: m.Pads, Format: m.Format}

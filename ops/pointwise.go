@@ -1,10 +1,10 @@
 package ops
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -188,23 +188,23 @@ func (p Pointwise) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if !p.Float.IsFloat() {
-		return nil, fmt.Errorf("a program over %v, which is no float type", p.Float)
+		return nil, errs.Errorf("a program over %v, which is no float type", p.Float)
 	}
 	if len(p.Results) == 0 {
-		return nil, fmt.Errorf("a program without results")
+		return nil, errs.Errorf("a program without results")
 	}
 	types := make([]graph.Type, len(p.Expr))
 	for i, e := range p.Expr {
 		t, err := p.instrType(e, in, types[:i])
 		if err != nil {
-			return nil, fmt.Errorf("instruction %d, %s: %w", i, e.Fn, err)
+			return nil, errs.Errorf("instruction %d, %s: %w", i, e.Fn, err)
 		}
 		types[i] = t
 	}
 	out := make([]graph.Type, len(p.Results))
 	for i, r := range p.Results {
 		if r < 0 || r >= len(types) {
-			return nil, fmt.Errorf("result %d of %d instructions", r, len(types))
+			return nil, errs.Errorf("result %d of %d instructions", r, len(types))
 		}
 		out[i] = types[r]
 	}
@@ -215,7 +215,7 @@ func (p Pointwise) Infer(in []graph.Type) ([]graph.Type, error) {
 func (p Pointwise) instrType(e Instr, in, done []graph.Type) (graph.Type, error) {
 	f, ok := pointFuncs[e.Fn]
 	if !ok || len(e.X) != len(f.in) {
-		return graph.Type{}, fmt.Errorf("no such function of %d operands", len(e.X))
+		return graph.Type{}, errs.Errorf("no such function of %d operands", len(e.X))
 	}
 	args := make([]graph.Type, len(e.X))
 	for i, x := range e.X {
@@ -225,10 +225,10 @@ func (p Pointwise) instrType(e Instr, in, done []graph.Type) (graph.Type, error)
 		case x < 0 && -1-x < len(in):
 			args[i] = in[-1-x]
 		default:
-			return graph.Type{}, fmt.Errorf("no operand %d", x)
+			return graph.Type{}, errs.Errorf("no operand %d", x)
 		}
 		if !isPoint(args[i], f.in[i], p.Float) {
-			return graph.Type{}, fmt.Errorf("operand %d is %v", i, args[i])
+			return graph.Type{}, errs.Errorf("operand %d is %v", i, args[i])
 		}
 	}
 	dt := p.Float

@@ -1,10 +1,10 @@
 package ops
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -200,7 +200,7 @@ func (p LpPool) Window(x []int) (Window, error) { return p.average().Window(x) }
 // Infer implements graph.Op.
 func (p LpPool) Infer(in []graph.Type) ([]graph.Type, error) {
 	if p.P < 1 {
-		return nil, fmt.Errorf("p is %d, not positive", p.P)
+		return nil, errs.Errorf("p is %d, not positive", p.P)
 	}
 	return p.average().Infer(in)
 }
@@ -318,7 +318,7 @@ func (GlobalLpPool) Name() string { return "GlobalLpPool" }
 // Infer implements graph.Op.
 func (p GlobalLpPool) Infer(in []graph.Type) ([]graph.Type, error) {
 	if p.P < 1 {
-		return nil, fmt.Errorf("p is %d, not positive", p.P)
+		return nil, errs.Errorf("p is %d, not positive", p.P)
 	}
 	return inferGlobal(in, p.Format)
 }

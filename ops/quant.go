@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -40,7 +39,7 @@ func (q QuantizeLinear) Infer(in []graph.Type) ([]graph.Type, error) {
 	dt := q.DType
 	if present(in, 2) {
 		if dt.Valid() && dt != in[2].DType {
-			return nil, fmt.Errorf("output_dtype is %v, the zero point %v", dt, in[2].DType)
+			return nil, errs.Errorf("output_dtype is %v, the zero point %v", dt, in[2].DType)
 		}
 		dt = in[2].DType
 	}
@@ -64,7 +63,7 @@ func checkScale(in []graph.Type, axis, block int) error {
 	}
 	if block > 0 {
 		if s.Rank() != x.Rank() {
-			return fmt.Errorf("a blocked scale has the data's rank: %s", typeList(in))
+			return errs.Errorf("a blocked scale has the data's rank: %s", typeList(in))
 		}
 		a, err := normAxis(axis, x.Rank())
 		if err != nil {
@@ -76,20 +75,20 @@ func checkScale(in []graph.Type, axis, block int) error {
 				want = d.CeilDiv(graph.D(block))
 			}
 			if !graph.Compatible(s.Dims[i], want) {
-				return fmt.Errorf("blocks of %d along axis %d take a scale of %v there: %s", block, a, want, typeList(in))
+				return errs.Errorf("blocks of %d along axis %d take a scale of %v there: %s", block, a, want, typeList(in))
 			}
 		}
 		return nil
 	}
 	if s.Rank() != 1 {
-		return fmt.Errorf("the scale is no scalar or vector, and there is no block_size: %s", typeList(in))
+		return errs.Errorf("the scale is no scalar or vector, and there is no block_size: %s", typeList(in))
 	}
 	a, err := normAxis(axis, x.Rank())
 	if err != nil {
 		return err
 	}
 	if !graph.Compatible(s.Dims[0], x.Dims[a]) {
-		return fmt.Errorf("the scale does not fit axis %d: %s", a, typeList(in))
+		return errs.Errorf("the scale does not fit axis %d: %s", a, typeList(in))
 	}
 	return nil
 }
@@ -110,7 +109,7 @@ func (q DequantizeLinear) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if present(in, 2) && in[2].DType != in[0].DType {
-		return nil, fmt.Errorf("x is %v, the zero point %v", in[0].DType, in[2].DType)
+		return nil, errs.Errorf("x is %v, the zero point %v", in[0].DType, in[2].DType)
 	}
 	if err := checkScale(in, q.Axis, q.BlockSize); err != nil {
 		return nil, err
@@ -135,7 +134,7 @@ func (DynamicQuantizeLinear) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if in[0].DType != tensor.Float32 {
-		return nil, fmt.Errorf("takes float32, got %v", in[0])
+		return nil, errs.Errorf("takes float32, got %v", in[0])
 	}
 	return []graph.Type{tensorOr(tensor.Uint8, in[0].Dims, in[0].Unranked), graph.TensorOf(tensor.Float32), graph.TensorOf(tensor.Uint8)}, nil
 }
@@ -158,7 +157,7 @@ func (MatMulInteger) Infer(in []graph.Type) ([]graph.Type, error) {
 // inferIntProduct is MatMul's inference for operands of two integer types.
 func inferIntProduct(a, b graph.Type, out tensor.DType) ([]graph.Type, error) {
 	if !a.DType.IsInt() && !a.DType.IsFloat() || !b.DType.IsInt() && !b.DType.IsFloat() {
-		return nil, fmt.Errorf("the operands are %v and %v", a.DType, b.DType)
+		return nil, errs.Errorf("the operands are %v and %v", a.DType, b.DType)
 	}
 	a.DType, b.DType = out, out
 	return MatMul{}.Infer([]graph.Type{a.WithoutValue(), b.WithoutValue()})
@@ -238,7 +237,7 @@ func (c QLinearConv) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if present(in, 8) && in[8].Rank() >= 0 && in[8].Rank() != 1 {
-		return nil, fmt.Errorf("the bias is %v, not a vector", in[8])
+		return nil, errs.Errorf("the bias is %v, not a vector", in[8])
 	}
 	out[0].DType = in[7].DType
 	return out, nil

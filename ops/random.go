@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -35,7 +34,7 @@ func inferShaped(in []graph.Type, dt tensor.DType, shape []int) ([]graph.Type, e
 		return nil, err
 	}
 	if !dt.IsFloat() {
-		return nil, fmt.Errorf("dtype is %v, not a float type", dt)
+		return nil, errs.Errorf("dtype is %v, not a float type", dt)
 	}
 	if _, err := tensor.NumElements(shape); err != nil {
 		return nil, err
@@ -56,7 +55,7 @@ func inferLike(in []graph.Type, dt tensor.DType, ok func(tensor.DType) bool) ([]
 		dt = in[0].DType
 	}
 	if !ok(dt) {
-		return nil, fmt.Errorf("no random numbers of type %v", dt)
+		return nil, errs.Errorf("no random numbers of type %v", dt)
 	}
 	return []graph.Type{retyped(in[0], dt)}, nil
 }
@@ -159,16 +158,16 @@ func (o Multinomial) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if o.Dtype != tensor.Int32 && o.Dtype != tensor.Int64 {
-		return nil, fmt.Errorf("dtype is %v, not int32 or int64", o.Dtype)
+		return nil, errs.Errorf("dtype is %v, not int32 or int64", o.Dtype)
 	}
 	n := graph.Unknown()
 	if r := in[0].Rank(); r >= 0 && r != 2 {
-		return nil, fmt.Errorf("input is %v, not a matrix", in[0].WithoutValue())
+		return nil, errs.Errorf("input is %v, not a matrix", in[0].WithoutValue())
 	} else if r == 2 {
 		n = in[0].Dims[0]
 	}
 	if o.SampleSize < 0 {
-		return nil, fmt.Errorf("sample_size is %d", o.SampleSize)
+		return nil, errs.Errorf("sample_size is %d", o.SampleSize)
 	}
 	return []graph.Type{graph.TensorOf(o.Dtype, n, graph.D(o.SampleSize))}, nil
 }
@@ -217,18 +216,18 @@ func (Dropout) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if !in[0].DType.IsFloat() {
-		return nil, fmt.Errorf("input is %v, not of a float type", in[0])
+		return nil, errs.Errorf("input is %v, not of a float type", in[0])
 	}
 	for i, t := range in[1:] {
 		want := [...]string{"ratio a float", "training_mode a bool", "key an int64 vector of 2"}[i]
 		bad := i == 0 && !t.DType.IsFloat() || i == 1 && t.DType != tensor.Bool || i == 2 && t.DType != tensor.Int64
 		if t.DType.Valid() && bad {
-			return nil, fmt.Errorf("input %d is %v: %s", i+1, t, want)
+			return nil, errs.Errorf("input %d is %v: %s", i+1, t, want)
 		}
 	}
 	if present(in, 3) {
 		if err := isVector(in[3], graph.D(2)); err != nil {
-			return nil, fmt.Errorf("the key: %w", err)
+			return nil, errs.Errorf("the key: %w", err)
 		}
 	}
 	return []graph.Type{in[0].WithoutValue(), retyped(in[0], tensor.Bool)}, nil
@@ -264,10 +263,10 @@ func inferKeyed(in []graph.Type, dt tensor.DType) ([]graph.Type, error) {
 		return nil, err
 	}
 	if !dt.IsFloat() {
-		return nil, fmt.Errorf("dtype is %v, not a float type", dt)
+		return nil, errs.Errorf("dtype is %v, not a float type", dt)
 	}
 	if err := isVector(in[1], graph.D(2)); err != nil {
-		return nil, fmt.Errorf("the key: %w", err)
+		return nil, errs.Errorf("the key: %w", err)
 	}
 	if dims, ok := in[0].Contents(); ok {
 		return []graph.Type{graph.TensorOf(dt, dims...)}, nil

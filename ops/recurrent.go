@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -108,42 +107,42 @@ func (s recurrentShape) infer(in []graph.Type) (y, h graph.Type, err error) {
 	}
 	x, w, r := in[0], in[1], in[2]
 	if x.DType != w.DType || x.DType != r.DType || !x.DType.IsFloat() {
-		return y, h, fmt.Errorf("X, W and R are %v, %v and %v", x.DType, w.DType, r.DType)
+		return y, h, errs.Errorf("X, W and R are %v, %v and %v", x.DType, w.DType, r.DType)
 	}
 	switch s.direction {
 	case "", "forward", "reverse", "bidirectional":
 	default:
-		return y, h, fmt.Errorf("unknown direction %q", s.direction)
+		return y, h, errs.Errorf("unknown direction %q", s.direction)
 	}
 	d := Directions(s.direction)
 	if n := len(s.activations); n != 0 && n != d*s.perDirection {
-		return y, h, fmt.Errorf("takes %d activations, got %d", d*s.perDirection, n)
+		return y, h, errs.Errorf("takes %d activations, got %d", d*s.perDirection, n)
 	}
 	for _, a := range s.activations {
 		if _, ok := LookupActivation(a); !ok {
-			return y, h, fmt.Errorf("unknown activation %q", a)
+			return y, h, errs.Errorf("unknown activation %q", a)
 		}
 	}
 	if r.Rank() >= 0 && r.Rank() != 3 || w.Rank() >= 0 && w.Rank() != 3 || x.Rank() >= 0 && x.Rank() != 3 {
-		return y, h, fmt.Errorf("X, W and R have rank 3: %s", typeList(in[:3]))
+		return y, h, errs.Errorf("X, W and R have rank 3: %s", typeList(in[:3]))
 	}
 	size := graph.Unknown()
 	if r.Rank() == 3 {
 		size = r.Dims[2]
 		if !graph.Compatible(r.Dims[1], size.Mul(graph.D(s.gates))) || !graph.Compatible(r.Dims[0], graph.D(d)) {
-			return y, h, fmt.Errorf("R is %v for %d directions and %d gates", r, d, s.gates)
+			return y, h, errs.Errorf("R is %v for %d directions and %d gates", r, d, s.gates)
 		}
 		if s.hidden != 0 && !graph.Compatible(size, graph.D(s.hidden)) {
-			return y, h, fmt.Errorf("hidden_size is %d, R is %v", s.hidden, r)
+			return y, h, errs.Errorf("hidden_size is %d, R is %v", s.hidden, r)
 		}
 	}
 	if r.Rank() == 3 && w.Rank() == 3 && !graph.Compatible(w.Dims[1], r.Dims[1]) {
-		return y, h, fmt.Errorf("W is %v, R is %v", w, r)
+		return y, h, errs.Errorf("W is %v, R is %v", w, r)
 	}
 	t, n := graph.Unknown(), graph.Unknown()
 	if x.Rank() == 3 {
 		if w.Rank() == 3 && !graph.Compatible(x.Dims[2], w.Dims[2]) {
-			return y, h, fmt.Errorf("X is %v, W is %v: the last dimensions differ", x, w)
+			return y, h, errs.Errorf("X is %v, W is %v: the last dimensions differ", x, w)
 		}
 		t, n = x.Dims[s.layout], x.Dims[1-s.layout]
 	}
@@ -184,7 +183,7 @@ func layoutError(layout int, err error) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("layout is 0 or 1, not %d", layout)
+	return errs.Errorf("layout is 0 or 1, not %d", layout)
 }
 
 // gradTypes is the gradients' types: those of X, W and R, then full-sized ones of what may be omitted.
@@ -207,7 +206,7 @@ func gradTypes(in []graph.Type, state graph.Type, gates, peepholes, states int) 
 // Infer implements graph.Op.
 func (o RNNGrad) Infer(in []graph.Type) ([]graph.Type, error) {
 	if len(in) != 8 {
-		return nil, fmt.Errorf("takes 8 inputs, got %d", len(in))
+		return nil, errs.Errorf("takes 8 inputs, got %d", len(in))
 	}
 	ts, err := o.Of.Infer(in[:6])
 	if err != nil {
@@ -219,7 +218,7 @@ func (o RNNGrad) Infer(in []graph.Type) ([]graph.Type, error) {
 // Infer implements graph.Op.
 func (o GRUGrad) Infer(in []graph.Type) ([]graph.Type, error) {
 	if len(in) != 8 {
-		return nil, fmt.Errorf("takes 8 inputs, got %d", len(in))
+		return nil, errs.Errorf("takes 8 inputs, got %d", len(in))
 	}
 	ts, err := o.Of.Infer(in[:6])
 	if err != nil {
@@ -231,7 +230,7 @@ func (o GRUGrad) Infer(in []graph.Type) ([]graph.Type, error) {
 // Infer implements graph.Op.
 func (o LSTMGrad) Infer(in []graph.Type) ([]graph.Type, error) {
 	if len(in) != 11 {
-		return nil, fmt.Errorf("takes 11 inputs, got %d", len(in))
+		return nil, errs.Errorf("takes 11 inputs, got %d", len(in))
 	}
 	ts, err := o.Of.Infer(in[:8])
 	if err != nil {

@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -81,7 +80,7 @@ func (o LSTMTrain) Infer(in []graph.Type) ([]graph.Type, error) {
 // Infer implements graph.Op.
 func (o LSTMTrainGrad) Infer(in []graph.Type) ([]graph.Type, error) {
 	if len(in) != 14 {
-		return nil, fmt.Errorf("takes 14 inputs, got %d", len(in))
+		return nil, errs.Errorf("takes 14 inputs, got %d", len(in))
 	}
 	ts, err := o.Of.Infer(in[:8])
 	if err != nil {
@@ -105,7 +104,7 @@ func (o GRUTrain) Infer(in []graph.Type) ([]graph.Type, error) {
 // Infer implements graph.Op.
 func (o GRUTrainGrad) Infer(in []graph.Type) ([]graph.Type, error) {
 	if len(in) != 10 {
-		return nil, fmt.Errorf("takes 10 inputs, got %d", len(in))
+		return nil, errs.Errorf("takes 10 inputs, got %d", len(in))
 	}
 	ts, err := o.Of.Infer(in[:6])
 	if err != nil {

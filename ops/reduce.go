@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -60,7 +59,7 @@ func (r reduction) infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	x := in[0]
 	if x.Kind != graph.TensorKind || x.DType == tensor.String || x.DType.IsComplex() {
-		return nil, fmt.Errorf("input is %v, not a tensor of numbers", x)
+		return nil, errs.Errorf("input is %v, not a tensor of numbers", x)
 	}
 	axes, known, err := reductionAxes(in)
 	if err != nil {
@@ -97,7 +96,7 @@ func reductionAxes(in []graph.Type) (axes []int, known bool, err error) {
 		return nil, true, nil
 	}
 	if !in[1].DType.IsInt() {
-		return nil, false, fmt.Errorf("axes are %v, not integers", in[1])
+		return nil, false, errs.Errorf("axes are %v, not integers", in[1])
 	}
 	if n, ok := vectorLen(in[1]); ok && n == 0 {
 		return nil, true, nil

@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -78,7 +77,7 @@ func (m MaxUnpool) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need 
 		for i, d := range m.Dims(n.In[0].Type.Dims)[2:] {
 			v, ok := d.Const()
 			if !ok {
-				b.Fail(fmt.Errorf("gradient of MaxUnpool: the shape of %v is not known", n.In[0].Type))
+				b.Fail(errs.Errorf("gradient of MaxUnpool: the shape of %v is not known", n.In[0].Type))
 				return dx
 			}
 			ends, axes = append(ends, int64(v)), append(axes, int64(2+i))
@@ -105,7 +104,7 @@ func (m MaxRoiPool) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if len(m.PooledShape) != 2 || m.PooledShape[0] < 1 || m.PooledShape[1] < 1 {
-		return nil, fmt.Errorf("pooled_shape %v", m.PooledShape)
+		return nil, errs.Errorf("pooled_shape %v", m.PooledShape)
 	}
 	return inferRegions(in[0], in[1], 5, m.PooledShape[0], m.PooledShape[1])
 }
@@ -134,7 +133,7 @@ func (m MaxRoiPoolGrad) Infer(in []graph.Type) ([]graph.Type, error) {
 
 func inferRegions(x, rois graph.Type, width, h, w int) ([]graph.Type, error) {
 	if r := x.Rank(); r >= 0 && r != 4 {
-		return nil, fmt.Errorf("data %v is not of rank 4", x)
+		return nil, errs.Errorf("data %v is not of rank 4", x)
 	}
 	count, channels := graph.Unknown(), graph.Unknown()
 	if x.Rank() == 4 {
@@ -142,7 +141,7 @@ func inferRegions(x, rois graph.Type, width, h, w int) ([]graph.Type, error) {
 	}
 	if r := rois.Rank(); r >= 0 {
 		if r != 2 || !graph.Compatible(rois.Dims[1], graph.D(width)) {
-			return nil, fmt.Errorf("rois %v are no rows of %d", rois.WithoutValue(), width)
+			return nil, errs.Errorf("rois %v are no rows of %d", rois.WithoutValue(), width)
 		}
 		count = rois.Dims[0]
 	}
@@ -180,15 +179,15 @@ func (r RoiAlign) check() error {
 	switch r.Mode {
 	case "", "avg", "max":
 	default:
-		return fmt.Errorf("mode %q", r.Mode)
+		return errs.Errorf("mode %q", r.Mode)
 	}
 	switch r.CoordinateTransformationMode {
 	case "", "half_pixel", "output_half_pixel":
 	default:
-		return fmt.Errorf("coordinate_transformation_mode %q", r.CoordinateTransformationMode)
+		return errs.Errorf("coordinate_transformation_mode %q", r.CoordinateTransformationMode)
 	}
 	if r.OutputHeight < 1 || r.OutputWidth < 1 || r.SamplingRatio < 0 {
-		return fmt.Errorf("an output of %d by %d with sampling ratio %d", r.OutputHeight, r.OutputWidth, r.SamplingRatio)
+		return errs.Errorf("an output of %d by %d with sampling ratio %d", r.OutputHeight, r.OutputWidth, r.SamplingRatio)
 	}
 	return nil
 }
@@ -239,13 +238,13 @@ func inferAdaptive(in []graph.Type, size []int, f Format) ([]graph.Type, error) 
 	batch, channels := graph.Unknown(), graph.Unknown()
 	if r := x.Rank(); r >= 0 {
 		if len(size) != r-2 {
-			return nil, fmt.Errorf("output size %v for %v", size, x)
+			return nil, errs.Errorf("output size %v for %v", size, x)
 		}
 		batch, channels = x.Dims[0], x.Dims[f.Channel(r)]
 	}
 	for _, s := range size {
 		if s < 1 {
-			return nil, fmt.Errorf("output size %v", size)
+			return nil, errs.Errorf("output size %v", size)
 		}
 	}
 	return []graph.Type{graph.TensorOf(x.DType, dataDims(f, batch, channels, graph.Dims(size...))...)}, nil

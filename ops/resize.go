@@ -1,10 +1,10 @@
 package ops
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -39,7 +39,7 @@ func (r Resize) check() error {
 		{"keep_aspect_ratio_policy", r.KeepAspectRatioPolicy, "|stretch|not_larger|not_smaller|"},
 	} {
 		if !oneOf(p.have, p.allowed) {
-			return fmt.Errorf("%s %q", p.name, p.have)
+			return errs.Errorf("%s %q", p.name, p.have)
 		}
 	}
 	return nil
@@ -69,7 +69,7 @@ func (r Resize) Infer(in []graph.Type) ([]graph.Type, error) {
 	x := in[0]
 	byScale, bySize := resizeBy(in, 2), resizeBy(in, 3)
 	if byScale == bySize {
-		return nil, fmt.Errorf("takes either scales or sizes")
+		return nil, errs.Errorf("takes either scales or sizes")
 	}
 	if x.Rank() < 0 {
 		return []graph.Type{graph.UnrankedOf(x.DType)}, nil
@@ -91,14 +91,14 @@ func (r Resize) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	scales, err := in[2].Const.Float64s()
 	if err != nil || len(scales) != len(axes) {
-		return nil, fmt.Errorf("scales %v for %d axes of %v", in[2], len(axes), x)
+		return nil, errs.Errorf("scales %v for %d axes of %v", in[2], len(axes), x)
 	}
 	// The region of interest doesn't change the size: the standard's text says so, but neither its shape
 	// inference nor its reference implementation nor ONNX Runtime does it.
 	for i, a := range axes {
 		s := scales[i]
 		if !(s > 0) || math.IsInf(s, 0) {
-			return nil, fmt.Errorf("scales %v", scales)
+			return nil, errs.Errorf("scales %v", scales)
 		}
 		if dims[a], err = scaleDim(x.Dims[a], s); err != nil {
 			return nil, err
@@ -135,7 +135,7 @@ func scaleDim(d graph.Dim, s float64) (graph.Dim, error) {
 	if n, ok := d.Const(); ok {
 		v := math.Floor(float64(float32(n) * float32(s)))
 		if !(v >= 0) || v > 1<<40 {
-			return d, fmt.Errorf("%d scaled by %v", n, s)
+			return d, errs.Errorf("%d scaled by %v", n, s)
 		}
 		return graph.D(int(v)), nil
 	}
@@ -154,12 +154,12 @@ func (r Resize) sizeDims(x, sizes graph.Type, axes []int, dims []graph.Dim) erro
 		return nil
 	}
 	if len(want) != len(axes) {
-		return fmt.Errorf("%d sizes for %d axes of %v", len(want), len(axes), x)
+		return errs.Errorf("%d sizes for %d axes of %v", len(want), len(axes), x)
 	}
 	if r.KeepAspectRatioPolicy == "" || r.KeepAspectRatioPolicy == "stretch" {
 		for i, a := range axes {
 			if n, ok := want[i].Const(); ok && n < 0 {
-				return fmt.Errorf("sizes %v", want)
+				return errs.Errorf("sizes %v", want)
 			}
 			dims[a] = want[i]
 		}
@@ -173,7 +173,7 @@ func (r Resize) sizeDims(x, sizes graph.Type, axes []int, dims []graph.Dim) erro
 			return nil
 		}
 		if m < 0 {
-			return fmt.Errorf("sizes %v", want)
+			return errs.Errorf("sizes %v", want)
 		}
 		in[i], out[i] = n, m
 	}
@@ -227,10 +227,10 @@ func (r Resize) Plan(x []int, roi, scales, sizes *tensor.Tensor) ([]ResizeAxis, 
 	for i, a := range axes {
 		n, ok := out[0].Dims[a].Const()
 		if !ok {
-			return nil, fmt.Errorf("the size of axis %d is not known", a)
+			return nil, errs.Errorf("the size of axis %d is not known", a)
 		}
 		if x[a] == 0 && n > 0 {
-			return nil, fmt.Errorf("axis %d of %v is empty and can't be resized to %d", a, x, n)
+			return nil, errs.Errorf("axis %d of %v is empty and can't be resized to %d", a, x, n)
 		}
 		plan[i] = ResizeAxis{Axis: a, In: x[a], Out: n, Scale: float64(n) / float64(max(1, x[a])), End: 1}
 	}
@@ -260,7 +260,7 @@ func (r Resize) Plan(x []int, roi, scales, sizes *tensor.Tensor) ([]ResizeAxis, 
 	if roi != nil && roi.Len() > 0 {
 		vs, err := roi.Float64s()
 		if err != nil || len(vs) != 2*len(axes) {
-			return nil, fmt.Errorf("roi of %d elements for %d axes", roi.Len(), len(axes))
+			return nil, errs.Errorf("roi of %d elements for %d axes", roi.Len(), len(axes))
 		}
 		for i := range plan {
 			plan[i].Start, plan[i].End = vs[i], vs[len(axes)+i]

@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -16,11 +15,11 @@ func inferScan(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if !in[1].DType.IsInt() || in[1].Rank() > 1 {
-		return nil, fmt.Errorf("axis is %v, not an integer scalar", in[1])
+		return nil, errs.Errorf("axis is %v, not an integer scalar", in[1])
 	}
 	if axis, ok := knownInts(in, 1); ok && in[0].Rank() >= 0 {
 		if len(axis) != 1 {
-			return nil, fmt.Errorf("axis is %v, not one integer", in[1].WithoutValue())
+			return nil, errs.Errorf("axis is %v, not one integer", in[1].WithoutValue())
 		}
 		if _, err := normAxis(axis[0], in[0].Rank()); err != nil {
 			return nil, err

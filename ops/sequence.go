@@ -2,9 +2,9 @@ package ops
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -40,7 +40,7 @@ func (SequenceConstruct) Infer(in []graph.Type) ([]graph.Type, error) {
 	for i, t := range in[1:] {
 		var ok bool
 		if elem, ok = graph.Join(elem, t.WithoutValue()); !ok {
-			return nil, fmt.Errorf("element %d is %v where the first is %v", i+1, t, in[0])
+			return nil, errs.Errorf("element %d is %v where the first is %v", i+1, t, in[0])
 		}
 	}
 	return []graph.Type{graph.SequenceOf(elem)}, nil
@@ -60,7 +60,7 @@ func (s SequenceEmpty) Infer([]graph.Type) ([]graph.Type, error) {
 // sequenceElem is the element type of input i, which must be a sequence.
 func sequenceElem(in []graph.Type, i int) (graph.Type, error) {
 	if i >= len(in) || in[i].Kind != graph.SequenceKind || in[i].Elem == nil {
-		return graph.Type{}, fmt.Errorf("input %d is no sequence", i)
+		return graph.Type{}, errs.Errorf("input %d is no sequence", i)
 	}
 	return *in[i].Elem, nil
 }
@@ -99,11 +99,11 @@ func (SequenceInsert) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if e.DType != in[1].DType || in[1].Kind != graph.TensorKind {
-		return nil, fmt.Errorf("a %v into a sequence of %v", in[1], e)
+		return nil, errs.Errorf("a %v into a sequence of %v", in[1], e)
 	}
 	j, ok := graph.Join(e, in[1].WithoutValue())
 	if !ok {
-		return nil, fmt.Errorf("a %v into a sequence of %v", in[1], e)
+		return nil, errs.Errorf("a %v into a sequence of %v", in[1], e)
 	}
 	return []graph.Type{graph.SequenceOf(j)}, nil
 }
@@ -125,7 +125,7 @@ func (SequenceErase) Infer(in []graph.Type) ([]graph.Type, error) {
 // isPosition holds that operand i, where it is given, is a tensor that can be a place in a sequence.
 func isPosition(in []graph.Type, i int) error {
 	if present(in, i) && (in[i].Kind != graph.TensorKind || !in[i].DType.IsInt()) {
-		return fmt.Errorf("a position is one integer, got %v", in[i])
+		return errs.Errorf("a position is one integer, got %v", in[i])
 	}
 	return nil
 }

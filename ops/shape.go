@@ -1,10 +1,10 @@
 package ops
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -120,7 +120,7 @@ func (SumTo) Infer(in []graph.Type) ([]graph.Type, error) {
 		return []graph.Type{t}, err
 	}
 	if r := in[0].Rank(); r >= 0 && r < t.Rank() {
-		return nil, fmt.Errorf("can't sum %v to rank %d", in[0], t.Rank())
+		return nil, errs.Errorf("can't sum %v to rank %d", in[0], t.Rank())
 	}
 	return []graph.Type{t}, nil
 }
@@ -164,15 +164,15 @@ func (r Reshape) dims(x graph.Type, want []graph.Dim) ([]graph.Dim, error) {
 		switch {
 		case known && n == -1:
 			if infer >= 0 {
-				return nil, fmt.Errorf("more than one -1 in shape %v", want)
+				return nil, errs.Errorf("more than one -1 in shape %v", want)
 			}
 			infer = i
 			continue
 		case known && n < -1:
-			return nil, fmt.Errorf("negative dimension in shape %v", want)
+			return nil, errs.Errorf("negative dimension in shape %v", want)
 		case known && n == 0 && !r.Allowzero:
 			if x.Rank() >= 0 && i >= x.Rank() {
-				return nil, fmt.Errorf("the 0 at %d in shape %v has no dimension in %v", i, want, x)
+				return nil, errs.Errorf("the 0 at %d in shape %v has no dimension in %v", i, want, x)
 			}
 			d = graph.Unknown()
 			if x.Rank() >= 0 {
@@ -193,7 +193,7 @@ func (r Reshape) dims(x graph.Type, want []graph.Dim) ([]graph.Dim, error) {
 	m, known2 := rest.Const()
 	switch {
 	case infer < 0 && known1 && known2 && n != m, infer >= 0 && known1 && known2 && (m == 0 || n%m != 0):
-		return nil, fmt.Errorf("the %d elements of %v do not fit shape %v", n, x, want)
+		return nil, errs.Errorf("the %d elements of %v do not fit shape %v", n, x, want)
 	case infer < 0:
 	case rest.IsUnknown() || total.IsUnknown():
 		out[infer] = graph.Unknown()
@@ -236,7 +236,7 @@ func (f Flatten) Infer(in []graph.Type) ([]graph.Type, error) {
 		axis += r
 	}
 	if axis < 0 || axis > r {
-		return nil, fmt.Errorf("axis %d of %v", f.Axis, in[0])
+		return nil, errs.Errorf("axis %d of %v", f.Axis, in[0])
 	}
 	t := graph.TensorOf(in[0].DType, graph.Product(in[0].Dims[:axis]), graph.Product(in[0].Dims[axis:]))
 	t.Ints = contents(in[0])
@@ -279,7 +279,7 @@ func (Squeeze) Infer(in []graph.Type) ([]graph.Type, error) {
 		case !ok && !known:
 			return []graph.Type{graph.UnrankedOf(x.DType)}, nil
 		case known && n != 1:
-			return nil, fmt.Errorf("axis %d of %v is not 1", i, x)
+			return nil, errs.Errorf("axis %d of %v is not 1", i, x)
 		}
 	}
 	t := graph.TensorOf(x.DType, dims...)
@@ -300,7 +300,7 @@ func axesOf(in []graph.Type, i, rank int) (set map[int]bool, ok bool, err error)
 			return nil, false, err
 		}
 		if set[a] {
-			return nil, false, fmt.Errorf("axis %d twice in %v", a, vs)
+			return nil, false, errs.Errorf("axis %d twice in %v", a, vs)
 		}
 		set[a] = true
 	}
@@ -339,7 +339,7 @@ func (Unsqueeze) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	rank := x.Rank() + len(vs)
 	if rank > tensor.MaxRank {
-		return nil, fmt.Errorf("rank %d", rank)
+		return nil, errs.Errorf("rank %d", rank)
 	}
 	ones, _, err := axesOf(in, 1, rank)
 	if err != nil {
@@ -409,13 +409,13 @@ func (t Transpose) Axes(rank int) ([]int, error) {
 		return perm, nil
 	}
 	if len(t.Perm) != rank {
-		return nil, fmt.Errorf("perm %v for rank %d", t.Perm, rank)
+		return nil, errs.Errorf("perm %v for rank %d", t.Perm, rank)
 	}
 	seen := make([]bool, rank)
 	for i, p := range t.Perm {
 		a, err := normAxis(p, rank)
 		if err != nil || seen[a] {
-			return nil, fmt.Errorf("perm %v is no permutation", t.Perm)
+			return nil, errs.Errorf("perm %v is no permutation", t.Perm)
 		}
 		seen[a], perm[i] = true, a
 	}

@@ -1,10 +1,10 @@
 package ops
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -80,17 +80,17 @@ func (Tile) Infer(in []graph.Type) ([]graph.Type, error) {
 	case !ok:
 		return []graph.Type{graph.TensorOf(in[0].DType, unknownDims(in[0].Rank())...)}, nil
 	case len(reps) != in[0].Rank():
-		return nil, fmt.Errorf("%d repeats for %v", len(reps), in[0])
+		return nil, errs.Errorf("%d repeats for %v", len(reps), in[0])
 	}
 	dims := make([]graph.Dim, len(reps))
 	for i, r := range reps {
 		if n, ok := r.Const(); ok && n < 0 {
-			return nil, fmt.Errorf("negative repeats %v", reps)
+			return nil, errs.Errorf("negative repeats %v", reps)
 		}
 		n, ok1 := r.Const()
 		d, ok2 := in[0].Dims[i].Const()
 		if ok1 && ok2 && d > 0 && n > math.MaxInt/d {
-			return nil, fmt.Errorf("repeats %v of %v overflow", reps, in[0])
+			return nil, errs.Errorf("repeats %v of %v overflow", reps, in[0])
 		}
 		dims[i] = in[0].Dims[i].Mul(r)
 	}
@@ -106,13 +106,13 @@ func (Tile) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool)
 	r := n.In[0].Type.Rank()
 	if r <= 0 {
 		if r < 0 {
-			b.Fail(fmt.Errorf("gradient of Tile: the rank of %v is not known", n.In[0].Type))
+			b.Fail(errs.Errorf("gradient of Tile: the rank of %v is not known", n.In[0].Type))
 		}
 		return []*graph.Value{dy[0], nil}
 	}
 	shape, reps := b.Add(Shape{}, n.In[0]), n.In[1]
 	if reps.Type.DType != tensor.Int64 {
-		b.Fail(fmt.Errorf("gradient of Tile: repeats of %v", reps.Type))
+		b.Fail(errs.Errorf("gradient of Tile: repeats of %v", reps.Type))
 		return []*graph.Value{nil, nil}
 	}
 	one := b.Ints(1)
@@ -139,7 +139,7 @@ func (c Concat) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	for i := range in {
 		if !present(in, i) {
-			return nil, fmt.Errorf("input %d is missing", i)
+			return nil, errs.Errorf("input %d is missing", i)
 		}
 	}
 	dt, err := sameDType(in)
@@ -149,7 +149,7 @@ func (c Concat) Infer(in []graph.Type) ([]graph.Type, error) {
 	rank := -1
 	for _, t := range in {
 		if r := t.Rank(); r >= 0 && rank >= 0 && r != rank {
-			return nil, fmt.Errorf("ranks differ: %s", typeList(in))
+			return nil, errs.Errorf("ranks differ: %s", typeList(in))
 		}
 		rank = max(rank, t.Rank())
 	}
@@ -185,7 +185,7 @@ func concatDims(in []graph.Type, rank, axis int) ([]graph.Dim, error) {
 			case dims[i].IsUnknown() || !dims[i].IsConst() && d.IsConst():
 				dims[i] = d
 			case !graph.Compatible(dims[i], d):
-				return nil, fmt.Errorf("axis %d differs: %s", i, typeList(in))
+				return nil, errs.Errorf("axis %d differs: %s", i, typeList(in))
 			}
 		}
 		if !sum.IsUnknown() {
@@ -254,16 +254,16 @@ func (s Split) Infer(in []graph.Type) ([]graph.Type, error) {
 		}
 		if m, ok := vectorLen(in[1]); ok {
 			if n != 0 && n != m {
-				return nil, fmt.Errorf("%d sizes for %d outputs", m, n)
+				return nil, errs.Errorf("%d sizes for %d outputs", m, n)
 			}
 			n = m
 		}
 	}
 	if n < 1 || n > 1<<16 {
-		return nil, fmt.Errorf("the number of outputs is %d", n)
+		return nil, errs.Errorf("the number of outputs is %d", n)
 	}
 	if sizes != nil && len(sizes) != n {
-		return nil, fmt.Errorf("%d sizes for %d outputs", len(sizes), n)
+		return nil, errs.Errorf("%d sizes for %d outputs", len(sizes), n)
 	}
 	out := make([]graph.Type, n)
 	x := in[0]
@@ -305,7 +305,7 @@ func checkSplit(x graph.Type, axis int, sizes []graph.Dim) error {
 	sum := graph.D(0)
 	for _, d := range sizes {
 		if v, ok := d.Const(); ok && v < 0 {
-			return fmt.Errorf("negative size in %v", sizes)
+			return errs.Errorf("negative size in %v", sizes)
 		}
 		if d.IsUnknown() {
 			return nil
@@ -313,7 +313,7 @@ func checkSplit(x graph.Type, axis int, sizes []graph.Dim) error {
 		sum = sum.Add(d)
 	}
 	if !graph.Compatible(sum, x.Dims[axis]) {
-		return fmt.Errorf("sizes %v for axis %d of %v", sizes, axis, x)
+		return errs.Errorf("sizes %v for axis %d of %v", sizes, axis, x)
 	}
 	return nil
 }

@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -35,7 +34,7 @@ func (d DFT) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	x := in[0]
 	if !x.DType.IsFloat() {
-		return nil, fmt.Errorf("a signal of %v", x.DType)
+		return nil, errs.Errorf("a signal of %v", x.DType)
 	}
 	parts := 2
 	if d.Inverse && d.Onesided {
@@ -46,10 +45,10 @@ func (d DFT) Infer(in []graph.Type) ([]graph.Type, error) {
 		return []graph.Type{graph.UnrankedOf(x.DType)}, nil
 	}
 	if r < 2 {
-		return nil, fmt.Errorf("a signal %v", x)
+		return nil, errs.Errorf("a signal %v", x)
 	}
 	if n, ok := x.Dims[r-1].Const(); ok && (n != 1 && n != 2 || n == 2 && d.Onesided && !d.Inverse || n == 1 && d.Onesided && d.Inverse) {
-		return nil, fmt.Errorf("a last axis of %d in %v (onesided %t, inverse %t)", n, x, d.Onesided, d.Inverse)
+		return nil, errs.Errorf("a last axis of %d in %v (onesided %t, inverse %t)", n, x, d.Onesided, d.Inverse)
 	}
 	dims := append([]graph.Dim{}, x.Dims...)
 	dims[r-1] = graph.D(parts)
@@ -66,7 +65,7 @@ func (d DFT) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	axis, err := normAxis(axis, r)
 	if err != nil || axis == r-1 {
-		return nil, fmt.Errorf("axis %d of %v", axis, x)
+		return nil, errs.Errorf("axis %d of %v", axis, x)
 	}
 	length := x.Dims[axis]
 	if parts == 1 {
@@ -79,7 +78,7 @@ func (d DFT) Infer(in []graph.Type) ([]graph.Type, error) {
 		}
 	}
 	if n, ok := length.Const(); ok && n < 1 {
-		return nil, fmt.Errorf("a length of %d", n)
+		return nil, errs.Errorf("a length of %d", n)
 	}
 	if d.Onesided && !d.Inverse && !length.IsUnknown() {
 		length = length.Div(graph.D(2)).Add(graph.D(1))
@@ -104,13 +103,13 @@ func (s STFT) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	x := in[0]
 	if !x.DType.IsFloat() {
-		return nil, fmt.Errorf("a signal of %v", x.DType)
+		return nil, errs.Errorf("a signal of %v", x.DType)
 	}
 	if r := x.Rank(); r >= 0 && r != 3 {
-		return nil, fmt.Errorf("the signal %v is not of shape batch, length, 1 or 2", x)
+		return nil, errs.Errorf("the signal %v is not of shape batch, length, 1 or 2", x)
 	}
 	if !present(in, 2) && !present(in, 3) {
-		return nil, fmt.Errorf("takes a window or a frame length")
+		return nil, errs.Errorf("takes a window or a frame length")
 	}
 	length := graph.Unknown()
 	if present(in, 3) {
@@ -125,18 +124,18 @@ func (s STFT) Infer(in []graph.Type) ([]graph.Type, error) {
 	if x.Rank() == 3 {
 		dims[0] = x.Dims[0]
 		if n, ok := x.Dims[2].Const(); ok && (n != 1 && n != 2 || n == 2 && s.Onesided) {
-			return nil, fmt.Errorf("a last axis of %d in %v (onesided %t)", n, x, s.Onesided)
+			return nil, errs.Errorf("a last axis of %d in %v (onesided %t)", n, x, s.Onesided)
 		}
 		if ok && len(step) == 1 && !length.IsUnknown() {
 			n, known := step[0].Const()
 			if known && n < 1 {
-				return nil, fmt.Errorf("a frame step of %d", n)
+				return nil, errs.Errorf("a frame step of %d", n)
 			}
 			if known {
 				dims[1] = x.Dims[1].Sub(length).Div(step[0]).Add(graph.D(1))
 			}
 			if n, ok := dims[1].Const(); ok && n < 1 {
-				return nil, fmt.Errorf("frames of %v in %v", length, x)
+				return nil, errs.Errorf("frames of %v in %v", length, x)
 			}
 		}
 	}
@@ -207,10 +206,10 @@ func scalarDim(t graph.Type, what string) (graph.Dim, error) {
 		return graph.Unknown(), nil
 	}
 	if len(ds) != 1 {
-		return graph.Unknown(), fmt.Errorf("%s has %d elements", what, len(ds))
+		return graph.Unknown(), errs.Errorf("%s has %d elements", what, len(ds))
 	}
 	if n, ok := ds[0].Const(); ok && n < 0 {
-		return graph.Unknown(), fmt.Errorf("%s is %d", what, n)
+		return graph.Unknown(), errs.Errorf("%s is %d", what, n)
 	}
 	return ds[0], nil
 }

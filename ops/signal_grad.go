@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -14,13 +13,13 @@ func (d DFT) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool
 	x, y := n.In[0].Type, n.Out[0].Type
 	axis, length, err := d.resolve(n)
 	if err != nil {
-		b.Fail(fmt.Errorf("gradient of DFT: %w", err))
+		b.Fail(errs.Errorf("gradient of DFT: %w", err))
 		return dx
 	}
 	have, ok1 := x.Dims[axis].Const()
 	parts, ok2 := x.Dims[len(x.Dims)-1].Const()
 	if !ok1 || !ok2 {
-		b.Fail(fmt.Errorf("gradient of DFT: the shape of %v is not known", x))
+		b.Fail(errs.Errorf("gradient of DFT: the shape of %v is not known", x))
 		return dx
 	}
 	at, full := b.Const("axis", tensor.Scalar(int64(axis))), b.Const("length", tensor.Scalar(int64(length)))
@@ -62,13 +61,13 @@ func (d DFT) resolve(n *graph.Node) (axis, length int, err error) {
 	}
 	rank := types[0].Rank()
 	if rank < 2 {
-		return 0, 0, fmt.Errorf("the rank of %v is not known", types[0])
+		return 0, 0, errs.Errorf("the rank of %v is not known", types[0])
 	}
 	axis = -2
 	if present(types, 2) {
 		vs, ok := knownInts(types, 2)
 		if !ok || len(vs) != 1 {
-			return 0, 0, fmt.Errorf("the axis is not known")
+			return 0, 0, errs.Errorf("the axis is not known")
 		}
 		axis = vs[0]
 	}
@@ -78,13 +77,13 @@ func (d DFT) resolve(n *graph.Node) (axis, length int, err error) {
 	if present(types, 1) {
 		vs, ok := knownInts(types, 1)
 		if !ok || len(vs) != 1 {
-			return 0, 0, fmt.Errorf("the length is not known")
+			return 0, 0, errs.Errorf("the length is not known")
 		}
 		return axis, vs[0], nil
 	}
 	size, ok := types[0].Dims[axis].Const()
 	if !ok {
-		return 0, 0, fmt.Errorf("the length of %v is not known", types[0])
+		return 0, 0, errs.Errorf("the length of %v is not known", types[0])
 	}
 	if d.Inverse && d.Onesided {
 		size = 2 * (size - 1)

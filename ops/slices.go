@@ -1,10 +1,10 @@
 package ops
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // sliceOps is the family of slices.
@@ -42,14 +42,14 @@ func (Slice) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	for name, vs := range map[string][]graph.Dim{"starts": starts, "ends": ends} {
 		if vs != nil && len(vs) != len(axes) {
-			return nil, fmt.Errorf("%d %s for %d axes", len(vs), name, len(axes))
+			return nil, errs.Errorf("%d %s for %d axes", len(vs), name, len(axes))
 		}
 	}
 	if !present(in, 4) {
 		steps, ok4 = ones(len(axes)), true
 	}
 	if ok4 && len(steps) != len(axes) {
-		return nil, fmt.Errorf("%d steps for %d axes", len(steps), len(axes))
+		return nil, errs.Errorf("%d steps for %d axes", len(steps), len(axes))
 	}
 	dims := append([]graph.Dim{}, x.Dims...)
 	seen := map[int]bool{}
@@ -59,7 +59,7 @@ func (Slice) Infer(in []graph.Type) ([]graph.Type, error) {
 			return nil, err
 		}
 		if seen[a] {
-			return nil, fmt.Errorf("axis %d twice in %v", a, axes)
+			return nil, errs.Errorf("axis %d twice in %v", a, axes)
 		}
 		seen[a] = true
 		if !ok1 || !ok2 || !ok4 {
@@ -67,7 +67,7 @@ func (Slice) Infer(in []graph.Type) ([]graph.Type, error) {
 			continue
 		}
 		if steps[i] == 0 {
-			return nil, fmt.Errorf("a step of 0 on axis %d", a)
+			return nil, errs.Errorf("a step of 0 on axis %d", a)
 		}
 		dims[a] = sliceDim(starts[i], ends[i], steps[i], x.Dims[a])
 	}

@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -42,13 +41,13 @@ func (k TopK) Infer(in []graph.Type) ([]graph.Type, error) {
 	count := graph.Unknown()
 	if ds, ok := in[1].Contents(); ok {
 		if len(ds) != 1 {
-			return nil, fmt.Errorf("k has %d elements", len(ds))
+			return nil, errs.Errorf("k has %d elements", len(ds))
 		}
 		count = ds[0]
 		n, ok1 := count.Const()
 		m, ok2 := x.Dims[axis].Const()
 		if ok1 && n < 0 || ok1 && ok2 && n > m {
-			return nil, fmt.Errorf("k is %d for axis %d of %v", n, axis, x)
+			return nil, errs.Errorf("k is %d for axis %d of %v", n, axis, x)
 		}
 	}
 	dims := append([]graph.Dim{}, x.Dims...)
@@ -151,7 +150,7 @@ func (NonMaxSuppression) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	for i, t := range in[:2] {
 		if r := t.Rank(); r >= 0 && r != 3 {
-			return nil, fmt.Errorf("input %d is %v, not of rank 3", i, t)
+			return nil, errs.Errorf("input %d is %v, not of rank 3", i, t)
 		}
 	}
 	return []graph.Type{graph.TensorOf(tensor.Int64, graph.Unknown(), graph.D(3))}, nil

@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -36,7 +35,7 @@ func (g GridSample) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if !oneOf(g.Mode, "|linear|nearest|cubic|") || !oneOf(g.PaddingMode, "|zeros|border|reflection|") {
-		return nil, fmt.Errorf("mode %q, padding_mode %q", g.Mode, g.PaddingMode)
+		return nil, errs.Errorf("mode %q, padding_mode %q", g.Mode, g.PaddingMode)
 	}
 	x, grid := in[0], in[1]
 	if err := spatialRank(x); err != nil {
@@ -52,10 +51,10 @@ func (g GridSample) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	if grid.Rank() >= 0 {
 		if x.Rank() >= 0 && x.Rank() != grid.Rank() || !graph.Compatible(grid.Dims[r-1], graph.D(r-2)) {
-			return nil, fmt.Errorf("grid %v for data %v", grid, x)
+			return nil, errs.Errorf("grid %v for data %v", grid, x)
 		}
 		if x.Rank() >= 0 && !graph.Compatible(grid.Dims[0], x.Dims[0]) {
-			return nil, fmt.Errorf("grid %v for data %v", grid, x)
+			return nil, errs.Errorf("grid %v for data %v", grid, x)
 		}
 		copy(dims[2:], grid.Dims[1:r-1])
 	}
@@ -104,13 +103,13 @@ func (a AffineGrid) Infer(in []graph.Type) ([]graph.Type, error) {
 		}
 	}
 	if len(size) != 4 && len(size) != 5 {
-		return nil, fmt.Errorf("size %v is neither of a 2-D nor of a 3-D grid", size)
+		return nil, errs.Errorf("size %v is neither of a 2-D nor of a 3-D grid", size)
 	}
 	k := len(size) - 2
 	if r := in[0].Rank(); r >= 0 {
 		if r != 3 || !graph.Compatible(in[0].Dims[1], graph.D(k)) || !graph.Compatible(in[0].Dims[2], graph.D(k+1)) ||
 			!graph.Compatible(in[0].Dims[0], size[0]) {
-			return nil, fmt.Errorf("theta %v for size %v", in[0], size)
+			return nil, errs.Errorf("theta %v for size %v", in[0], size)
 		}
 	}
 	dims := append([]graph.Dim{size[0]}, size[2:]...)
@@ -126,7 +125,7 @@ func (a AffineGrid) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need
 		k, ok = rows[1].Const()
 	}
 	if !ok {
-		b.Fail(fmt.Errorf("gradient of AffineGrid: the shape of theta %v is not known", theta.Type))
+		b.Fail(errs.Errorf("gradient of AffineGrid: the shape of theta %v is not known", theta.Type))
 		return []*graph.Value{nil, nil}
 	}
 	unit := tensor.New(theta.Type.DType, 1, k, k+1)
@@ -162,18 +161,18 @@ func (d DepthToSpace) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if !oneOf(d.Mode, "|DCR|CRD|") || d.BlockSize < 1 || d.BlockSize > 1<<20 {
-		return nil, fmt.Errorf("mode %q, block size %d", d.Mode, d.BlockSize)
+		return nil, errs.Errorf("mode %q, block size %d", d.Mode, d.BlockSize)
 	}
 	x, bs := in[0], graph.D(d.BlockSize)
 	if x.Rank() < 0 {
 		return []graph.Type{graph.TensorOf(x.DType, unknownDims(4)...)}, nil
 	}
 	if x.Rank() != 4 {
-		return nil, fmt.Errorf("data %v is not of rank 4", x)
+		return nil, errs.Errorf("data %v is not of rank 4", x)
 	}
 	c := x.Dims[d.Format.Channel(4)]
 	if n, ok := c.Const(); ok && n%(d.BlockSize*d.BlockSize) != 0 {
-		return nil, fmt.Errorf("%d channels for blocks of %d by %d", n, d.BlockSize, d.BlockSize)
+		return nil, errs.Errorf("%d channels for blocks of %d by %d", n, d.BlockSize, d.BlockSize)
 	}
 	s := SpatialDims(d.Format, x.Dims)
 	out := []graph.Dim{s[0].Mul(bs), s[1].Mul(bs)}
@@ -201,19 +200,19 @@ func (d SpaceToDepth) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if !oneOf(d.Mode, "|DCR|CRD|") || d.BlockSize < 1 || d.BlockSize > 1<<20 {
-		return nil, fmt.Errorf("mode %q, block size %d", d.Mode, d.BlockSize)
+		return nil, errs.Errorf("mode %q, block size %d", d.Mode, d.BlockSize)
 	}
 	x, bs := in[0], graph.D(d.BlockSize)
 	if x.Rank() < 0 {
 		return []graph.Type{graph.TensorOf(x.DType, unknownDims(4)...)}, nil
 	}
 	if x.Rank() != 4 {
-		return nil, fmt.Errorf("data %v is not of rank 4", x)
+		return nil, errs.Errorf("data %v is not of rank 4", x)
 	}
 	out := append([]graph.Dim{}, SpatialDims(d.Format, x.Dims)...)
 	for i, v := range out {
 		if n, ok := v.Const(); ok && n%d.BlockSize != 0 {
-			return nil, fmt.Errorf("%v for blocks of %d", x, d.BlockSize)
+			return nil, errs.Errorf("%v for blocks of %d", x, d.BlockSize)
 		}
 		out[i] = v.Div(bs)
 	}
@@ -253,12 +252,12 @@ func (c CenterCropPad) Infer(in []graph.Type) ([]graph.Type, error) {
 		size = unknownDims(len(axes))
 	}
 	if len(size) != len(axes) {
-		return nil, fmt.Errorf("%d sizes for %d axes of %v", len(size), len(axes), x)
+		return nil, errs.Errorf("%d sizes for %d axes of %v", len(size), len(axes), x)
 	}
 	dims := append([]graph.Dim{}, x.Dims...)
 	for i, a := range axes {
 		if n, ok := size[i].Const(); ok && n < 0 {
-			return nil, fmt.Errorf("sizes %v", size)
+			return nil, errs.Errorf("sizes %v", size)
 		}
 		dims[a] = size[i]
 	}
@@ -272,7 +271,7 @@ func (c CenterCropPad) Pads(x, size []int) (begin, end []int, err error) {
 		return nil, nil, err
 	}
 	if len(size) != len(axes) {
-		return nil, nil, fmt.Errorf("%d sizes for %d axes", len(size), len(axes))
+		return nil, nil, errs.Errorf("%d sizes for %d axes", len(size), len(axes))
 	}
 	begin, end = make([]int, len(x)), make([]int, len(x))
 	for i, a := range axes {
@@ -290,13 +289,13 @@ func (c CenterCropPad) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, n
 	axes, err := Resize{Axes: c.Axes}.axes(n.In[0].Type.Rank())
 	size, ok := knownInts([]graph.Type{n.In[1].Type}, 0)
 	if err != nil || !ok || len(size) != len(axes) {
-		b.Fail(fmt.Errorf("gradient of CenterCropPad: the sizes of %v are not known", n.In[0].Type))
+		b.Fail(errs.Errorf("gradient of CenterCropPad: the sizes of %v are not known", n.In[0].Type))
 		return []*graph.Value{nil, nil}
 	}
 	x := make([]int, n.In[0].Type.Rank()) // of axes that stay as they are the size does not matter
 	for _, a := range axes {
 		if x[a], ok = n.In[0].Type.Dims[a].Const(); !ok {
-			b.Fail(fmt.Errorf("gradient of CenterCropPad: the sizes of %v are not known", n.In[0].Type))
+			b.Fail(errs.Errorf("gradient of CenterCropPad: the sizes of %v are not known", n.In[0].Type))
 			return []*graph.Value{nil, nil}
 		}
 	}
@@ -328,11 +327,11 @@ func (t TensorScatter) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if !oneOf(t.Mode, "|linear|circular|") {
-		return nil, fmt.Errorf("mode %q", t.Mode)
+		return nil, errs.Errorf("mode %q", t.Mode)
 	}
 	x, u := in[0], in[1]
 	if x.DType != u.DType {
-		return nil, fmt.Errorf("an update of %v for a cache of %v", u.DType, x.DType)
+		return nil, errs.Errorf("an update of %v for a cache of %v", u.DType, x.DType)
 	}
 	if x.Rank() >= 0 {
 		axis, err := normAxis(t.Axis, x.Rank())
@@ -340,16 +339,16 @@ func (t TensorScatter) Infer(in []graph.Type) ([]graph.Type, error) {
 			return nil, err
 		}
 		if axis == 0 {
-			return nil, fmt.Errorf("axis 0 is the batch")
+			return nil, errs.Errorf("axis 0 is the batch")
 		}
 		if u.Rank() >= 0 && u.Rank() != x.Rank() {
-			return nil, fmt.Errorf("an update %v for a cache %v", u, x)
+			return nil, errs.Errorf("an update %v for a cache %v", u, x)
 		}
 		for i := range u.Dims {
 			n, ok1 := u.Dims[i].Const()
 			m, ok2 := x.Dims[i].Const()
 			if ok1 && ok2 && (i != axis && n != m || n > m) {
-				return nil, fmt.Errorf("an update %v for a cache %v", u, x)
+				return nil, errs.Errorf("an update %v for a cache %v", u, x)
 			}
 		}
 	}

@@ -1,10 +1,10 @@
 package ops
 
 import (
-	"fmt"
 	"regexp"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -46,7 +46,7 @@ func (s StringNormalizer) Infer(in []graph.Type) ([]graph.Type, error) {
 	switch s.CaseChangeAction {
 	case "", "NONE", "LOWER", "UPPER":
 	default:
-		return nil, fmt.Errorf("unknown case_change_action %q", s.CaseChangeAction)
+		return nil, errs.Errorf("unknown case_change_action %q", s.CaseChangeAction)
 	}
 	switch in[0].Rank() {
 	case -1:
@@ -58,11 +58,11 @@ func (s StringNormalizer) Infer(in []graph.Type) ([]graph.Type, error) {
 		return []graph.Type{graph.TensorOf(tensor.String, graph.Unknown())}, nil
 	case 2:
 		if !graph.Compatible(in[0].Dims[0], graph.D(1)) {
-			return nil, fmt.Errorf("takes [C] or [1,C], got %v", in[0])
+			return nil, errs.Errorf("takes [C] or [1,C], got %v", in[0])
 		}
 		return []graph.Type{graph.TensorOf(tensor.String, graph.D(1), graph.Unknown())}, nil
 	}
-	return nil, fmt.Errorf("takes [C] or [1,C], got %v", in[0])
+	return nil, errs.Errorf("takes [C] or [1,C], got %v", in[0])
 }
 
 // isStrings checks that the inputs are n string tensors.
@@ -72,7 +72,7 @@ func isStrings(in []graph.Type, n int) error {
 	}
 	for i, t := range in {
 		if t.Kind != graph.TensorKind || t.DType != tensor.String {
-			return fmt.Errorf("input %d is %v, not strings", i, t)
+			return errs.Errorf("input %d is %v, not strings", i, t)
 		}
 	}
 	return nil
@@ -158,7 +158,7 @@ func (v TfIdfVectorizer) Infer(in []graph.Type) ([]graph.Type, error) {
 	width := 0
 	for _, i := range v.NgramIndexes {
 		if i < 0 || i > 1<<28 {
-			return nil, fmt.Errorf("ngram_indexes holds %d", i)
+			return nil, errs.Errorf("ngram_indexes holds %d", i)
 		}
 		width = max(width, i+1)
 	}
@@ -170,7 +170,7 @@ func (v TfIdfVectorizer) Infer(in []graph.Type) ([]graph.Type, error) {
 	case 2:
 		return []graph.Type{graph.TensorOf(tensor.Float32, in[0].Dims[0], graph.D(width))}, nil
 	}
-	return nil, fmt.Errorf("takes [C] or [N,C], got %v", in[0])
+	return nil, errs.Errorf("takes [C] or [N,C], got %v", in[0])
 }
 
 // check holds the attributes against each other and against the input's type.
@@ -178,14 +178,14 @@ func (v TfIdfVectorizer) check(dt tensor.DType) error {
 	switch v.Mode {
 	case "TF", "IDF", "TFIDF":
 	default:
-		return fmt.Errorf("unknown mode %q", v.Mode)
+		return errs.Errorf("unknown mode %q", v.Mode)
 	}
 	if (dt == tensor.String) != (len(v.PoolStrings) > 0) {
-		return fmt.Errorf("input is %v, the pool holds %d strings and %d integers", dt, len(v.PoolStrings), len(v.PoolInt64s))
+		return errs.Errorf("input is %v, the pool holds %d strings and %d integers", dt, len(v.PoolStrings), len(v.PoolInt64s))
 	}
 	pool := len(v.PoolStrings) + len(v.PoolInt64s)
 	if v.MinGramLength < 1 || v.MaxGramLength < v.MinGramLength || len(v.NgramCounts) < v.MaxGramLength {
-		return fmt.Errorf("n-grams of %d to %d, ngram_counts %v", v.MinGramLength, v.MaxGramLength, v.NgramCounts)
+		return errs.Errorf("n-grams of %d to %d, ngram_counts %v", v.MinGramLength, v.MaxGramLength, v.NgramCounts)
 	}
 	last, grams := 0, 0
 	for i, c := range v.NgramCounts {
@@ -194,12 +194,12 @@ func (v TfIdfVectorizer) check(dt tensor.DType) error {
 			next = v.NgramCounts[i+1]
 		}
 		if c < last || next < c || next > pool || (next-c)%(i+1) != 0 {
-			return fmt.Errorf("ngram_counts %v do not divide a pool of %d", v.NgramCounts, pool)
+			return errs.Errorf("ngram_counts %v do not divide a pool of %d", v.NgramCounts, pool)
 		}
 		last, grams = c, grams+(next-c)/(i+1)
 	}
 	if grams != len(v.NgramIndexes) || len(v.Weights) > 0 && len(v.Weights) != grams {
-		return fmt.Errorf("the pool holds %d n-grams, ngram_indexes %d, weights %d", grams, len(v.NgramIndexes), len(v.Weights))
+		return errs.Errorf("the pool holds %d n-grams, ngram_indexes %d, weights %d", grams, len(v.NgramIndexes), len(v.Weights))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -24,20 +25,20 @@ func count(n int64) SampleIn { return TV(tensor.Scalar(n)) }
 func inferStep(in []graph.Type, groups int) ([]graph.Type, error) {
 	n := (len(in) - 2) / groups
 	if n < 1 || len(in) != 2+n*groups {
-		return nil, fmt.Errorf("takes a rate, a count and %d tensors for each variable, got %d inputs", groups, len(in))
+		return nil, errs.Errorf("takes a rate, a count and %d tensors for each variable, got %d inputs", groups, len(in))
 	}
 	if err := arity(in, len(in), len(in)); err != nil {
 		return nil, err
 	}
 	if !in[0].DType.IsFloat() || in[1].DType != tensor.Int64 {
-		return nil, fmt.Errorf("rate and count are %v and %v, not a float and int64", in[0], in[1])
+		return nil, errs.Errorf("rate and count are %v and %v, not a float and int64", in[0], in[1])
 	}
 	out := []graph.Type{}
 	for i := range n {
 		for g := range groups {
 			t := in[2+g*n+i]
 			if _, err := sameShape(in[2+i], t); err != nil || t.DType != in[2+i].DType || !t.DType.IsFloat() {
-				return nil, fmt.Errorf("variable %d: its tensors differ or are no floats: %s", i, typeList([]graph.Type{in[2+i], t}))
+				return nil, errs.Errorf("variable %d: its tensors differ or are no floats: %s", i, typeList([]graph.Type{in[2+i], t}))
 			}
 		}
 	}
@@ -96,7 +97,7 @@ func (Momentum) Name() string { return "Momentum" }
 // Infer implements graph.Op.
 func (o Momentum) Infer(in []graph.Type) ([]graph.Type, error) {
 	if o.Mode != "standard" && o.Mode != "nesterov" {
-		return nil, fmt.Errorf("mode is %q, not standard or nesterov", o.Mode)
+		return nil, errs.Errorf("mode is %q, not standard or nesterov", o.Mode)
 	}
 	return inferStep(in, 3)
 }
@@ -111,11 +112,11 @@ func (RequireFinite) Name() string { return "RequireFinite" }
 // Infer implements graph.Op.
 func (RequireFinite) Infer(in []graph.Type) ([]graph.Type, error) {
 	if len(in) < 2 {
-		return nil, fmt.Errorf("takes what it copies and what it looks at, got %d inputs", len(in))
+		return nil, errs.Errorf("takes what it copies and what it looks at, got %d inputs", len(in))
 	}
 	for _, t := range in[1:] {
 		if !t.DType.IsFloat() {
-			return nil, fmt.Errorf("looks at floating-point numbers, not %v", t)
+			return nil, errs.Errorf("looks at floating-point numbers, not %v", t)
 		}
 	}
 	return copied(in[:1])

@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -38,17 +37,17 @@ func (t TreeEnsemble) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if t.NodesModes == nil || t.NodesSplits == nil || t.LeafWeights == nil {
-		return nil, fmt.Errorf("nodes_modes, nodes_splits and leaf_weights are needed")
+		return nil, errs.Errorf("nodes_modes, nodes_splits and leaf_weights are needed")
 	}
 	n, leaves := len(t.NodesFeatureids), len(t.LeafTargetids)
 	for _, l := range []int{len(t.NodesFalseleafs), len(t.NodesFalsenodeids), len(t.NodesTrueleafs), len(t.NodesTruenodeids),
 		t.NodesModes.Len(), t.NodesSplits.Len()} {
 		if l != n {
-			return nil, fmt.Errorf("lists of nodes have %d and %d entries", n, l)
+			return nil, errs.Errorf("lists of nodes have %d and %d entries", n, l)
 		}
 	}
 	if t.LeafWeights.Len() != leaves {
-		return nil, fmt.Errorf("%d leaf_weights for %d leaves", t.LeafWeights.Len(), leaves)
+		return nil, errs.Errorf("%d leaf_weights for %d leaves", t.LeafWeights.Len(), leaves)
 	}
 	for i := range n {
 		if err := t.checkNode(i, n, leaves); err != nil {
@@ -57,16 +56,16 @@ func (t TreeEnsemble) Infer(in []graph.Type) ([]graph.Type, error) {
 	}
 	for _, r := range t.TreeRoots {
 		if r < 0 || r >= n {
-			return nil, fmt.Errorf("a root is node %d of %d", r, n)
+			return nil, errs.Errorf("a root is node %d of %d", r, n)
 		}
 	}
 	for _, k := range t.LeafTargetids {
 		if k < 0 || k >= t.NTargets {
-			return nil, fmt.Errorf("a leaf's target is %d of %d", k, t.NTargets)
+			return nil, errs.Errorf("a leaf's target is %d of %d", k, t.NTargets)
 		}
 	}
 	if t.AggregateFunction < 0 || t.AggregateFunction > 3 || t.PostTransform < 0 || t.PostTransform > 4 {
-		return nil, fmt.Errorf("aggregate_function %d, post_transform %d", t.AggregateFunction, t.PostTransform)
+		return nil, errs.Errorf("aggregate_function %d, post_transform %d", t.AggregateFunction, t.PostTransform)
 	}
 	rows, c, err := rowsOf(in[0])
 	if err != nil {
@@ -85,7 +84,7 @@ func (t TreeEnsemble) checkNode(i, nodes, leaves int) error {
 			limit = leaves
 		}
 		if link[1] < 0 || link[1] >= limit {
-			return fmt.Errorf("node %d leads to %d of %d", i, link[1], limit)
+			return errs.Errorf("node %d leads to %d of %d", i, link[1], limit)
 		}
 	}
 	return nil
@@ -95,7 +94,7 @@ func checkFeatures(ids []int, columns graph.Dim) error {
 	n, ok := columns.Const()
 	for _, f := range ids {
 		if f < 0 || ok && f >= n {
-			return fmt.Errorf("feature %d of %v", f, columns)
+			return errs.Errorf("feature %d of %v", f, columns)
 		}
 	}
 	return nil
@@ -126,14 +125,14 @@ func (t Trees) check() error {
 	for _, l := range []int{len(t.NodesFalsenodeids), len(t.NodesFeatureids), len(t.NodesModes), len(t.NodesTreeids),
 		len(t.NodesTruenodeids), values} {
 		if l != n {
-			return fmt.Errorf("lists of nodes have %d and %d entries", n, l)
+			return errs.Errorf("lists of nodes have %d and %d entries", n, l)
 		}
 	}
 	for _, m := range t.NodesModes {
 		switch m {
 		case "BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "LEAF":
 		default:
-			return fmt.Errorf("unknown node mode %q", m)
+			return errs.Errorf("unknown node mode %q", m)
 		}
 	}
 	return nil
@@ -165,12 +164,12 @@ func (t TreeEnsembleClassifier) Infer(in []graph.Type) ([]graph.Type, error) {
 	n := max(len(t.ClasslabelsInt64s)+len(t.ClasslabelsStrings), 1)
 	for _, k := range t.ClassIds {
 		if k < 0 || k >= n {
-			return nil, fmt.Errorf("a vote for class %d of %d", k, n)
+			return nil, errs.Errorf("a vote for class %d of %d", k, n)
 		}
 	}
 	if len(t.ClassIds) != len(t.ClassNodeids) || len(t.ClassIds) != len(t.ClassTreeids) ||
 		len(t.ClassIds) != max(len(t.ClassWeights), lenOf(t.ClassWeightsAsTensor)) {
-		return nil, fmt.Errorf("lists of votes differ in length")
+		return nil, errs.Errorf("lists of votes differ in length")
 	}
 	out, err := classified(in, t.ClasslabelsStrings, t.ClasslabelsInt64s, max(n, 2))
 	if err != nil {
@@ -223,16 +222,16 @@ func (t TreeEnsembleRegressor) Infer(in []graph.Type) ([]graph.Type, error) {
 	switch t.AggregateFunction {
 	case "", "SUM", "AVERAGE", "MIN", "MAX":
 	default:
-		return nil, fmt.Errorf("unknown aggregate_function %q", t.AggregateFunction)
+		return nil, errs.Errorf("unknown aggregate_function %q", t.AggregateFunction)
 	}
 	for _, k := range t.TargetIds {
 		if k < 0 || k >= t.NTargets {
-			return nil, fmt.Errorf("a leaf's target is %d of %d", k, t.NTargets)
+			return nil, errs.Errorf("a leaf's target is %d of %d", k, t.NTargets)
 		}
 	}
 	if len(t.TargetIds) != len(t.TargetNodeids) || len(t.TargetIds) != len(t.TargetTreeids) ||
 		len(t.TargetIds) != max(len(t.TargetWeights), lenOf(t.TargetWeightsAsTensor)) {
-		return nil, fmt.Errorf("lists of targets differ in length")
+		return nil, errs.Errorf("lists of targets differ in length")
 	}
 	n, c, err := rowsOf(in[0])
 	if err != nil {

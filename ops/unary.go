@@ -1,10 +1,10 @@
 package ops
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -375,7 +375,7 @@ func (Not) Infer(in []graph.Type) ([]graph.Type, error) {
 		return nil, err
 	}
 	if in[0].DType != tensor.Bool {
-		return nil, fmt.Errorf("input is %v, not bool", in[0])
+		return nil, errs.Errorf("input is %v, not bool", in[0])
 	}
 	return sameAsFirst(in)
 }
@@ -407,7 +407,7 @@ func integers(in []graph.Type, lo, hi int) error {
 	}
 	for i, t := range in {
 		if !t.DType.IsInt() || t.Kind != graph.TensorKind {
-			return fmt.Errorf("input %d is %v, not of an integer type", i, t)
+			return errs.Errorf("input %d is %v, not of an integer type", i, t)
 		}
 	}
 	_, err := sameDType(in)

@@ -1,9 +1,8 @@
 package ops
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // Window is a sliding window over spatial dimensions with everything resolved to numbers: what kernels of
@@ -29,6 +28,7 @@ type window struct {
 // that a list of them is no burden.
 const maxTaps = 1 << 24
 
+//go:noinline
 func at(vs []int, i, def int) int {
 	if i < len(vs) {
 		return vs[i]
@@ -39,10 +39,10 @@ func at(vs []int, i, def int) int {
 // check refuses attributes that do not fit n spatial dimensions.
 func (w window) check(n int) error {
 	if n < 1 {
-		return fmt.Errorf("has no spatial dimension")
+		return errs.Errorf("has no spatial dimension")
 	}
 	if len(w.kernel) != n {
-		return fmt.Errorf("kernel %v for %d spatial dimensions", w.kernel, n)
+		return errs.Errorf("kernel %v for %d spatial dimensions", w.kernel, n)
 	}
 	for _, p := range []struct {
 		name string
@@ -50,20 +50,20 @@ func (w window) check(n int) error {
 		n    int
 	}{{"strides", w.strides, n}, {"dilations", w.dilations, n}, {"pads", w.pads, 2 * n}} {
 		if len(p.vs) != 0 && len(p.vs) != p.n {
-			return fmt.Errorf("%d %s for %d spatial dimensions", len(p.vs), p.name, n)
+			return errs.Errorf("%d %s for %d spatial dimensions", len(p.vs), p.name, n)
 		}
 	}
 	taps := 1
 	for i := range n {
 		if taps *= max(1, min(w.kernel[i], maxTaps+1)); taps > maxTaps {
-			return fmt.Errorf("kernel %v has more than %d elements", w.kernel, maxTaps)
+			return errs.Errorf("kernel %v has more than %d elements", w.kernel, maxTaps)
 		}
 		if at(w.strides, i, 1) < 1 || at(w.dilations, i, 1) < 1 || w.kernel[i] < 1 {
-			return fmt.Errorf("kernel %v, strides %v, dilations %v: not all are positive", w.kernel, w.strides, w.dilations)
+			return errs.Errorf("kernel %v, strides %v, dilations %v: not all are positive", w.kernel, w.strides, w.dilations)
 		}
 		for _, v := range []int{w.kernel[i], at(w.strides, i, 1), at(w.dilations, i, 1), at(w.pads, i, 0), at(w.pads, n+i, 0)} {
 			if v > 1<<31 || v < -1<<31 {
-				return fmt.Errorf("kernel %v, strides %v, dilations %v, pads %v: too large", w.kernel, w.strides, w.dilations, w.pads)
+				return errs.Errorf("kernel %v, strides %v, dilations %v, pads %v: too large", w.kernel, w.strides, w.dilations, w.pads)
 			}
 		}
 	}
@@ -86,7 +86,7 @@ func (w window) outDim(i, n int, in graph.Dim) (graph.Dim, error) {
 		if v, _ := in.Const(); v == 0 {
 			return graph.D(0), nil
 		}
-		return graph.D(0), fmt.Errorf("a kernel that spans %v does not fit %v with padding %d and %d", span, in, begin, end)
+		return graph.D(0), errs.Errorf("a kernel that spans %v does not fit %v with padding %d and %d", span, in, begin, end)
 	}
 	if !w.ceil {
 		return room.Div(s).Add(graph.D(1)), nil
@@ -191,7 +191,7 @@ func dataDims[T any](f Format, n, c T, spatial []T) []T {
 // spatialRank checks that t is unranked or has at least one spatial dimension.
 func spatialRank(t graph.Type) error {
 	if r := t.Rank(); r >= 0 && r < 3 {
-		return fmt.Errorf("data of rank %d: takes a batch, channels, and at least one spatial dimension", r)
+		return errs.Errorf("data of rank %d: takes a batch, channels, and at least one spatial dimension", r)
 	}
 	return nil
 }
@@ -220,7 +220,7 @@ func fromContents(dt graph.Type, shape graph.Type) (graph.Type, error) {
 	if ds, ok := shape.Contents(); ok {
 		for _, d := range ds {
 			if n, ok := d.Const(); ok && n < 0 {
-				return dt, fmt.Errorf("negative dimension in shape %v", ds)
+				return dt, errs.Errorf("negative dimension in shape %v", ds)
 			}
 		}
 		return graph.TensorOf(dt.DType, ds...), nil

@@ -3,9 +3,9 @@ package pretrained
 import (
 	_ "embed" // the classes' names
 	"encoding/json"
-	"fmt"
 	"strconv"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/order"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -23,13 +23,13 @@ func ImageNet() ([]Label, error) { return ParseLabels(imagenetIndex) }
 func ParseLabels(p []byte) ([]Label, error) {
 	var index map[string][2]string
 	if err := json.Unmarshal(p, &index); err != nil {
-		return nil, fmt.Errorf("pretrained: class index: %w", err)
+		return nil, errs.Errorf("pretrained: class index: %w", err)
 	}
 	out := make([]Label, len(index))
 	for i := range out {
 		v, ok := index[strconv.Itoa(i)]
 		if !ok {
-			return nil, fmt.Errorf("pretrained: class index: there are %d classes, but not number %d", len(out), i)
+			return nil, errs.Errorf("pretrained: class index: there are %d classes, but not number %d", len(out), i)
 		}
 		out[i] = Label{v[0], v[1]}
 	}
@@ -46,7 +46,7 @@ type Prediction struct {
 // DecodePredictions is the top classes of each row of y, [n, classes], best first.
 func DecodePredictions(y *tensor.Tensor, labels []Label, top int) ([][]Prediction, error) {
 	if y.Rank() != 2 || y.Dim(1) != len(labels) {
-		return nil, fmt.Errorf("pretrained: predictions of shape %v for %d classes", y.Shape(), len(labels))
+		return nil, errs.Errorf("pretrained: predictions of shape %v for %d classes", y.Shape(), len(labels))
 	}
 	vs, err := y.Float64s()
 	if err != nil {

@@ -1,11 +1,11 @@
 package pretrained
 
 import (
-	"fmt"
 	"image"
 
 	"golang.org/x/image/draw"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -26,7 +26,7 @@ func PreprocessLayout(x *tensor.Tensor, mode Mode, channelsFirst bool) error {
 		axis = 1
 	}
 	if x.DType() != tensor.Float32 || x.Rank() < 1 || channelsFirst && x.Rank() != 4 || x.Dim(axis) != 3 {
-		return fmt.Errorf("pretrained: can't preprocess %v %v; float32 with 3 channels is wanted", x.DType(), x.Shape())
+		return errs.Errorf("pretrained: can't preprocess %v %v; float32 with 3 channels is wanted", x.DType(), x.Shape())
 	}
 	v := tensor.As[float32](x)
 	step, pixels := 1, 1 // the channels of a pixel stand step apart; pixels of them lie side by side
@@ -55,7 +55,7 @@ func (mode Mode) pixel(r, g, b *float32) error {
 	case Torch:
 		*r, *g, *b = (*r/255-torchMean[0])/torchStd[0], (*g/255-torchMean[1])/torchStd[1], (*b/255-torchMean[2])/torchStd[2]
 	default:
-		return fmt.Errorf("pretrained: no mode %q of preprocessing", mode)
+		return errs.Errorf("pretrained: no mode %q of preprocessing", mode)
 	}
 	return nil
 }

@@ -4,11 +4,11 @@
 package pretrained
 
 import (
-	"fmt"
 	"math"
 	"os"
 
 	"github.com/nnrt/nnrt/formats/keras"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers"
 )
 
@@ -96,7 +96,7 @@ func Find(name string) (Net, error) {
 		}
 		names = append(names, n.Name)
 	}
-	return Net{}, fmt.Errorf("pretrained: no network %q; there are %v", name, names)
+	return Net{}, errs.Errorf("pretrained: no network %q; there are %v", name, names)
 }
 
 // Open builds a network and gives it the weights in a file: weights alone or a whole model, in any format that
@@ -115,7 +115,7 @@ func Open(name, weights string, o Options) (*layers.Model, error) {
 		return nil, err
 	}
 	if _, err := keras.LoadWeights(m, b, keras.Options{}); err != nil {
-		return nil, fmt.Errorf("pretrained: %s from %s: %w", name, weights, err)
+		return nil, errs.Errorf("pretrained: %s from %s: %w", name, weights, err)
 	}
 	return m, nil
 }
@@ -206,7 +206,7 @@ func (n *net) noTop() (*layers.Model, error) {
 	case "max":
 		n.add(&layers.GlobalMaxPooling2D{})
 	default:
-		return nil, fmt.Errorf("pretrained: pooling %q; it is avg, max or empty", n.o.Pooling)
+		return nil, errs.Errorf("pretrained: pooling %q; it is avg, max or empty", n.o.Pooling)
 	}
 	return n.end()
 }
@@ -237,7 +237,7 @@ func (o Options) alpha() float64 {
 
 func check(o Options) error {
 	if a := o.alpha(); a <= 0 || math.IsNaN(a) || a > 8 {
-		return fmt.Errorf("pretrained: a width of %v", o.Alpha)
+		return errs.Errorf("pretrained: a width of %v", o.Alpha)
 	}
 	return nil
 }

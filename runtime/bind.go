@@ -2,10 +2,10 @@ package runtime
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/guard"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -138,7 +138,7 @@ func (b *binder) bindUpdates(inst *instance) error {
 		}
 		p := b.s.params[u.Param.Name]
 		if p == nil {
-			return fmt.Errorf("runtime: an update of %q, which is no parameter", u.Param.Name)
+			return errs.Errorf("runtime: an update of %q, which is no parameter", u.Param.Name)
 		}
 		t, err := b.fixed(u.Value)
 		if err != nil {
@@ -218,7 +218,7 @@ func (s *Session) runUnprepared(ctx context.Context, a *devices.Args, n *graph.N
 		return &graph.TypeError{Op: n.Op.Name(), Node: n.Out[0].Name, Origin: n.Origin, Msg: err.Error(), Err: err}
 	}
 	if len(outs) != len(n.Out) {
-		return &devices.StepError{Node: n, Err: fmt.Errorf("has %d outputs, Infer gives %d", len(n.Out), len(outs))}
+		return &devices.StepError{Node: n, Err: errs.Errorf("has %d outputs, Infer gives %d", len(n.Out), len(outs))}
 	}
 	r.Out = outs
 	local := devices.Args{Ctx: ctx, In: a.In, Out: make([]tensor.Value, len(n.Out))}
@@ -261,7 +261,7 @@ func (s *Session) outputFor(t graph.Type, place tensor.Value) (tensor.Value, err
 		return nil, err
 	}
 	if limit := s.p.opts.MemoryLimit; limit > 0 && int64(n)*int64(t.DType.Size()) > limit {
-		return nil, fmt.Errorf("%w: a value of %v takes %d bytes, the limit is %d", ErrMemory, t.WithoutValue(), n*t.DType.Size(), limit)
+		return nil, errs.Errorf("%w: a value of %v takes %d bytes, the limit is %d", ErrMemory, t.WithoutValue(), n*t.DType.Size(), limit)
 	}
 	return tensor.Make(t.DType, shape)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/devices/ref"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/guard"
 	"github.com/nnrt/nnrt/runtime/internal/passes"
 	"github.com/nnrt/nnrt/tensor"
@@ -127,7 +128,7 @@ func missingKernels(g *graph.Graph, dev devices.Device) error {
 	if lines == nil {
 		return nil
 	}
-	return fmt.Errorf("runtime: device %s has no kernel for %d nodes: %s: %w", dev.Name(), len(lines),
+	return errs.Errorf("runtime: device %s has no kernel for %d nodes: %s: %w", dev.Name(), len(lines),
 		strings.Join(lines, ", "), ErrUnsupported)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -82,7 +83,7 @@ func (s *Session) Run(ctx context.Context, in map[string]*tensor.Tensor) (map[st
 	for i, v := range outs {
 		t, ok := v.(*tensor.Tensor)
 		if !ok {
-			return nil, fmt.Errorf("runtime: output %q is a %T: use RunValues", s.p.g.Outputs[i].Name, v)
+			return nil, errs.Errorf("runtime: output %q is a %T: use RunValues", s.p.g.Outputs[i].Name, v)
 		}
 		m[s.p.g.Outputs[i].Name] = t
 	}
@@ -95,7 +96,7 @@ func (s *Session) order(in map[string]*tensor.Tensor) ([]tensor.Value, error) {
 	for _, v := range s.p.g.Inputs {
 		t, ok := in[v.Name]
 		if !ok || t == nil {
-			return nil, fmt.Errorf("runtime: %w: %q (%v) is missing", ErrInput, v.Name, v.Type)
+			return nil, errs.Errorf("runtime: %w: %q (%v) is missing", ErrInput, v.Name, v.Type)
 		}
 		s.vals = append(s.vals, t)
 	}
@@ -107,7 +108,7 @@ func (s *Session) order(in map[string]*tensor.Tensor) ([]tensor.Value, error) {
 			}
 		}
 		slices.Sort(extra)
-		return nil, fmt.Errorf("runtime: %w: the model has no input %s; it has %s", ErrInput,
+		return nil, errs.Errorf("runtime: %w: the model has no input %s; it has %s", ErrInput,
 			strings.Join(extra, ", "), inputNames(s.p.g))
 	}
 	return s.vals, nil
@@ -124,22 +125,22 @@ func inputNames(g *graph.Graph) string {
 // checkInputs compares values with the declared inputs: kind, type, rank, and dimensions that must agree.
 func checkInputs(g *graph.Graph, in []tensor.Value) error {
 	if len(in) != len(g.Inputs) {
-		return fmt.Errorf("runtime: %w: %d values for %d inputs", ErrInput, len(in), len(g.Inputs))
+		return errs.Errorf("runtime: %w: %d values for %d inputs", ErrInput, len(in), len(g.Inputs))
 	}
 	for i, v := range g.Inputs {
 		t, ok := in[i].(*tensor.Tensor)
 		if v.Type.Kind != graph.TensorKind {
 			if ok || in[i] == nil {
-				return fmt.Errorf("runtime: %w: %q is to be a %v", ErrInput, v.Name, v.Type)
+				return errs.Errorf("runtime: %w: %q is to be a %v", ErrInput, v.Name, v.Type)
 			}
 			continue
 		}
 		if !ok || t.DType() != v.Type.DType || !v.Type.Unranked && t.Rank() != len(v.Type.Dims) {
-			return fmt.Errorf("runtime: %w: %q is to be %v, got %s", ErrInput, v.Name, v.Type, describe(in[i]))
+			return errs.Errorf("runtime: %w: %q is to be %v, got %s", ErrInput, v.Name, v.Type, describe(in[i]))
 		}
 		for a, d := range v.Type.Dims {
 			if n, ok := d.Const(); ok && n != t.Shape()[a] {
-				return fmt.Errorf("runtime: %w: %q is to be %v, got %s", ErrInput, v.Name, v.Type, describe(t))
+				return errs.Errorf("runtime: %w: %q is to be %v, got %s", ErrInput, v.Name, v.Type, describe(t))
 			}
 		}
 	}
@@ -203,12 +204,12 @@ func (s *Session) RunInto(ctx context.Context, in, out []tensor.Value) error {
 		return err
 	}
 	if len(out) != len(inst.pl.g.Outputs) {
-		return fmt.Errorf("runtime: %w: %d tensors for %d outputs", ErrInput, len(out), len(inst.pl.g.Outputs))
+		return errs.Errorf("runtime: %w: %d tensors for %d outputs", ErrInput, len(out), len(inst.pl.g.Outputs))
 	}
 	for i, v := range inst.pl.g.Outputs {
 		t, ok := out[i].(*tensor.Tensor)
 		if !ok || t.DType() != v.Type.DType || !fits(v.Type, t.Shape()) {
-			return fmt.Errorf("runtime: %w: output %d is %v, the tensor for it is %s", ErrInput, i, v.Type, describe(out[i]))
+			return errs.Errorf("runtime: %w: output %d is %v, the tensor for it is %s", ErrInput, i, v.Type, describe(out[i]))
 		}
 	}
 	return s.admitted(ctx, inst, in, out)
@@ -234,10 +235,10 @@ func (s *Session) Param(name string) *tensor.Tensor { return s.params[name] }
 func (s *Session) SetParam(name string, t *tensor.Tensor) error {
 	p := s.params[name]
 	if p == nil {
-		return fmt.Errorf("runtime: %w: no parameter %q", ErrInput, name)
+		return errs.Errorf("runtime: %w: no parameter %q", ErrInput, name)
 	}
 	if !tensor.SameShape(p, t) {
-		return fmt.Errorf("runtime: %w: parameter %q is %v, got %v", ErrInput, name, p.Shape(), t.Shape())
+		return errs.Errorf("runtime: %w: parameter %q is %v, got %v", ErrInput, name, p.Shape(), t.Shape())
 	}
 	return p.CopyFrom(t)
 }
@@ -274,7 +275,7 @@ func (s *Session) exec(ctx context.Context, inst *instance, in, out []tensor.Val
 		}
 		t, ok := v.(*tensor.Tensor)
 		if !ok {
-			return fmt.Errorf("runtime: an update's value is a %T", v)
+			return errs.Errorf("runtime: an update's value is a %T", v)
 		}
 		if err := u.param.CopyFrom(t); err != nil {
 			return err

@@ -1,12 +1,12 @@
 package runtime
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/guard"
 	"github.com/nnrt/nnrt/runtime/internal/passes"
 	"github.com/nnrt/nnrt/runtime/internal/plan"
@@ -110,7 +110,7 @@ func (p *Program) specialise(in []tensor.Value) (_ *planned, err error) {
 	}
 	pl.layOut()
 	if limit := p.opts.MemoryLimit; limit > 0 && int64(pl.arena)+outputs > limit {
-		return nil, fmt.Errorf("runtime: %w: a run takes %d bytes, the limit is %d", ErrMemory, int64(pl.arena)+outputs, limit)
+		return nil, errs.Errorf("runtime: %w: a run takes %d bytes, the limit is %d", ErrMemory, int64(pl.arena)+outputs, limit)
 	}
 	return pl, nil
 }
@@ -134,7 +134,7 @@ func (p *Program) sizes(g *graph.Graph) (outputs int64, err error) {
 			return 0, err
 		}
 		if size := int64(v.Type.DType.Size()); size > 0 && int64(n) > limit/size {
-			return 0, fmt.Errorf("%w: a value of %v takes more than %d bytes", ErrMemory, v.Type.WithoutValue(), limit)
+			return 0, errs.Errorf("%w: a value of %v takes more than %d bytes", ErrMemory, v.Type.WithoutValue(), limit)
 		}
 		return int64(n) * int64(v.Type.DType.Size()), nil
 	}
@@ -151,7 +151,7 @@ func (p *Program) sizes(g *graph.Graph) (outputs int64, err error) {
 		}
 		size, err := check(v)
 		if err != nil {
-			return 0, fmt.Errorf("runtime: output %q: %w", v.Name, err)
+			return 0, errs.Errorf("runtime: output %q: %w", v.Name, err)
 		}
 		outputs += size
 	}

@@ -1,9 +1,9 @@
 package tensor
 
 import (
-	"fmt"
 	"math"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/half"
 )
 
@@ -51,7 +51,7 @@ const castBlock = 512
 func CastInto(dst, src *Tensor, o CastOptions) error {
 	n := src.Len()
 	if dst.Len() != n {
-		return fmt.Errorf("tensor: can't cast %v%v into %v%v", src.dtype, src.shape, dst.dtype, dst.shape)
+		return errs.Errorf("tensor: can't cast %v%v into %v%v", src.dtype, src.shape, dst.dtype, dst.shape)
 	}
 	switch {
 	case dst.dtype == src.dtype:
@@ -73,7 +73,7 @@ func CastInto(dst, src *Tensor, o CastOptions) error {
 	case dst.dtype == String:
 		return castToStrings(dst.strs, src)
 	case src.dtype.IsComplex() && !dst.dtype.IsComplex():
-		return fmt.Errorf("tensor: no cast from %v to %v: the imaginary part would be lost", src.dtype, dst.dtype)
+		return errs.Errorf("tensor: no cast from %v to %v: the imaginary part would be lost", src.dtype, dst.dtype)
 	case dst.dtype == Complex64 && src.dtype == Complex128:
 		d := As[complex64](dst)
 		for i, v := range As[complex128](src) {

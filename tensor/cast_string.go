@@ -2,11 +2,11 @@ package tensor
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/half"
 )
 
@@ -19,7 +19,7 @@ func castStrings(dst *Tensor, s []string, o CastOptions) error {
 	size := dst.dtype.Size()
 	for i, text := range s {
 		if err := parseInto(one, strings.TrimSpace(text), o); err != nil {
-			return fmt.Errorf("tensor: element %d: %q as %v: %w", i, text, dst.dtype, err)
+			return errs.Errorf("tensor: element %d: %q as %v: %w", i, text, dst.dtype, err)
 		}
 		copy(dst.data[i*size:], one.data)
 	}
@@ -119,7 +119,7 @@ func parseFloat(text string, bits int) (float64, error) {
 // castToStrings prints every element of src.
 func castToStrings(dst []string, src *Tensor) error {
 	if src.dtype.IsComplex() {
-		return fmt.Errorf("tensor: no cast from %v to string", src.dtype)
+		return errs.Errorf("tensor: no cast from %v to string", src.dtype)
 	}
 	table := src.floatTable()
 	var f [1]float64

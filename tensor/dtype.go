@@ -1,6 +1,10 @@
 package tensor
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/nnrt/nnrt/internal/errs"
+)
 
 // DType is the element type of a tensor. The set is that of ONNX TensorProto.DataType
 // (https://onnx.ai/onnx/intro/concepts.html#element-type); Keras uses a subset.
@@ -134,5 +138,5 @@ func ParseDType(name string) (DType, error) {
 			return d, nil
 		}
 	}
-	return Invalid, fmt.Errorf("tensor: unknown element type %q", name)
+	return Invalid, errs.Errorf("tensor: unknown element type %q", name)
 }

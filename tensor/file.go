@@ -1,8 +1,7 @@
 package tensor
 
 import (
-	"fmt"
-
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/mmap"
 )
 
@@ -15,7 +14,7 @@ func OpenNpy(name string, o NpyOptions) (*Tensor, error) {
 	}
 	t, err := DecodeNpy(m.Bytes(), m, o)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, errs.Errorf("%s: %w", name, err)
 	}
 	return t, nil
 }
@@ -28,7 +27,7 @@ func OpenNpz(name string, o NpyOptions) ([]Named, error) {
 	}
 	out, err := DecodeNpz(m.Bytes(), m, o)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, errs.Errorf("%s: %w", name, err)
 	}
 	return out, nil
 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // ErrNpy is wrapped by errors about .npy and .npz data that are malformed, too large or hold what
@@ -54,7 +56,7 @@ type npyHeader struct {
 func (h npyHeader) size() int64 { return int64(h.count) * int64(h.item) }
 
 func npyErr(format string, args ...any) error {
-	return fmt.Errorf("tensor: %w: %s", ErrNpy, fmt.Sprintf(format, args...))
+	return errs.Errorf("tensor: %w: %s", ErrNpy, fmt.Sprintf(format, args...))
 }
 
 // ReadNpy reads one array in numpy's .npy format, version 1 to 3, of any byte and memory order. It reads
@@ -152,7 +154,7 @@ func parseNpyHeader(text string, o NpyOptions) (npyHeader, error) {
 			seen |= 4
 			return p.tuple(&h.shape)
 		}
-		return fmt.Errorf("unknown key %q", key)
+		return errs.Errorf("unknown key %q", key)
 	})
 	if err == nil && seen != 7 {
 		err = errors.New("descr, fortran_order and shape must all be there")
@@ -183,7 +185,7 @@ var npyTypes = map[string]DType{
 func (h *npyHeader) setDescr(p *pyDict, o NpyOptions) error {
 	d, err := p.str()
 	if err != nil {
-		return fmt.Errorf("descr: %w (records are not read)", err)
+		return errs.Errorf("descr: %w (records are not read)", err)
 	}
 	code := d
 	if d != "" && strings.IndexByte("<>=|", d[0]) >= 0 {
@@ -195,11 +197,11 @@ func (h *npyHeader) setDescr(p *pyDict, o NpyOptions) error {
 		return nil
 	}
 	if code == "" {
-		return fmt.Errorf("descr %q", d)
+		return errs.Errorf("descr %q", d)
 	}
 	n, err := strconv.Atoi(code[1:])
 	if err != nil || n < 0 || n > 1<<30 || code[1] == '+' {
-		return fmt.Errorf("descr %q is not read", d)
+		return errs.Errorf("descr %q is not read", d)
 	}
 	switch code[0] {
 	case 'U':
@@ -208,14 +210,14 @@ func (h *npyHeader) setDescr(p *pyDict, o NpyOptions) error {
 		h.dtype, h.kind, h.item = String, 'S', n
 	case 'V', 'f':
 		if o.RawAs == Invalid {
-			return fmt.Errorf("descr %q: raw items of %d bytes, and no type was named to take them as", d, n)
+			return errs.Errorf("descr %q: raw items of %d bytes, and no type was named to take them as", d, n)
 		}
 		if o.RawAs.Size() != n || n == 0 {
-			return fmt.Errorf("descr %q: raw items of %d bytes can't be %v", d, n, o.RawAs)
+			return errs.Errorf("descr %q: raw items of %d bytes can't be %v", d, n, o.RawAs)
 		}
 		h.dtype, h.item = o.RawAs, n
 	default:
-		return fmt.Errorf("descr %q is not read", d)
+		return errs.Errorf("descr %q is not read", d)
 	}
 	return nil
 }
@@ -383,7 +385,7 @@ func npyDescr(t *Tensor) (descr string, width int, err error) {
 		chars := 1
 		for i, s := range t.strs {
 			if !utf8.ValidString(s) || strings.HasSuffix(s, "\x00") {
-				return "", 0, fmt.Errorf("tensor: element %d: %q can't be written to .npy", i, s)
+				return "", 0, errs.Errorf("tensor: element %d: %q can't be written to .npy", i, s)
 			}
 			chars = max(chars, utf8.RuneCountInString(s))
 		}
@@ -398,7 +400,7 @@ func npyDescr(t *Tensor) (descr string, width int, err error) {
 		}
 	}
 	if !t.dtype.Valid() {
-		return "", 0, fmt.Errorf("tensor: element type %v can't be written to .npy", t.dtype)
+		return "", 0, errs.Errorf("tensor: element type %v can't be written to .npy", t.dtype)
 	}
 	return fmt.Sprintf("|V%d", t.dtype.Size()), 0, nil
 }
@@ -424,7 +426,7 @@ func (p *pyDict) near() string { return strconv.Quote(p.s[:min(len(p.s), 20)]) }
 func (p *pyDict) parse(value func(key string) error) error {
 	var keys []string
 	if !p.take("{") {
-		return fmt.Errorf("no dict at %s", p.near())
+		return errs.Errorf("no dict at %s", p.near())
 	}
 	for !p.take("}") {
 		key, err := p.str()
@@ -432,21 +434,21 @@ func (p *pyDict) parse(value func(key string) error) error {
 			return err
 		}
 		if slices.Contains(keys, key) {
-			return fmt.Errorf("key %q twice", key)
+			return errs.Errorf("key %q twice", key)
 		}
 		keys = append(keys, key)
 		if !p.take(":") {
-			return fmt.Errorf("no colon at %s", p.near())
+			return errs.Errorf("no colon at %s", p.near())
 		}
 		if err := value(key); err != nil {
 			return err
 		}
 		if !p.take(",") && !strings.HasPrefix(strings.TrimLeft(p.s, " \t\n\r\f"), "}") {
-			return fmt.Errorf("no comma at %s", p.near())
+			return errs.Errorf("no comma at %s", p.near())
 		}
 	}
 	if p.space(); p.s != "" {
-		return fmt.Errorf("%s after the dict", p.near())
+		return errs.Errorf("%s after the dict", p.near())
 	}
 	return nil
 }
@@ -454,11 +456,11 @@ func (p *pyDict) parse(value func(key string) error) error {
 func (p *pyDict) str() (string, error) {
 	p.space()
 	if p.s == "" || p.s[0] != '\'' && p.s[0] != '"' {
-		return "", fmt.Errorf("no string at %s", p.near())
+		return "", errs.Errorf("no string at %s", p.near())
 	}
 	end := strings.IndexByte(p.s[1:], p.s[0])
 	if end < 0 || strings.ContainsRune(p.s[1:1+end], '\\') {
-		return "", fmt.Errorf("bad string at %s", p.near())
+		return "", errs.Errorf("bad string at %s", p.near())
 	}
 	v := p.s[1 : 1+end]
 	p.s = p.s[end+2:]
@@ -467,7 +469,7 @@ func (p *pyDict) str() (string, error) {
 
 func (p *pyDict) boolean(v *bool) error {
 	if *v = p.take("True"); !*v && !p.take("False") {
-		return fmt.Errorf("neither True nor False at %s", p.near())
+		return errs.Errorf("neither True nor False at %s", p.near())
 	}
 	return nil
 }
@@ -475,7 +477,7 @@ func (p *pyDict) boolean(v *bool) error {
 func (p *pyDict) tuple(v *[]int) error {
 	*v = []int{}
 	if !p.take("(") {
-		return fmt.Errorf("no tuple at %s", p.near())
+		return errs.Errorf("no tuple at %s", p.near())
 	}
 	for !p.take(")") {
 		p.space()
@@ -485,15 +487,15 @@ func (p *pyDict) tuple(v *[]int) error {
 		}
 		d, err := strconv.Atoi(p.s[:n])
 		if err != nil {
-			return fmt.Errorf("no dimension at %s", p.near())
+			return errs.Errorf("no dimension at %s", p.near())
 		}
 		if *v = append(*v, d); len(*v) > MaxRank {
-			return fmt.Errorf("more than %d dimensions", MaxRank)
+			return errs.Errorf("more than %d dimensions", MaxRank)
 		}
 		p.s = strings.TrimPrefix(p.s[n:], "L") // Python 2's long
 		if !p.take(",") {
 			if !p.take(")") {
-				return fmt.Errorf("no comma at %s", p.near())
+				return errs.Errorf("no comma at %s", p.near())
 			}
 			break
 		}

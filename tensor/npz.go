@@ -4,10 +4,11 @@ import (
 	"archive/zip"
 	"bytes"
 	"cmp"
-	"fmt"
 	"hash/crc32"
 	"io"
 	"strings"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // Named is a tensor with a name: a member of an .npz archive.
@@ -54,7 +55,7 @@ func readNpz(r io.ReaderAt, size int64, whole []byte, keep any, o NpyOptions) ([
 		seen[name] = true
 		t, err := readMember(f, whole, keep, o)
 		if err != nil {
-			return nil, fmt.Errorf("member %q: %w", f.Name, err)
+			return nil, errs.Errorf("member %q: %w", f.Name, err)
 		}
 		out = append(out, Named{name, t})
 	}
@@ -117,7 +118,7 @@ func WriteNpz(w io.Writer, tensors []Named) error {
 	seen := make(map[string]bool, len(tensors))
 	for _, n := range tensors {
 		if n.Name == "" || seen[n.Name] {
-			return fmt.Errorf("tensor: .npz member name %q is empty or used twice", n.Name)
+			return errs.Errorf("tensor: .npz member name %q is empty or used twice", n.Name)
 		}
 		seen[n.Name] = true
 		f, err := z.CreateHeader(&zip.FileHeader{Name: n.Name + ".npy", Method: zip.Store})
@@ -125,7 +126,7 @@ func WriteNpz(w io.Writer, tensors []Named) error {
 			return err
 		}
 		if err := WriteNpy(f, n.Tensor); err != nil {
-			return fmt.Errorf("%q: %w", n.Name, err)
+			return errs.Errorf("%q: %w", n.Name, err)
 		}
 	}
 	return z.Close()

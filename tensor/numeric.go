@@ -1,6 +1,6 @@
 package tensor
 
-import "fmt"
+import "github.com/nnrt/nnrt/internal/errs"
 
 // Int64s copies the elements of an integer or bool tensor; it fails on other types. It is for the small
 // tensors that steer operators (shapes, axes, repeats), not for data.
@@ -24,7 +24,7 @@ func (t *Tensor) Int64s() ([]int64, error) {
 	case Uint8, Uint4, Uint2, Bool:
 		widen(out, As[uint8](t))
 	default:
-		return nil, fmt.Errorf("tensor: %v elements are no integers", t.dtype)
+		return nil, errs.Errorf("tensor: %v elements are no integers", t.dtype)
 	}
 	return out, nil
 }
@@ -48,7 +48,7 @@ func (t *Tensor) Float64s() ([]float64, error) {
 	default:
 		ints, err := t.Int64s()
 		if err != nil {
-			return nil, fmt.Errorf("tensor: %v elements are no real numbers", t.dtype)
+			return nil, errs.Errorf("tensor: %v elements are no real numbers", t.dtype)
 		}
 		for i, v := range ints {
 			out[i] = float64(v)
@@ -61,10 +61,10 @@ func (t *Tensor) Float64s() ([]float64, error) {
 // Cast from Float64 does.
 func (t *Tensor) SetFloat64s(vs []float64) error {
 	if len(vs) != t.Len() {
-		return fmt.Errorf("tensor: %d numbers for %v%v", len(vs), t.dtype, t.shape)
+		return errs.Errorf("tensor: %d numbers for %v%v", len(vs), t.dtype, t.shape)
 	}
 	if t.dtype == String || t.dtype.IsComplex() {
-		return fmt.Errorf("tensor: can't store float64 in %v", t.dtype)
+		return errs.Errorf("tensor: can't store float64 in %v", t.dtype)
 	}
 	for i := 0; i < len(vs); i += castBlock {
 		storeFloats(t, i, vs[i:min(i+castBlock, len(vs))], CastOptions{})

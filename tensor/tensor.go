@@ -11,6 +11,7 @@ import (
 	"slices"
 	"unsafe"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/mmap"
 )
 
@@ -36,13 +37,13 @@ type Tensor struct {
 // NumElements multiplies dims, refusing negative dimensions, too many of them, and overflow.
 func NumElements(dims []int) (int, error) {
 	if len(dims) > MaxRank {
-		return 0, fmt.Errorf("tensor: %w: rank %d is over %d", ErrShape, len(dims), MaxRank)
+		return 0, errs.Errorf("tensor: %w: rank %d is over %d", ErrShape, len(dims), MaxRank)
 	}
 	n := uint64(1)
 	zero := false
 	for _, d := range dims {
 		if d < 0 {
-			return 0, fmt.Errorf("tensor: %w: negative dimension in %v", ErrShape, dims)
+			return 0, errs.Errorf("tensor: %w: negative dimension in %v", ErrShape, dims)
 		}
 		if d == 0 {
 			zero = true
@@ -50,7 +51,7 @@ func NumElements(dims []int) (int, error) {
 		}
 		hi, lo := bits.Mul64(n, uint64(d))
 		if hi != 0 || lo > 1<<56 {
-			return 0, fmt.Errorf("tensor: %w: %v overflows", ErrShape, dims)
+			return 0, errs.Errorf("tensor: %w: %v overflows", ErrShape, dims)
 		}
 		n = lo
 	}
@@ -90,7 +91,7 @@ func New(dt DType, shape ...int) *Tensor {
 // Make allocates a zeroed tensor, or says why dt and shape allow none.
 func Make(dt DType, shape []int) (*Tensor, error) {
 	if !dt.Valid() {
-		return nil, fmt.Errorf("tensor: no element type %v", dt)
+		return nil, errs.Errorf("tensor: no element type %v", dt)
 	}
 	n, err := NumElements(shape)
 	if err != nil {
@@ -116,10 +117,10 @@ func FromBytes(dt DType, shape []int, data []byte, keep any) (*Tensor, error) {
 		return nil, err
 	}
 	if dt == String || !dt.Valid() {
-		return nil, fmt.Errorf("tensor: element type %v has no bytes", dt)
+		return nil, errs.Errorf("tensor: element type %v has no bytes", dt)
 	}
 	if len(data) != n*dt.Size() {
-		return nil, fmt.Errorf("tensor: %v%v takes %d bytes, got %d", dt, shape, n*dt.Size(), len(data))
+		return nil, errs.Errorf("tensor: %v%v takes %d bytes, got %d", dt, shape, n*dt.Size(), len(data))
 	}
 	if p := uintptr(unsafe.Pointer(unsafe.SliceData(data))); n > 0 && p%uintptr(elemAlign(dt)) != 0 {
 		c := AlignedBytes(len(data))
@@ -152,7 +153,7 @@ func FromStrings(s []string, shape ...int) (*Tensor, error) {
 		return nil, err
 	}
 	if n != len(s) {
-		return nil, fmt.Errorf("tensor: shape %v takes %d strings, got %d", shape, n, len(s))
+		return nil, errs.Errorf("tensor: shape %v takes %d strings, got %d", shape, n, len(s))
 	}
 	return &Tensor{dtype: String, shape: append([]int{}, shape...), strs: s}, nil
 }
@@ -232,6 +233,7 @@ func As[T Elem](t *Tensor) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(t.data))), len(t.data)/int(unsafe.Sizeof(z)))
 }
 
+//go:noinline
 func viewable(dt, as DType) bool {
 	if dt == as {
 		return true
@@ -290,12 +292,16 @@ func (t *Tensor) Len() int {
 func (t *Tensor) Bytes() []byte { return t.data }
 
 // Strings is the elements of a string tensor; nil for other types.
+//
+//go:noinline
 func (t *Tensor) Strings() []string { return t.strs }
 
 // Keep is the owner of the tensor's memory, where that is not the tensor itself.
 func (t *Tensor) Keep() any { return t.keep }
 
 // Clone is a copy with memory of its own.
+//
+//go:noinline
 func (t *Tensor) Clone() *Tensor {
 	c := New(t.dtype, t.shape...)
 	copy(c.data, t.data)
@@ -310,7 +316,7 @@ func (t *Tensor) Reshape(shape ...int) (*Tensor, error) {
 		return nil, err
 	}
 	if n != t.Len() {
-		return nil, fmt.Errorf("tensor: %w: %v has %d elements, %v takes %d", ErrShape, t.shape, t.Len(), shape, n)
+		return nil, errs.Errorf("tensor: %w: %v has %d elements, %v takes %d", ErrShape, t.shape, t.Len(), shape, n)
 	}
 	c := *t
 	c.shape = append([]int{}, shape...)
@@ -324,7 +330,7 @@ func (t *Tensor) View(off int, shape ...int) (*Tensor, error) {
 		return nil, err
 	}
 	if off < 0 || off+n > t.Len() {
-		return nil, fmt.Errorf("tensor: elements %d to %d of %d", off, off+n, t.Len())
+		return nil, errs.Errorf("tensor: elements %d to %d of %d", off, off+n, t.Len())
 	}
 	c := *t
 	c.shape = append([]int{}, shape...)
@@ -340,7 +346,7 @@ func (t *Tensor) View(off int, shape ...int) (*Tensor, error) {
 // CopyFrom overwrites t's elements with those of src, which must have the same type and count.
 func (t *Tensor) CopyFrom(src *Tensor) error {
 	if t.dtype != src.dtype || t.Len() != src.Len() {
-		return fmt.Errorf("tensor: can't copy %v%v into %v%v", src.dtype, src.shape, t.dtype, t.shape)
+		return errs.Errorf("tensor: can't copy %v%v into %v%v", src.dtype, src.shape, t.dtype, t.shape)
 	}
 	copy(t.data, src.data)
 	copy(t.strs, src.strs)

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/npz"
 	"github.com/nnrt/nnrt/tensor"
 	"github.com/nnrt/nnrt/train/data"
@@ -35,10 +36,10 @@ func (m *Model) LoadWeights(path string) error {
 	for _, p := range m.infer.Params {
 		t := all[p.Name]
 		if t == nil {
-			return fmt.Errorf("train: %s has no weight %q", path, p.Name)
+			return errs.Errorf("train: %s has no weight %q", path, p.Name)
 		}
 		if old := m.value(p.Name); !tensor.SameShape(old, t) || old.DType() != t.DType() {
-			return fmt.Errorf("train: weight %q is %v%v, in %s %v%v", p.Name, old.DType(), old.Shape(), path, t.DType(), t.Shape())
+			return errs.Errorf("train: weight %q is %v%v, in %s %v%v", p.Name, old.DType(), old.Shape(), path, t.DType(), t.Shape())
 		}
 	}
 	for _, p := range m.infer.Params {
@@ -148,7 +149,7 @@ func (c *BackupAndRestore) restore(f *Fit) error {
 		return err
 	}
 	if len(b.Callbacks) != len(f.Options.Callbacks) {
-		return fmt.Errorf("train: checkpoint %s is of a fit with %d callbacks, this has %d", c.Path, len(b.Callbacks), len(f.Options.Callbacks))
+		return errs.Errorf("train: checkpoint %s is of a fit with %d callbacks, this has %d", c.Path, len(b.Callbacks), len(f.Options.Callbacks))
 	}
 	for i, cb := range f.Options.Callbacks {
 		own := map[string]*tensor.Tensor{}
@@ -169,7 +170,7 @@ func (c *BackupAndRestore) restore(f *Fit) error {
 	}
 	m := f.Model
 	if err := m.restore(all); err != nil {
-		return fmt.Errorf("%s: %w", c.Path, err)
+		return errs.Errorf("%s: %w", c.Path, err)
 	}
 	m.seed, m.steps = b.Seed, b.Steps
 	if b.LearningRate != nil {
@@ -194,15 +195,15 @@ func readBackup(path string) (map[string]*tensor.Tensor, backup, error) {
 	var b backup
 	all, err := npz.Read(path)
 	if err != nil {
-		return nil, b, fmt.Errorf("train: checkpoint: %w", err)
+		return nil, b, errs.Errorf("train: checkpoint: %w", err)
 	}
 	state := all[stateKey]
 	if state == nil || state.DType() != tensor.Uint8 {
-		return nil, b, fmt.Errorf("train: %s is no checkpoint", path)
+		return nil, b, errs.Errorf("train: %s is no checkpoint", path)
 	}
 	delete(all, stateKey)
 	if err := json.Unmarshal(tensor.As[uint8](state), &b); err != nil {
-		return nil, b, fmt.Errorf("train: checkpoint %s: %w", path, err)
+		return nil, b, errs.Errorf("train: checkpoint %s: %w", path, err)
 	}
 	return all, b, nil
 }
@@ -217,7 +218,7 @@ func CheckpointTags(path string) (map[string]string, error) {
 func (c *BackupAndRestore) sameTags(saved map[string]string) error {
 	for _, k := range slices.Sorted(maps.Keys(c.Tags)) {
 		if got, ok := saved[k]; !ok || got != c.Tags[k] {
-			return fmt.Errorf("train: checkpoint %s is of a fit with %s %s, this has %s", c.Path, k, orName(got, "unknown"), c.Tags[k])
+			return errs.Errorf("train: checkpoint %s is of a fit with %s %s, this has %s", c.Path, k, orName(got, "unknown"), c.Tags[k])
 		}
 	}
 	return nil
@@ -318,7 +319,7 @@ func (c *ModelCheckpoint) save(f *Fit, epoch int, logs Logs) error {
 			return err
 		}
 		if !ok {
-			return fmt.Errorf("train: ModelCheckpoint watches %q, which is not among the logs", name)
+			return errs.Errorf("train: ModelCheckpoint watches %q, which is not among the logs", name)
 		}
 		if old := best(c.st.Best); old != nil && !isBetter(v, *old) {
 			return nil
@@ -355,7 +356,7 @@ func fillIn(path string, epoch int, logs Logs) (string, error) {
 		}
 		field, after, ok := strings.Cut(rest, "}")
 		if !ok {
-			return "", fmt.Errorf("train: path %q has a { without its }", path)
+			return "", errs.Errorf("train: path %q has a { without its }", path)
 		}
 		path = after
 		name, format, _ := strings.Cut(field, ":")
@@ -368,11 +369,11 @@ func fillIn(path string, epoch int, logs Logs) (string, error) {
 				fmt.Fprintf(&out, "%*d", width, epoch)
 			}
 		case !found:
-			return "", fmt.Errorf("train: path asks for %q, which is not among the logs", name)
+			return "", errs.Errorf("train: path asks for %q, which is not among the logs", name)
 		case strings.HasSuffix(format, "f"):
 			digits, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(format, "."), "f"))
 			if err != nil {
-				return "", fmt.Errorf("train: path has the format %q; .2f and its like are known", format)
+				return "", errs.Errorf("train: path has the format %q; .2f and its like are known", format)
 			}
 			fmt.Fprintf(&out, "%.*f", digits, v)
 		default:

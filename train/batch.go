@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 	"github.com/nnrt/nnrt/train/data"
@@ -78,7 +79,7 @@ func (m *Model) checkData(what string, d data.Dataset) error {
 	}
 	if a, ok := d.(data.Arrays); ok {
 		if err := a.Check(); err != nil {
-			return fmt.Errorf("train: %s: %w", what, err)
+			return errs.Errorf("train: %s: %w", what, err)
 		}
 	}
 	return nil
@@ -90,7 +91,7 @@ func (m *Model) empty(what string) error {
 	for _, v := range m.infer.Inputs {
 		want = append(want, fmt.Sprintf("input %q is %v", v.Name, v.Type.WithoutValue()))
 	}
-	return fmt.Errorf("train: %s: batch 0: %w; %s", what, data.ErrEmpty, strings.Join(want, ", "))
+	return errs.Errorf("train: %s: batch 0: %w; %s", what, data.ErrEmpty, strings.Join(want, ", "))
 }
 
 // feed brings a batch into the form that the graphs take, and checks it: number of tensors, types, shapes,
@@ -193,10 +194,10 @@ func adapt(x *tensor.Tensor, t graph.Type) (*tensor.Tensor, error) {
 	var err error
 	if x.DType() != t.DType {
 		if x.DType() == tensor.String || t.DType == tensor.String || x.DType().IsComplex() != t.DType.IsComplex() {
-			return nil, fmt.Errorf("elements are %v, expected %v", x.DType(), t.WithoutValue())
+			return nil, errs.Errorf("elements are %v, expected %v", x.DType(), t.WithoutValue())
 		}
 		if x.DType().IsFloat() && !t.DType.IsFloat() {
-			return nil, fmt.Errorf("elements are %v, expected %v", x.DType(), t.WithoutValue())
+			return nil, errs.Errorf("elements are %v, expected %v", x.DType(), t.WithoutValue())
 		}
 		if x, err = tensor.Cast(x, t.DType, tensor.CastOptions{}); err != nil {
 			return nil, err
@@ -226,7 +227,7 @@ func adapt(x *tensor.Tensor, t graph.Type) (*tensor.Tensor, error) {
 		fits = !ok || n == x.Dim(i)
 	}
 	if !fits {
-		return nil, fmt.Errorf("shape %v, expected %v", x.Shape(), t.WithoutValue())
+		return nil, errs.Errorf("shape %v, expected %v", x.Shape(), t.WithoutValue())
 	}
 	return x, nil
 }
@@ -271,7 +272,7 @@ func checkTarget(l loss.Loss, y *tensor.Tensor, p graph.Type) error {
 				continue
 			}
 			if v < 0 || v != math.Trunc(v) || classes >= 0 && v >= float64(classes) {
-				return fmt.Errorf("element %d is %v, expected a class number in [0, %d) for the output %v", i, v, classes, p.WithoutValue())
+				return errs.Errorf("element %d is %v, expected a class number in [0, %d) for the output %v", i, v, classes, p.WithoutValue())
 			}
 		}
 		return nil
@@ -295,7 +296,7 @@ func checkTarget(l loss.Loss, y *tensor.Tensor, p graph.Type) error {
 		ok = !known || n == shape[i] || n == 1 || shape[i] == 1
 	}
 	if !ok {
-		return fmt.Errorf("shape %v, expected that of the output %v", shape, p.WithoutValue())
+		return errs.Errorf("shape %v, expected that of the output %v", shape, p.WithoutValue())
 	}
 	return nil
 }
@@ -423,7 +424,7 @@ func (m *Model) account(p *program, b data.Batch, out map[string]*tensor.Tensor)
 		}
 		for _, x := range g.metrics {
 			if err := x.Update(b.Y[g.output], out[preds[g.output].Name], w); err != nil {
-				return fmt.Errorf("train: metric %q: %w", x.Name(), err)
+				return errs.Errorf("train: metric %q: %w", x.Name(), err)
 			}
 		}
 	}
@@ -443,7 +444,7 @@ func masked(mask, w *tensor.Tensor) (*tensor.Tensor, error) {
 			return nil, err
 		}
 		if len(m)%max(len(ws), 1) != 0 || len(ws) == 0 {
-			return nil, fmt.Errorf("train: sample weights %v for a mask %v", w.Shape(), mask.Shape())
+			return nil, errs.Errorf("train: sample weights %v for a mask %v", w.Shape(), mask.Shape())
 		}
 		for i := range m {
 			m[i] *= ws[i/(len(m)/len(ws))]
@@ -475,7 +476,7 @@ func (m *Model) trainBatch(ctx context.Context, b data.Batch, number int) error 
 		if bad, ok := errors.AsType[ops.NotFiniteError](err); ok {
 			return &LossError{Batch: number, Value: bad.Value, Fed: m.describe(b)}
 		}
-		return fmt.Errorf("train: batch %d: %w", number, err)
+		return errs.Errorf("train: batch %d: %w", number, err)
 	}
 	m.steps++
 	m.version++
@@ -508,7 +509,7 @@ func (m *Model) testBatch(ctx context.Context, b data.Batch, number int) error {
 	}
 	out, err := p.run(ctx, m.inputs(p, b))
 	if err != nil {
-		return fmt.Errorf("train: batch %d: %w", number, err)
+		return errs.Errorf("train: batch %d: %w", number, err)
 	}
 	return m.account(p, b, out)
 }

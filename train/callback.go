@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 	"github.com/nnrt/nnrt/train/metric"
 )
@@ -151,7 +152,7 @@ func (f *Fit) largerIsBetter(mode, monitor string) (bool, error) {
 		return mode == "max", nil
 	case "", "auto":
 	default:
-		return false, fmt.Errorf("train: mode %q is none of auto, min, max", mode)
+		return false, errs.Errorf("train: mode %q is none of auto, min, max", mode)
 	}
 	name := strings.TrimPrefix(monitor, "val_")
 	if strings.HasSuffix(name, "loss") {
@@ -166,7 +167,7 @@ func (f *Fit) largerIsBetter(mode, monitor string) (bool, error) {
 			}
 		}
 	}
-	return false, fmt.Errorf("train: whether more or less of %q is better can't be told by its name: set the mode to max or min", monitor)
+	return false, errs.Errorf("train: whether more or less of %q is better can't be told by its name: set the mode to max or min", monitor)
 }
 
 func checkMode(mode string) error {
@@ -174,7 +175,7 @@ func checkMode(mode string) error {
 	case "", "auto", "max", "min":
 		return nil
 	}
-	return fmt.Errorf("train: mode %q is none of auto, min, max", mode)
+	return errs.Errorf("train: mode %q is none of auto, min, max", mode)
 }
 
 func delta(up bool, d float64) float64 {
@@ -296,7 +297,7 @@ type plateauState struct {
 // OnTrainBegin implements TrainBeginner.
 func (c *ReduceLROnPlateau) OnTrainBegin(f *Fit) error {
 	if c.Factor >= 1 {
-		return fmt.Errorf("train: ReduceLROnPlateau with a factor of %v, which is not below 1", c.Factor)
+		return errs.Errorf("train: ReduceLROnPlateau with a factor of %v, which is not below 1", c.Factor)
 	}
 	if f.Options.resume == nil {
 		c.st = plateauState{}

@@ -3,9 +3,10 @@ package train
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"math"
 	"strings"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // monitorConfig is the parameters of Keras' callbacks that watch a number.
@@ -48,7 +49,7 @@ var callbackRows = []struct {
 		}{}
 		err := strictly(p, &c)
 		if err == nil && c.Filename == "" {
-			err = fmt.Errorf("filename is missing")
+			err = errs.Errorf("filename is missing")
 		}
 		return &CSVLogger{Path: c.Filename, Separator: c.Separator, Append: c.Append}, err
 	}},
@@ -88,13 +89,13 @@ func CallbackOf(spec string) (Callback, error) {
 		if strings.EqualFold(r.class, strings.ReplaceAll(name, "_", "")) {
 			c, err := r.make(cfg)
 			if err != nil {
-				return nil, fmt.Errorf("train: %s: %w", r.class, err)
+				return nil, errs.Errorf("train: %s: %w", r.class, err)
 			}
 			return c, nil
 		}
 		names = append(names, r.class)
 	}
-	return nil, fmt.Errorf("train: unknown callback %q; there are %s", name, strings.Join(names, ", "))
+	return nil, errs.Errorf("train: unknown callback %q; there are %s", name, strings.Join(names, ", "))
 }
 
 // strictly decodes a config into out and refuses keys that out has not.
@@ -134,7 +135,7 @@ func decodeReduceLR(p []byte) (Callback, error) {
 	}{Factor: 0.1, Patience: 10}
 	err := strictly(p, &c)
 	if err == nil && (c.Factor <= 0 || c.Factor >= 1) {
-		err = fmt.Errorf("a factor of %v is not between 0 and 1", c.Factor)
+		err = errs.Errorf("a factor of %v is not between 0 and 1", c.Factor)
 	}
 	r := &ReduceLROnPlateau{Monitor: c.Monitor, Mode: c.Mode, Factor: c.Factor, Patience: max(c.Patience, 1), Cooldown: c.Cooldown, MinLR: c.MinLR}
 	if c.MinDelta != nil {
@@ -157,9 +158,9 @@ func decodeModelCheckpoint(p []byte) (Callback, error) {
 	switch {
 	case err != nil:
 	case c.Path == "":
-		err = fmt.Errorf("filepath is missing")
+		err = errs.Errorf("filepath is missing")
 	case c.MinDelta != nil:
-		err = fmt.Errorf("there is no parameter min_delta")
+		err = errs.Errorf("there is no parameter min_delta")
 	}
 	return &ModelCheckpoint{Path: c.Path, Monitor: c.Monitor, Mode: c.Mode, SaveBestOnly: c.BestOnly, Threshold: c.Threshold,
 		SaveBatches: int(c.Freq)}, err

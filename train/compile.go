@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/order"
 	"github.com/nnrt/nnrt/train/data"
 	"github.com/nnrt/nnrt/train/loss"
@@ -67,14 +68,14 @@ func (m *Model) Compile(o CompileOptions) error {
 		c.factors = slices.Repeat([]float64{1}, n)
 	}
 	if len(c.factors) != n {
-		return fmt.Errorf("train: %d loss weights for %d outputs", len(c.factors), n)
+		return errs.Errorf("train: %d loss weights for %d outputs", len(c.factors), n)
 	}
 	for _, g := range []struct {
 		list     [][]any
 		weighted bool
 	}{{o.Metrics, false}, {o.WeightedMetrics, true}} {
 		if len(g.list) > n {
-			return fmt.Errorf("train: metrics for %d outputs, there are %d", len(g.list), n)
+			return errs.Errorf("train: metrics for %d outputs, there are %d", len(g.list), n)
 		}
 		for i, user := range g.list {
 			c.groups = append(c.groups, metricGroup{output: i, weighted: g.weighted, user: user})
@@ -124,11 +125,11 @@ func (c *compiled) resolveLosses(o CompileOptions, n int) error {
 		list = slices.Repeat(list, n)
 	}
 	if len(list) != n {
-		return fmt.Errorf("train: %d losses for %d outputs", len(list), n)
+		return errs.Errorf("train: %d losses for %d outputs", len(list), n)
 	}
 	c.losses = list
 	if !slices.ContainsFunc(list, func(l loss.Loss) bool { return l != nil }) {
-		return fmt.Errorf("train: no output has a loss")
+		return errs.Errorf("train: no output has a loss")
 	}
 	return nil
 }
@@ -148,7 +149,7 @@ func (c *compiled) buildMetrics(b data.Batch, outs []graph.Type) error {
 				g.metrics = append(g.metrics, u)
 			case string:
 				if g.output >= len(b.Y) || b.Y[g.output] == nil {
-					return fmt.Errorf("train: metric %q of output %d, which has no targets", u, g.output)
+					return errs.Errorf("train: metric %q of output %d, which has no targets", u, g.output)
 				}
 				shape := make([]int, len(outs[g.output].Dims))
 				for k, d := range outs[g.output].Dims {
@@ -164,7 +165,7 @@ func (c *compiled) buildMetrics(b data.Batch, outs []graph.Type) error {
 				}
 				g.metrics = append(g.metrics, m)
 			default:
-				return fmt.Errorf("train: a metric is a name or a metric.Metric, not a %T", u)
+				return errs.Errorf("train: a metric is a name or a metric.Metric, not a %T", u)
 			}
 		}
 	}

@@ -3,8 +3,8 @@ package train
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/train/loss"
 	"github.com/nnrt/nnrt/train/metric"
 	"github.com/nnrt/nnrt/train/optim"
@@ -29,7 +29,7 @@ func DecodeCompile(p []byte, outputs []string) (CompileOptions, error) {
 	}
 	var o CompileOptions
 	if err := json.Unmarshal(p, &c); err != nil {
-		return o, fmt.Errorf("train: compile config: %w", err)
+		return o, errs.Errorf("train: compile config: %w", err)
 	}
 	if isNull(c.Optimizer) {
 		c.Optimizer = c.OptimizerConfig
@@ -40,7 +40,7 @@ func DecodeCompile(p []byte, outputs []string) (CompileOptions, error) {
 	}
 	losses, err := perOutput(c.Loss, outputs, true)
 	if err != nil {
-		return o, fmt.Errorf("train: losses: %w", err)
+		return o, errs.Errorf("train: losses: %w", err)
 	}
 	for _, raw := range losses {
 		l, err := decodeLoss(raw)
@@ -52,13 +52,13 @@ func DecodeCompile(p []byte, outputs []string) (CompileOptions, error) {
 	if !isNull(c.LossWeights) {
 		ws, err := perOutput(c.LossWeights, outputs, false)
 		if err != nil {
-			return o, fmt.Errorf("train: loss weights: %w", err)
+			return o, errs.Errorf("train: loss weights: %w", err)
 		}
 		for _, raw := range ws {
 			w := 1.0
 			if !isNull(raw) {
 				if err := json.Unmarshal(raw, &w); err != nil {
-					return o, fmt.Errorf("train: loss weight %s: %w", raw, err)
+					return o, errs.Errorf("train: loss weight %s: %w", raw, err)
 				}
 			}
 			o.LossWeights = append(o.LossWeights, w)
@@ -83,7 +83,7 @@ func decodeOptimizer(p json.RawMessage) (optim.Optimizer, error) {
 	}
 	var o object
 	if err := json.Unmarshal(p, &o); err != nil {
-		return nil, fmt.Errorf("train: optimizer: %w", err)
+		return nil, errs.Errorf("train: optimizer: %w", err)
 	}
 	return optim.Decode(o.ClassName, o.Config)
 }
@@ -98,7 +98,7 @@ func decodeLoss(p json.RawMessage) (loss.Loss, error) {
 	}
 	var o object
 	if err := json.Unmarshal(p, &o); err != nil {
-		return nil, fmt.Errorf("train: loss: %w", err)
+		return nil, errs.Errorf("train: loss: %w", err)
 	}
 	// A function is serialized by its name as the config.
 	if json.Unmarshal(o.Config, &name) == nil && o.ClassName == "function" {
@@ -117,7 +117,7 @@ func perOutput(p json.RawMessage, outputs []string, repeat bool) ([]json.RawMess
 	var list []json.RawMessage
 	if json.Unmarshal(p, &list) == nil {
 		if len(list) != len(outputs) {
-			return nil, fmt.Errorf("%d for %d outputs", len(list), len(outputs))
+			return nil, errs.Errorf("%d for %d outputs", len(list), len(outputs))
 		}
 		return list, nil
 	}
@@ -128,7 +128,7 @@ func perOutput(p json.RawMessage, outputs []string, repeat bool) ([]json.RawMess
 			delete(dict, name)
 		}
 		for name := range dict {
-			return nil, fmt.Errorf("the model has no output %q", name)
+			return nil, errs.Errorf("the model has no output %q", name)
 		}
 		return out, nil
 	}
@@ -158,7 +158,7 @@ func decodeMetrics(p json.RawMessage, outputs []string) ([][]any, error) {
 	}
 	per, err := perOutput(p, outputs, false)
 	if err != nil {
-		return nil, fmt.Errorf("train: metrics: %w", err)
+		return nil, errs.Errorf("train: metrics: %w", err)
 	}
 	out := make([][]any, len(outputs))
 	for i, raw := range per {
@@ -186,7 +186,7 @@ func decodeMetricList(p json.RawMessage) ([]any, error) {
 		}
 		var o object
 		if err := json.Unmarshal(raw, &o); err != nil {
-			return nil, fmt.Errorf("train: metric: %w", err)
+			return nil, errs.Errorf("train: metric: %w", err)
 		}
 		if isNull(raw) {
 			continue

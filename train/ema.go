@@ -2,7 +2,8 @@ package train
 
 import (
 	"encoding/json"
-	"fmt"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // ValidationBeginner is told when the validation within a fit begins.
@@ -26,7 +27,7 @@ func (c *SwapEMAWeights) OnTrainBegin(f *Fit) error {
 		c.st.Swapped = false
 	}
 	if !f.Model.optimizer().UseEMA {
-		return fmt.Errorf("train: SwapEMAWeights needs an optimizer with use_ema, %s has it off", f.Model.optimizer().Name)
+		return errs.Errorf("train: SwapEMAWeights needs an optimizer with use_ema, %s has it off", f.Model.optimizer().Name)
 	}
 	return nil
 }

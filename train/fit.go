@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 	"github.com/nnrt/nnrt/train/data"
 	"github.com/nnrt/nnrt/train/optim"
@@ -111,7 +112,7 @@ func (m *Model) SetLearningRate(v float64) error {
 	}
 	o := m.optimizer()
 	if o.LearningRate.Schedule != nil {
-		return fmt.Errorf("train: the learning rate comes from a schedule and can't be set")
+		return errs.Errorf("train: the learning rate comes from a schedule and can't be set")
 	}
 	o.LearningRate.Value = v
 	return nil
@@ -158,12 +159,12 @@ func (f *Fit) setup() error {
 	if s := o.ValidationSplit; s != 0 {
 		a, ok := f.data.(data.Arrays)
 		if !ok || s < 0 || s >= 1 {
-			return fmt.Errorf("train: a validation split of %v of a %T", s, f.data)
+			return errs.Errorf("train: a validation split of %v of a %T", s, f.data)
 		}
 		// Keras cuts before it shuffles.
 		at := int(math.Floor(float64(a.Len()) * (1 - s)))
 		if at == 0 || at == a.Len() {
-			return fmt.Errorf("train: a validation split of %v leaves %d of %d samples to train on", s, at, a.Len())
+			return errs.Errorf("train: a validation split of %v leaves %d of %d samples to train on", s, at, a.Len())
 		}
 		train, err := a.Range(0, at)
 		if err != nil {
@@ -257,7 +258,7 @@ func (f *Fit) batches(ctx context.Context, cbs []Callback, skip int) error {
 	f.Batch = skip
 	for b, err := range f.data.Batches(o) {
 		if err != nil {
-			return fmt.Errorf("train: batch %d of epoch %d: %w", f.Batch, f.Epoch+1, err)
+			return errs.Errorf("train: batch %d of epoch %d: %w", f.Batch, f.Epoch+1, err)
 		}
 		if f.Options.StepsPerEpoch > 0 && f.Batch >= f.Options.StepsPerEpoch {
 			break
@@ -327,7 +328,7 @@ func (f *Fit) weigh(b data.Batch) (data.Batch, error) {
 		return b, nil
 	}
 	if len(b.Y) != 1 || len(b.W) > 0 {
-		return b, fmt.Errorf("train: class weights are for one output without sample weights")
+		return b, errs.Errorf("train: class weights are for one output without sample weights")
 	}
 	w, err := classWeights(b.Y[0], cw)
 	b.W = []*tensor.Tensor{w}
@@ -340,7 +341,7 @@ func classWeights(y *tensor.Tensor, cw map[int]float64) (*tensor.Tensor, error) 
 		return nil, err
 	}
 	if y.Rank() == 0 {
-		return nil, fmt.Errorf("train: class weights for a scalar")
+		return nil, errs.Errorf("train: class weights for a scalar")
 	}
 	n := y.Dim(0)
 	w := tensor.New(tensor.Float32, n)
@@ -378,7 +379,7 @@ func (f *Fit) validate(ctx context.Context, cbs []Callback) (Logs, error) {
 	logs, err := f.Model.Evaluate(ctx, f.valid, EvaluateOptions{BatchSize: f.Options.BatchSize})
 	kept.restore(f.Model.c)
 	if err != nil {
-		return nil, fmt.Errorf("train: validation after epoch %d: %w", f.Epoch+1, err)
+		return nil, errs.Errorf("train: validation after epoch %d: %w", f.Epoch+1, err)
 	}
 	return logs.prefixed("val_"), each(cbs, func(c ValidationEnder) error { return c.OnValidationEnd(f) })
 }
@@ -447,7 +448,7 @@ func (m *Model) Evaluate(ctx context.Context, d data.Dataset, o EvaluateOptions)
 	n := 0
 	for b, err := range d.Batches(o.order()) {
 		if err != nil {
-			return nil, fmt.Errorf("train: evaluate: batch %d: %w", n, err)
+			return nil, errs.Errorf("train: evaluate: batch %d: %w", n, err)
 		}
 		if o.Steps > 0 && n >= o.Steps {
 			break
@@ -475,7 +476,7 @@ func (m *Model) Predict(ctx context.Context, d data.Dataset, o EvaluateOptions) 
 	n := 0
 	for b, err := range d.Batches(o.order()) {
 		if err != nil {
-			return nil, fmt.Errorf("train: predict: batch %d: %w", n, err)
+			return nil, errs.Errorf("train: predict: batch %d: %w", n, err)
 		}
 		if o.Steps > 0 && n >= o.Steps {
 			break
@@ -499,7 +500,7 @@ func (m *Model) Predict(ctx context.Context, d data.Dataset, o EvaluateOptions) 
 	for i, p := range parts {
 		t, err := data.Concat(p...)
 		if err != nil {
-			return nil, fmt.Errorf("train: predict: output %q: %w", m.info.OutputNames[i], err)
+			return nil, errs.Errorf("train: predict: output %q: %w", m.info.OutputNames[i], err)
 		}
 		outs[i] = t
 	}
@@ -526,7 +527,7 @@ func (m *Model) predictBatch(ctx context.Context, b data.Batch, number int) ([]*
 	}
 	out, err := p.run(ctx, in)
 	if err != nil {
-		return nil, fmt.Errorf("train: batch %d: %w", number, err)
+		return nil, errs.Errorf("train: batch %d: %w", number, err)
 	}
 	outs := make([]*tensor.Tensor, m.info.Outputs)
 	for i := range outs {

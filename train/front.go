@@ -2,10 +2,10 @@ package train
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/runtime"
 	"github.com/nnrt/nnrt/tensor"
@@ -205,7 +205,7 @@ func (f *Front) Features(ctx context.Context, d data.Dataset, batch int) (data.A
 	var parts []data.Batch
 	for b, err := range d.Batches(data.Order{BatchSize: batch}) {
 		if err != nil {
-			return all, fmt.Errorf("train: features: batch %d: %w", len(parts), err)
+			return all, errs.Errorf("train: features: batch %d: %w", len(parts), err)
 		}
 		fed, err := f.m.feed(b, len(parts), false)
 		if err != nil {
@@ -219,7 +219,7 @@ func (f *Front) Features(ctx context.Context, d data.Dataset, batch int) (data.A
 		}
 		out, err := sess.Run(ctx, in)
 		if err != nil {
-			return all, fmt.Errorf("train: features: batch %d: %w", len(parts), err)
+			return all, errs.Errorf("train: features: batch %d: %w", len(parts), err)
 		}
 		p := data.Batch{Y: b.Y, W: b.W}
 		for i, name := range f.out {

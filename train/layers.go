@@ -2,9 +2,9 @@ package train
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/layers/constraint"
 	"github.com/nnrt/nnrt/layers/regularizer"
@@ -32,10 +32,10 @@ func FromLayers(l *layers.Model, dev devices.Device, seed uint64) (*Model, error
 	for _, w := range l.Weights() {
 		v := Weight{Name: w.Path, Trainable: l.Trainable(w)}
 		if v.Regularizer, err = makeRegularizer(w.Regularizer); err != nil {
-			return nil, fmt.Errorf("train: %s: %w", w.Path, err)
+			return nil, errs.Errorf("train: %s: %w", w.Path, err)
 		}
 		if v.Constraint, err = makeConstraint(w.Constraint); err != nil {
-			return nil, fmt.Errorf("train: %s: %w", w.Path, err)
+			return nil, errs.Errorf("train: %s: %w", w.Path, err)
 		}
 		info.Weights = append(info.Weights, v)
 	}
@@ -47,10 +47,10 @@ func (m *Model) ToLayers(l *layers.Model) error {
 	for _, w := range l.Weights() {
 		t := m.Value(w.Path)
 		if t == nil {
-			return fmt.Errorf("train: the model has no weight %q", w.Path)
+			return errs.Errorf("train: the model has no weight %q", w.Path)
 		}
 		if w.Data != nil && !tensor.SameShape(w.Data, t) {
-			return fmt.Errorf("train: weight %q is %v, trained as %v", w.Path, w.Data.Shape(), t.Shape())
+			return errs.Errorf("train: weight %q is %v, trained as %v", w.Path, w.Data.Shape(), t.Shape())
 		}
 		w.Data = t
 	}

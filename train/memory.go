@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/train/data"
 )
 
@@ -40,7 +41,7 @@ func (m *Model) Memory(b data.Batch) (Memory, error) {
 	}
 	r, err := p.sess.Memory(in)
 	if err != nil {
-		return Memory{}, fmt.Errorf("train: %w", err)
+		return Memory{}, errs.Errorf("train: %w", err)
 	}
 	out := Memory{Frozen: r.Constants, Activations: r.Live, Workspace: r.Scratch, Arena: r.Arena, Outputs: r.Outputs}
 	for name, n := range r.Params {

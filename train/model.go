@@ -2,13 +2,13 @@ package train
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"path"
 	"slices"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers/constraint"
 	"github.com/nnrt/nnrt/layers/regularizer"
 	"github.com/nnrt/nnrt/runtime"
@@ -74,18 +74,18 @@ func NewModel(g *graph.Graph, dev devices.Device, info Info) (*Model, error) {
 			m.weights = append(m.weights, Weight{Name: p.Name, Trainable: p.Type.DType.IsFloat()})
 		}
 		if len(m.weights) == 0 {
-			return nil, fmt.Errorf("train: the graph has no parameters")
+			return nil, errs.Errorf("train: the graph has no parameters")
 		}
 	}
 	for _, p := range g.Params {
 		if p.Data == nil {
-			return nil, fmt.Errorf("train: parameter %q has no value", p.Name)
+			return nil, errs.Errorf("train: parameter %q has no value", p.Name)
 		}
 		m.values[p.Name] = p.Data.Clone()
 	}
 	for _, w := range m.weights {
 		if m.values[w.Name] == nil {
-			return nil, fmt.Errorf("train: the graph has no parameter %q", w.Name)
+			return nil, errs.Errorf("train: the graph has no parameter %q", w.Name)
 		}
 	}
 	return m, nil
@@ -156,10 +156,10 @@ func (m *Model) value(name string) *tensor.Tensor {
 func (m *Model) SetValue(name string, t *tensor.Tensor) error {
 	old := m.value(name)
 	if old == nil {
-		return fmt.Errorf("train: no parameter %q", name)
+		return errs.Errorf("train: no parameter %q", name)
 	}
 	if !tensor.SameShape(old, t) || old.DType() != t.DType() {
-		return fmt.Errorf("train: parameter %q is %v%v, got %v%v", name, old.DType(), old.Shape(), t.DType(), t.Shape())
+		return errs.Errorf("train: parameter %q is %v%v, got %v%v", name, old.DType(), old.Shape(), t.DType(), t.Shape())
 	}
 	if err := old.CopyFrom(t); err != nil {
 		return err
@@ -190,12 +190,12 @@ func (m *Model) restore(values map[string]*tensor.Tensor) error {
 	m.dropStep()
 	for k, v := range values {
 		if old := m.values[k]; old != nil && (!tensor.SameShape(old, v) || old.DType() != v.DType()) {
-			return fmt.Errorf("train: %q is %v%v, the checkpoint has %v%v", k, old.DType(), old.Shape(), v.DType(), v.Shape())
+			return errs.Errorf("train: %q is %v%v, the checkpoint has %v%v", k, old.DType(), old.Shape(), v.DType(), v.Shape())
 		}
 	}
 	for k := range m.values {
 		if values[k] == nil && m.infer.Param(k) != nil {
-			return fmt.Errorf("train: the checkpoint has no %q", k)
+			return errs.Errorf("train: the checkpoint has no %q", k)
 		}
 	}
 	for k, v := range values {

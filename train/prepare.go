@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers/constraint"
 	"github.com/nnrt/nnrt/layers/regularizer"
 	"github.com/nnrt/nnrt/ops"
@@ -100,7 +101,7 @@ func Prepare(g *graph.Graph, s Spec) (*Step, error) {
 	}
 	p.step.Graph = p.g
 	if err := p.e.B.Err(); err != nil {
-		return nil, fmt.Errorf("train: %w", err)
+		return nil, errs.Errorf("train: %w", err)
 	}
 	return p.step, nil
 }
@@ -190,7 +191,7 @@ func noDraws(n *graph.Node) error {
 		for _, m := range g.Nodes {
 			switch m.Op.(type) {
 			case ops.Dropout, ops.RandomNormalLike, ops.RandomUniformLike:
-				return fmt.Errorf("train: %s %q holds a %s, which can't be trained inside a nested graph",
+				return errs.Errorf("train: %s %q holds a %s, which can't be trained inside a nested graph",
 					n.Op.Name(), n.Origin, m.Op.Name())
 			}
 			if err := noDraws(m); err != nil {
@@ -210,7 +211,7 @@ func (p *preparation) normalize(op ops.BatchNormalization, n *graph.Node) error 
 	}
 	outs, err := op.Infer(types)
 	if err != nil {
-		return fmt.Errorf("train: BatchNormalization %q: %w", n.Origin, err)
+		return errs.Errorf("train: BatchNormalization %q: %w", n.Origin, err)
 	}
 	n.Op = op
 	for _, t := range outs[1:] {
@@ -309,7 +310,7 @@ func (p *preparation) losses() (*graph.Value, error) {
 			continue
 		}
 		if t.Output >= len(outputs) {
-			return nil, fmt.Errorf("train: a loss for output %d of %d", t.Output, len(outputs))
+			return nil, errs.Errorf("train: a loss for output %d of %d", t.Output, len(outputs))
 		}
 		defer e.B.SetOrigin(e.B.SetOrigin("loss/" + t.Name))
 		y := e.B.Input(fmt.Sprintf("y_%d", i), t.Y)
@@ -324,7 +325,7 @@ func (p *preparation) losses() (*graph.Value, error) {
 		}
 		v := loss.Build(e.B, t.Loss, y, outputs[t.Output], w, mask)
 		if err := e.B.Err(); err != nil {
-			return nil, fmt.Errorf("train: loss of output %q: %w", t.Name, err)
+			return nil, errs.Errorf("train: loss of output %q: %w", t.Name, err)
 		}
 		if v.Type.Rank() != 0 { // reduction none: Keras takes the gradient of the sum
 			v = e.Sum(v, false)
@@ -366,7 +367,7 @@ func (p *preparation) penalties(outputs []*graph.Value, add func(*graph.Value)) 
 	}
 	for _, a := range p.spec.Penalties {
 		if a.Output >= len(outputs) {
-			return fmt.Errorf("train: an activity regularizer of output %d of %d", a.Output, len(outputs))
+			return errs.Errorf("train: an activity regularizer of output %d of %d", a.Output, len(outputs))
 		}
 		v := outputs[a.Output]
 		add(e.Div(a.Regularizer.Penalty(e.B, v), e.Size(v, 0, v.Type.DType)))
@@ -378,7 +379,7 @@ func (p *preparation) penalties(outputs []*graph.Value, add func(*graph.Value)) 
 func (p *preparation) optimize(total *graph.Value) error {
 	e := p.e
 	if total == nil {
-		return fmt.Errorf("train: there is no loss to make smaller: no output has one")
+		return errs.Errorf("train: there is no loss to make smaller: no output has one")
 	}
 	var vars []optim.Var
 	var wrt []*graph.Value
@@ -386,7 +387,7 @@ func (p *preparation) optimize(total *graph.Value) error {
 		for _, v := range p.g.Params {
 			if v.Name == w.Name && w.Trainable {
 				if !v.Type.DType.IsFloat() {
-					return fmt.Errorf("train: parameter %q is %v, which can't be trained", v.Name, v.Type)
+					return errs.Errorf("train: parameter %q is %v, which can't be trained", v.Name, v.Type)
 				}
 				vars = append(vars, optim.Var{Param: v, Path: w.Name, Constraint: w.Constraint})
 				wrt = append(wrt, v)
@@ -395,7 +396,7 @@ func (p *preparation) optimize(total *graph.Value) error {
 		}
 	}
 	if len(wrt) == 0 {
-		return fmt.Errorf("train: no parameter is trainable")
+		return errs.Errorf("train: no parameter is trainable")
 	}
 	scale, state := optim.LossScale(e.B, p.spec.Optimizer, tensor.Float32)
 	if scale != nil {
@@ -410,7 +411,7 @@ func (p *preparation) optimize(total *graph.Value) error {
 	}
 	grads, err := autodiff.Grad(e.B, []*graph.Value{total}, nil, wrt)
 	if err != nil {
-		return fmt.Errorf("train: %w", err)
+		return errs.Errorf("train: %w", err)
 	}
 	for i, g := range grads {
 		vars[i].Grad = g
@@ -418,7 +419,7 @@ func (p *preparation) optimize(total *graph.Value) error {
 	defer e.B.SetOrigin(e.B.SetOrigin("optimizer"))
 	p.step.State, err = optim.Build(e.B, p.spec.Optimizer, vars, rate, state)
 	if err != nil {
-		return fmt.Errorf("train: %w", err)
+		return errs.Errorf("train: %w", err)
 	}
 	return nil
 }

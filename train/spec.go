@@ -2,13 +2,13 @@ package train
 
 import (
 	"encoding/json"
-	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/train/loss"
 	"github.com/nnrt/nnrt/train/metric"
 	"github.com/nnrt/nnrt/train/optim"
@@ -23,7 +23,7 @@ func ParseSpec(s string) (name string, config json.RawMessage, err error) {
 	if strings.HasPrefix(strings.TrimSpace(s), "{") {
 		var o object
 		if err := json.Unmarshal([]byte(s), &o); err != nil || o.ClassName == "" {
-			return "", nil, fmt.Errorf("train: %q is no object with class_name and config", s)
+			return "", nil, errs.Errorf("train: %q is no object with class_name and config", s)
 		}
 		return o.ClassName, o.Config, nil
 	}
@@ -74,7 +74,7 @@ type specParser struct {
 }
 
 func (p *specParser) fail(want string) error {
-	return fmt.Errorf("train: %q: expected %s at %q", p.s, want, p.s[min(p.i, len(p.s)):])
+	return errs.Errorf("train: %q: expected %s at %q", p.s, want, p.s[min(p.i, len(p.s)):])
 }
 
 func (p *specParser) space() {
@@ -197,13 +197,13 @@ func known(name string, config json.RawMessage, o any) error {
 		return nil
 	}
 	if err := json.Unmarshal(config, &cfg); err != nil {
-		return fmt.Errorf("train: %s: %w", name, err)
+		return errs.Errorf("train: %s: %w", name, err)
 	}
 	keys := jsonKeys(reflect.TypeOf(o))
 	for k := range cfg {
 		if !slices.Contains(keys, k) {
 			slices.Sort(keys)
-			return fmt.Errorf("train: %s has no parameter %q; it has %s", name, k, strings.Join(slices.Compact(keys), ", "))
+			return errs.Errorf("train: %s has no parameter %q; it has %s", name, k, strings.Join(slices.Compact(keys), ", "))
 		}
 	}
 	return nil
@@ -243,7 +243,7 @@ func OptimizerOf(spec string) (optim.Optimizer, error) {
 			Rate object `json:"learning_rate"`
 		}
 		if err := json.Unmarshal(cfg, &c); err != nil {
-			return nil, fmt.Errorf("train: %s: %w", name, err)
+			return nil, errs.Errorf("train: %s: %w", name, err)
 		}
 		if err := known(c.Rate.ClassName, c.Rate.Config, s); err != nil {
 			return nil, err

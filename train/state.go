@@ -3,11 +3,11 @@ package train
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 	"github.com/nnrt/nnrt/train/loss"
 	"github.com/nnrt/nnrt/train/metric"
@@ -45,7 +45,7 @@ func (m *Model) state() (*optim.State, error) {
 	lr := b.Input(LearningRateInput, graph.TensorOf(tensor.Float32))
 	st, err := optim.Build(b, m.c.opt, vars, lr, scale)
 	if err != nil {
-		return nil, fmt.Errorf("train: %w", err)
+		return nil, errs.Errorf("train: %w", err)
 	}
 	return st, nil
 }
@@ -89,18 +89,18 @@ func (m *Model) SetOptimizerVariables(vs []Variable) error {
 		return err
 	}
 	if len(vs) != len(slots) {
-		return fmt.Errorf("train: %w: it has %d variables, %s of these weights has %d", ErrOptimizerState, len(vs), m.optimizer().Name, len(slots))
+		return errs.Errorf("train: %w: it has %d variables, %s of these weights has %d", ErrOptimizerState, len(vs), m.optimizer().Name, len(slots))
 	}
 	values := make([]*tensor.Tensor, len(vs))
 	for i, s := range slots {
 		v := vs[i]
 		if !slices.Equal(v.Value.Shape(), s.Shape) || !samePath(v.Path, s.Path) {
-			return fmt.Errorf("train: %w: variable %d is %q %v, expected %q %v", ErrOptimizerState, i, v.Path, v.Value.Shape(), s.Path, s.Shape)
+			return errs.Errorf("train: %w: variable %d is %q %v, expected %q %v", ErrOptimizerState, i, v.Path, v.Value.Shape(), s.Path, s.Shape)
 		}
 		values[i] = v.Value
 		if s.Param != nil && v.Value.DType() != s.Param.Data.DType() {
 			if values[i], err = tensor.Cast(v.Value, s.Param.Data.DType(), tensor.CastOptions{}); err != nil {
-				return fmt.Errorf("train: %q: %w", v.Path, err)
+				return errs.Errorf("train: %q: %w", v.Path, err)
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/image/draw"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -21,7 +22,7 @@ func Picture(t *tensor.Tensor, lo, hi float64) (*image.RGBA, error) {
 		s = s[1:]
 	}
 	if len(s) != 3 || s[2] != 1 && s[2] != 3 || t.DType() != tensor.Float32 {
-		return nil, fmt.Errorf("vision: %v %v is no picture; float32 [h, w, 1 or 3] is", t.DType(), t.Shape())
+		return nil, errs.Errorf("vision: %v %v is no picture; float32 [h, w, 1 or 3] is", t.DType(), t.Shape())
 	}
 	img := image.NewRGBA(image.Rect(0, 0, s[1], s[0]))
 	v := tensor.As[float32](t)
@@ -45,7 +46,7 @@ func level(v, lo, hi float64) uint8 {
 // colours; limit bounds their number, 0 does not.
 func Mosaic(t *tensor.Tensor, cols, limit int) (*image.RGBA, error) {
 	if t.Rank() != 4 || t.Dim(0) != 1 || t.DType() != tensor.Float32 {
-		return nil, fmt.Errorf("vision: a mosaic is made of [1, h, w, c], not %v %v", t.DType(), t.Shape())
+		return nil, errs.Errorf("vision: a mosaic is made of [1, h, w, c], not %v %v", t.DType(), t.Shape())
 	}
 	h, w, c := t.Dim(1), t.Dim(2), t.Dim(3)
 	n := c
@@ -86,7 +87,7 @@ func ramp(v float64) color.RGBA {
 // up to alpha.
 func Overlay(img image.Image, heat *tensor.Tensor, alpha float64) (*image.RGBA, error) {
 	if heat.Rank() != 2 || heat.DType() != tensor.Float32 {
-		return nil, fmt.Errorf("vision: a heat map is float32 [h, w], not %v %v", heat.DType(), heat.Shape())
+		return nil, errs.Errorf("vision: a heat map is float32 [h, w], not %v %v", heat.DType(), heat.Shape())
 	}
 	b := img.Bounds()
 	small := image.NewGray16(image.Rect(0, 0, heat.Dim(1), heat.Dim(0)))

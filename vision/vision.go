@@ -4,12 +4,12 @@ package vision
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"slices"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/philox"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/ops"
@@ -52,10 +52,10 @@ func (v *Viewer) graph(names ...string) (*graph.Graph, []*graph.Value, error) {
 		return nil, nil, err
 	}
 	if len(g.Inputs) != 1 {
-		return nil, nil, fmt.Errorf("vision: the model has %d inputs; one of pictures is wanted", len(g.Inputs))
+		return nil, nil, errs.Errorf("vision: the model has %d inputs; one of pictures is wanted", len(g.Inputs))
 	}
 	if len(g.Outputs) < len(names) {
-		return nil, nil, fmt.Errorf("vision: %d outputs for %d layers", len(g.Outputs), len(names))
+		return nil, nil, errs.Errorf("vision: %d outputs for %d layers", len(g.Outputs), len(names))
 	}
 	return g, slices.Clone(g.Outputs[len(g.Outputs)-len(names):]), nil
 }
@@ -81,7 +81,7 @@ func values(vs []tensor.Value, err error) ([]*tensor.Tensor, error) {
 	for _, v := range vs {
 		t, ok := v.(*tensor.Tensor)
 		if err == nil && !ok {
-			err = fmt.Errorf("vision: an output is no tensor")
+			err = errs.Errorf("vision: an output is no tensor")
 		}
 		out = append(out, t)
 	}
@@ -116,7 +116,7 @@ func (v *Viewer) Filter(ctx context.Context, layer string, channel int, o Ascent
 		return nil, 0, 0, err
 	}
 	if grads[0] == nil {
-		return nil, 0, 0, fmt.Errorf("vision: layer %q does not depend on the input", layer)
+		return nil, 0, 0, errs.Errorf("vision: layer %q does not depend on the input", layer)
 	}
 	g.Outputs = []*graph.Value{score, grads[0]}
 	s, err := v.session(g)
@@ -172,10 +172,10 @@ func linear(y *graph.Value) *graph.Value {
 func channelMean(b *graph.Builder, y *graph.Value, layer string, channel int) (*graph.Value, error) {
 	rank := y.Type.Rank()
 	if rank < 2 {
-		return nil, fmt.Errorf("vision: layer %q gives %v, without channels", layer, y.Type)
+		return nil, errs.Errorf("vision: layer %q gives %v, without channels", layer, y.Type)
 	}
 	if c, ok := y.Type.Dims[rank-1].Const(); ok && (channel < 0 || channel >= c) {
-		return nil, fmt.Errorf("vision: layer %q has %d channels, not number %d", layer, c, channel)
+		return nil, errs.Errorf("vision: layer %q has %d channels, not number %d", layer, c, channel)
 	}
 	one := b.Add(ops.Gather{Axis: -1}, y, b.Ints(int64(channel)))
 	return b.Add(ops.ReduceMean{}, one), b.Err()
@@ -198,7 +198,7 @@ func noise(t graph.Type, o *Ascent) (*tensor.Tensor, error) {
 		o.Rate = 10.0 / 255 * (o.High - o.Low)
 	}
 	if t.Rank() != 4 || t.DType != tensor.Float32 {
-		return nil, fmt.Errorf("vision: the input is %v; float32 pictures [n, h, w, c] are wanted", t)
+		return nil, errs.Errorf("vision: the input is %v; float32 pictures [n, h, w, c] are wanted", t)
 	}
 	shape := []int{1, o.Height, o.Width, 3}
 	for i := 1; i < 4; i++ {
@@ -235,7 +235,7 @@ func follow(x, g []float32, rate float64, o *Ascent) {
 // class, which is the best one where class is negative.
 func (v *Viewer) GradCAM(ctx context.Context, layer string, x *tensor.Tensor, class int) (*tensor.Tensor, int, error) {
 	if x.Rank() != 4 || x.Dim(0) != 1 {
-		return nil, 0, fmt.Errorf("vision: a heat map is made for one picture [1, h, w, c], not %v", x.Shape())
+		return nil, 0, errs.Errorf("vision: a heat map is made for one picture [1, h, w, c], not %v", x.Shape())
 	}
 	g, taps, err := v.graph(layer)
 	if err != nil {
@@ -243,7 +243,7 @@ func (v *Viewer) GradCAM(ctx context.Context, layer string, x *tensor.Tensor, cl
 	}
 	y := g.Outputs[0]
 	if y.Type.Rank() != 2 || taps[0].Type.Rank() != 4 {
-		return nil, 0, fmt.Errorf("vision: heat maps need class scores and feature maps, not %v and layer %q with %v", y.Type, layer, taps[0].Type)
+		return nil, 0, errs.Errorf("vision: heat maps need class scores and feature maps, not %v and layer %q with %v", y.Type, layer, taps[0].Type)
 	}
 	if class < 0 {
 		g.Outputs = []*graph.Value{y}
@@ -263,7 +263,7 @@ func (v *Viewer) GradCAM(ctx context.Context, layer string, x *tensor.Tensor, cl
 		return nil, 0, err
 	}
 	if grads[0] == nil {
-		return nil, 0, fmt.Errorf("vision: the output does not depend on layer %q", layer)
+		return nil, 0, errs.Errorf("vision: the output does not depend on layer %q", layer)
 	}
 	g.Outputs = []*graph.Value{taps[0], grads[0]}
 	out, err := v.run(ctx, g, x)

@@ -10,6 +10,7 @@ import (
 	"github.com/nnrt/nnrt"
 	"github.com/nnrt/nnrt/feed"
 	"github.com/nnrt/nnrt/formats"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -38,7 +39,7 @@ func (a *app) check(path string, dimFlags []string) error {
 		for _, item := range un.Items {
 			fmt.Fprintln(a.stdout, "unsupported:", item)
 		}
-		return errFile{path, fmt.Errorf("does not run: %d things are not supported: %w", len(un.Items), errors.ErrUnsupported)}
+		return errFile{path, errs.Errorf("does not run: %d things are not supported: %w", len(un.Items), errors.ErrUnsupported)}
 	}
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/devices/cpu"
 	"github.com/nnrt/nnrt/devices/ref"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/runtime"
 )
 
@@ -21,9 +22,9 @@ func (a *app) device() (devices.Device, error) {
 	case a.deviceName == "cpu":
 		return cpu.New(cpu.Options{Threads: a.threads})
 	case strings.HasPrefix(a.deviceName, "cuda"):
-		return nil, errUsage{fmt.Errorf("this nnrt has no CUDA device; use --device cpu")}
+		return nil, errUsage{errs.Errorf("this nnrt has no CUDA device; use --device cpu")}
 	}
-	return nil, errUsage{fmt.Errorf("unknown device %q: ref or cpu", a.deviceName)}
+	return nil, errUsage{errs.Errorf("unknown device %q: ref or cpu", a.deviceName)}
 }
 
 // open loads a model on the device asked for; closing the model does not close the device.
@@ -50,7 +51,7 @@ func parseDims(flags []string) (map[string]int, error) {
 		name, v, ok := strings.Cut(f, "=")
 		n, err := strconv.Atoi(v)
 		if !ok || err != nil || n < 0 {
-			return nil, errUsage{fmt.Errorf("--dim %q: want NAME=N", f)}
+			return nil, errUsage{errs.Errorf("--dim %q: want NAME=N", f)}
 		}
 		dims[name] = n
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"regexp"
 
@@ -9,6 +8,7 @@ import (
 
 	"github.com/nnrt/nnrt/conformance"
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // newConformanceCmd is `nnrt conformance`. open makes the device that --device names.
@@ -26,7 +26,7 @@ func newConformanceCmd(open func() (devices.Device, error)) *cobra.Command {
 			if match != "" {
 				re, err := regexp.Compile(match)
 				if err != nil {
-					return fmt.Errorf("--run: %w", err)
+					return errs.Errorf("--run: %w", err)
 				}
 				opts.Match = re
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/nnrt/nnrt/formats/keras"
 	"github.com/nnrt/nnrt/formats/onnx"
 	"github.com/nnrt/nnrt/inspect"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers"
 )
 
@@ -50,7 +51,7 @@ func (a *app) importModel(ctx context.Context, src string, fl importFlags) error
 		dst = strings.TrimSuffix(src, filepath.Ext(src)) + ".onnx"
 	}
 	if _, err := os.Stat(dst); err == nil && !fl.force {
-		return errUsage{fmt.Errorf("%s exists already; use --force to overwrite it", dst)}
+		return errUsage{errs.Errorf("%s exists already; use --force to overwrite it", dst)}
 	}
 	s, err := nnrt.ImportSource(src, nnrt.ImportOptions{Weights: fl.weights})
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nnrt/nnrt/formats"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/guard"
 	"github.com/nnrt/nnrt/runtime"
 )
@@ -176,7 +177,7 @@ func (a *app) usageArgs(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
-				return errUsage{fmt.Errorf("%w; see 'nnrt %s --help'", err, cmd.Name())}
+				return errUsage{errs.Errorf("%w; see 'nnrt %s --help'", err, cmd.Name())}
 			}
 			return nil
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"github.com/nnrt/nnrt"
 	"github.com/nnrt/nnrt/cmd/nnrt/internal/curves"
 	"github.com/nnrt/nnrt/internal/atomicfile"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/layers/plotmodel"
 )
@@ -60,7 +60,7 @@ func plotModel(path, out string) error {
 	}
 	m := s.Layers()
 	if m == nil {
-		return errUsage{fmt.Errorf("%s has no Keras layers to draw; 'nnrt info --graph' prints its graph", path)}
+		return errUsage{errs.Errorf("%s has no Keras layers to draw; 'nnrt info --graph' prints its graph", path)}
 	}
 	if out == "" {
 		out = strings.TrimSuffix(path, filepath.Ext(path)) + ".svg"
@@ -68,7 +68,7 @@ func plotModel(path, out string) error {
 	draw := map[string]func(io.Writer, *layers.Model, plotmodel.Options) error{".svg": plotmodel.SVG, ".png": plotmodel.PNG,
 		".dot": plotmodel.DOT}[strings.ToLower(filepath.Ext(out))]
 	if draw == nil {
-		return errUsage{fmt.Errorf("%s: a picture of a model is .svg, .png or .dot", out)}
+		return errUsage{errs.Errorf("%s: a picture of a model is .svg, .png or .dot", out)}
 	}
 	return atomicfile.Write(out, func(w io.Writer) error { return draw(w, m, plotmodel.Options{}) })
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/nnrt/nnrt/bench"
 	"github.com/nnrt/nnrt/feed"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/runtime"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -109,7 +110,7 @@ func (a *app) readInputs(m *nnrt.Model, fl runFlags, path string) ([]tensor.Valu
 		at := slices.IndexFunc(inputs, func(v nnrt.Value) bool { return ok && v.Name == name })
 		if at < 0 {
 			if file = spec; next >= len(inputs) {
-				return nil, errUsage{fmt.Errorf("-i %s: the model has %d inputs", spec, len(inputs))}
+				return nil, errUsage{errs.Errorf("-i %s: the model has %d inputs", spec, len(inputs))}
 			}
 			at = next
 		}
@@ -123,7 +124,7 @@ func (a *app) readInputs(m *nnrt.Model, fl runFlags, path string) ([]tensor.Valu
 		}
 		if files[i] == "" {
 			if len(fl.inputs) > 0 {
-				return nil, errUsage{fmt.Errorf("input %q (%v) has no file", v.Name, v.Type)}
+				return nil, errUsage{errs.Errorf("input %q (%v) has no file", v.Name, v.Type)}
 			}
 			if in[i], err = a.randomInput(v, dims, uint64(i), path); err != nil {
 				return nil, err
@@ -140,22 +141,22 @@ func (a *app) readInputs(m *nnrt.Model, fl runFlags, path string) ([]tensor.Valu
 
 func (a *app) randomInput(v nnrt.Value, dims map[string]int, seed uint64, path string) (tensor.Value, error) {
 	if v.Type.Kind != graph.TensorKind {
-		return nil, errUsage{fmt.Errorf("input %q is a %v: give it a .pb file", v.Name, v.Type)}
+		return nil, errUsage{errs.Errorf("input %q is a %v: give it a .pb file", v.Name, v.Type)}
 	}
 	shape, err := feed.Bind(v.Type, dims)
 	if err != nil {
-		return nil, errUsage{fmt.Errorf("input %q: %w", v.Name, err)}
+		return nil, errUsage{errs.Errorf("input %q: %w", v.Name, err)}
 	}
 	n, err := tensor.NumElements(shape)
 	if err == nil && a.memory > 0 && int64(n) > a.memory/32 { // feed.Random computes in float64
-		err = fmt.Errorf("%w: %d elements of random input, --memory is %d", runtime.ErrMemory, n, a.memory)
+		err = errs.Errorf("%w: %d elements of random input, --memory is %d", runtime.ErrMemory, n, a.memory)
 	}
 	if err != nil {
-		return nil, errFile{path, fmt.Errorf("input %q: %w", v.Name, err)}
+		return nil, errFile{path, errs.Errorf("input %q: %w", v.Name, err)}
 	}
 	t, err := feed.Random(v.Type, dims, seed+1, 2)
 	if err != nil {
-		return nil, errUsage{fmt.Errorf("input %q: %w", v.Name, err)}
+		return nil, errUsage{errs.Errorf("input %q: %w", v.Name, err)}
 	}
 	return t, nil
 }

@@ -6,13 +6,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/nnrt/nnrt/formats/hdf5"
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // golden is the JSON description of a file.
@@ -73,10 +73,10 @@ func Run(dir, name string) error {
 	dec.UseNumber()
 	var g golden
 	if err := dec.Decode(&g); err != nil {
-		return fmt.Errorf("%s.json: %w", name, err)
+		return errs.Errorf("%s.json: %w", name, err)
 	}
 	if len(g.Objects) == 0 {
-		return fmt.Errorf("%s.json describes no objects", name)
+		return errs.Errorf("%s.json describes no objects", name)
 	}
 	path := filepath.Join(dir, name+".h5")
 	f, err := hdf5.OpenFile(path, hdf5.Options{})
@@ -85,7 +85,7 @@ func Run(dir, name string) error {
 	}
 	defer f.Close()
 	if err := compare(f, &g); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return errs.Errorf("%s: %w", name, err)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -95,26 +95,26 @@ func Run(dir, name string) error {
 		return err
 	}
 	if err := compare(f, &g); err != nil {
-		return fmt.Errorf("%s from memory: %w", name, err)
+		return errs.Errorf("%s from memory: %w", name, err)
 	}
 	return nil
 }
 
 func compare(f *hdf5.File, g *golden) error {
-	var errs []error
+	var problems []error
 	if got := f.SuperblockVersion(); got != g.Superblock {
-		errs = append(errs, fmt.Errorf("superblock version %d, want %d", got, g.Superblock))
+		problems = append(problems, errs.Errorf("superblock version %d, want %d", got, g.Superblock))
 	}
 	if got := f.SuperblockOffset(); g.Offset != nil && got != *g.Offset {
-		errs = append(errs, fmt.Errorf("superblock offset %d, want %d", got, *g.Offset))
+		problems = append(problems, errs.Errorf("superblock offset %d, want %d", got, *g.Offset))
 	}
 	for _, path := range sortedKeys(g.Objects) {
 		o := g.Objects[path]
 		if err := compareObject(f, path, &o); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", path, err))
+			problems = append(problems, errs.Errorf("%s: %w", path, err))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(problems...)
 }
 
 func sortedKeys[T any](m map[string]T) []string {
@@ -135,24 +135,24 @@ func compareObject(f *hdf5.File, path string, want *object) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
+	var problems []error
 	if want.Attrs != nil {
-		errs = append(errs, compareAttrs(o, *want.Attrs))
+		problems = append(problems, compareAttrs(o, *want.Attrs))
 	}
 	switch o := o.(type) {
 	case *hdf5.Group:
-		errs = append(errs, compareKind("group", want.Kind), compareMembers(o, want.Members))
+		problems = append(problems, compareKind("group", want.Kind), compareMembers(o, want.Members))
 	case *hdf5.NamedType:
-		errs = append(errs, compareKind("datatype", want.Kind), compareType(o.Type(), want.Type))
+		problems = append(problems, compareKind("datatype", want.Kind), compareType(o.Type(), want.Type))
 	case *hdf5.Dataset:
-		errs = append(errs, compareKind("dataset", want.Kind), compareDataset(o, want))
+		problems = append(problems, compareKind("dataset", want.Kind), compareDataset(o, want))
 	}
-	return errors.Join(errs...)
+	return errors.Join(problems...)
 }
 
 func compareKind(got, want string) error {
 	if got != want {
-		return fmt.Errorf("is a %s, want a %s", got, want)
+		return errs.Errorf("is a %s, want a %s", got, want)
 	}
 	return nil
 }
@@ -171,11 +171,11 @@ func compareLink(f *hdf5.File, path string, want *object) error {
 	if want.Kind == "externallink" {
 		kind = hdf5.ExternalLink
 		if _, err := g.Follow(l); !errors.Is(err, errors.ErrUnsupported) {
-			return fmt.Errorf("following an external link: %v, want a refusal", err)
+			return errs.Errorf("following an external link: %v, want a refusal", err)
 		}
 	}
 	if l.Kind != kind || l.Target != want.Target || l.File != want.File {
-		return fmt.Errorf("link %+v, want %s %q in %q", l, want.Kind, want.Target, want.File)
+		return errs.Errorf("link %+v, want %s %q in %q", l, want.Kind, want.Target, want.File)
 	}
 	return nil
 }
@@ -191,7 +191,7 @@ func compareMembers(g *hdf5.Group, raw json.RawMessage) error {
 	var want []string
 	if json.Unmarshal(raw, &want) == nil {
 		if !slices.Equal(got, want) {
-			return fmt.Errorf("members %q, want %q", got, want)
+			return errs.Errorf("members %q, want %q", got, want)
 		}
 		return nil
 	}
@@ -203,11 +203,11 @@ func compareMembers(g *hdf5.Group, raw json.RawMessage) error {
 		return err
 	}
 	if len(got) != ends.Count {
-		return fmt.Errorf("%d members, want %d", len(got), ends.Count)
+		return errs.Errorf("%d members, want %d", len(got), ends.Count)
 	}
 	first, last := got[:len(ends.First)], got[len(got)-len(ends.Last):]
 	if !slices.Equal(first, ends.First) || !slices.Equal(last, ends.Last) {
-		return fmt.Errorf("members %q to %q, want %q to %q", first, last, ends.First, ends.Last)
+		return errs.Errorf("members %q to %q, want %q to %q", first, last, ends.First, ends.Last)
 	}
 	return nil
 }
@@ -223,9 +223,9 @@ func compareAttrs(o hdf5.Object, want map[string]attr) error {
 	}
 	slices.Sort(names)
 	if keys := sortedKeys(want); !slices.Equal(names, keys) {
-		return fmt.Errorf("attributes %q, want %q", names, keys)
+		return errs.Errorf("attributes %q, want %q", names, keys)
 	}
-	var errs []error
+	var problems []error
 	for _, a := range got {
 		w := want[a.Name]
 		err := compareType(a.Type(), w.Type)
@@ -236,29 +236,29 @@ func compareAttrs(o hdf5.Object, want map[string]attr) error {
 			err = compareValue(a, w.Value)
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("attribute %q: %w", a.Name, err))
+			problems = append(problems, errs.Errorf("attribute %q: %w", a.Name, err))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(problems...)
 }
 
 func compareShape(got hdf5.Space, want []uint64) error {
 	if got.Null != (want == nil) || !slices.Equal(got.Dims, want) {
-		return fmt.Errorf("dims %v (null: %v), want %v (null: %v)", got.Dims, got.Null, want, want == nil)
+		return errs.Errorf("dims %v (null: %v), want %v (null: %v)", got.Dims, got.Null, want, want == nil)
 	}
 	return nil
 }
 
 func compareDataset(d *hdf5.Dataset, want *object) error {
-	errs := []error{compareShape(d.Space(), want.Dims)}
+	problems := []error{compareShape(d.Space(), want.Dims)}
 	if want.Type != nil {
-		errs = append(errs, compareType(d.Type(), want.Type))
+		problems = append(problems, compareType(d.Type(), want.Type))
 	}
 	if want.Layout != "" && d.Layout().String() != want.Layout {
-		errs = append(errs, fmt.Errorf("layout %v, want %s", d.Layout(), want.Layout))
+		problems = append(problems, errs.Errorf("layout %v, want %s", d.Layout(), want.Layout))
 	}
 	if want.Layout != "" && !slices.Equal(d.Chunks(), want.Chunks) {
-		errs = append(errs, fmt.Errorf("chunks %v, want %v", d.Chunks(), want.Chunks))
+		problems = append(problems, errs.Errorf("chunks %v, want %v", d.Chunks(), want.Chunks))
 	}
 	if want.Filters != nil {
 		var names []string
@@ -266,7 +266,7 @@ func compareDataset(d *hdf5.Dataset, want *object) error {
 			names = append(names, f.Name)
 		}
 		if !slices.Equal(names, *want.Filters) {
-			errs = append(errs, fmt.Errorf("filters %q, want %q", names, *want.Filters))
+			problems = append(problems, errs.Errorf("filters %q, want %q", names, *want.Filters))
 		}
 	}
 	if want.MaxDims != nil {
@@ -279,13 +279,13 @@ func compareDataset(d *hdf5.Dataset, want *object) error {
 			}
 		}
 		if !slices.Equal(d.MaxDims(), max) {
-			errs = append(errs, fmt.Errorf("maximum dims %v, want %v", d.MaxDims(), max))
+			problems = append(problems, errs.Errorf("maximum dims %v, want %v", d.MaxDims(), max))
 		}
 	}
 	if want.Summary != nil {
-		errs = append(errs, compareSummary(d, want.Summary))
+		problems = append(problems, compareSummary(d, want.Summary))
 	} else {
-		errs = append(errs, compareValue(d, want.Value))
+		problems = append(problems, compareValue(d, want.Value))
 	}
-	return errors.Join(errs...)
+	return errors.Join(problems...)
 }

@@ -8,6 +8,7 @@ import (
 	"reflect"
 
 	"github.com/nnrt/nnrt/formats/hdf5"
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // describe gives a datatype the form that the JSON uses.
@@ -111,7 +112,7 @@ func compareType(t *hdf5.Datatype, want map[string]any) error {
 	}
 	var a, b any
 	if json.Unmarshal(got, &a) != nil || json.Unmarshal(w, &b) != nil || !reflect.DeepEqual(a, b) {
-		return fmt.Errorf("type %s, want %s", got, w)
+		return errs.Errorf("type %s, want %s", got, w)
 	}
 	return nil
 }
@@ -130,7 +131,7 @@ func compareValue(v valued, want any) error {
 	}
 	if v.Space().Null {
 		if m, isMap := want.(map[string]any); got != nil || want != nil && (!isMap || m["empty"] == nil) {
-			return fmt.Errorf("value %v in a null dataspace, want %v", got, want)
+			return errs.Errorf("value %v in a null dataspace, want %v", got, want)
 		}
 		return nil
 	}
@@ -146,11 +147,11 @@ func compareValue(v valued, want any) error {
 func compareList(t *hdf5.Datatype, got any, dims []uint64, want any) error {
 	v := reflect.ValueOf(got)
 	if v.Kind() != reflect.Slice {
-		return fmt.Errorf("%v, want a list", got)
+		return errs.Errorf("%v, want a list", got)
 	}
 	rest, err := compareNested(t, v, 0, dims, want)
 	if err == nil && rest != v.Len() {
-		err = fmt.Errorf("%d elements, want %d", v.Len(), rest)
+		err = errs.Errorf("%d elements, want %d", v.Len(), rest)
 	}
 	return err
 }
@@ -160,16 +161,16 @@ func compareList(t *hdf5.Datatype, got any, dims []uint64, want any) error {
 func compareNested(t *hdf5.Datatype, elems reflect.Value, at int, dims []uint64, want any) (int, error) {
 	if len(dims) == 0 {
 		if at >= elems.Len() {
-			return at, fmt.Errorf("only %d elements", elems.Len())
+			return at, errs.Errorf("only %d elements", elems.Len())
 		}
 		if err := compareElem(t, elems.Index(at).Interface(), want); err != nil {
-			return at, fmt.Errorf("element %d: %w", at, err)
+			return at, errs.Errorf("element %d: %w", at, err)
 		}
 		return at + 1, nil
 	}
 	list, ok := want.([]any)
 	if !ok || uint64(len(list)) != dims[0] {
-		return at, fmt.Errorf("dimension of %d, want %v", dims[0], want)
+		return at, errs.Errorf("dimension of %d, want %v", dims[0], want)
 	}
 	for _, w := range list {
 		var err error
@@ -215,7 +216,7 @@ func compareElem(t *hdf5.Datatype, got, want any) error {
 		}
 	}
 	if !ok {
-		return fmt.Errorf("%v, want %v", got, want)
+		return errs.Errorf("%v, want %v", got, want)
 	}
 	return nil
 }
@@ -224,17 +225,17 @@ func compareCompound(t *hdf5.Datatype, g hdf5.Compound, want any) error {
 	if isComplex(t) {
 		l, ok := want.([]any)
 		if !ok || len(l) != 2 || !sameNumber(g[0].Value, l[0]) || !sameNumber(g[1].Value, l[1]) {
-			return fmt.Errorf("%v, want %v", g, want)
+			return errs.Errorf("%v, want %v", g, want)
 		}
 		return nil
 	}
 	m, ok := want.(map[string]any)
 	if !ok || len(m) != len(g) {
-		return fmt.Errorf("%v, want %v", g, want)
+		return errs.Errorf("%v, want %v", g, want)
 	}
 	for i, f := range g {
 		if err := compareElem(t.Members[i].Type, f.Value, m[f.Name]); err != nil {
-			return fmt.Errorf("member %q: %w", f.Name, err)
+			return errs.Errorf("member %q: %w", f.Name, err)
 		}
 	}
 	return nil
@@ -280,7 +281,7 @@ func compareSummary(d *hdf5.Dataset, want *summary) error {
 		return err
 	}
 	if len(xs) != want.Count {
-		return fmt.Errorf("%d elements, want %d", len(xs), want.Count)
+		return errs.Errorf("%d elements, want %d", len(xs), want.Count)
 	}
 	sum, abs := 0.0, 0.0
 	for _, x := range xs {
@@ -288,12 +289,12 @@ func compareSummary(d *hdf5.Dataset, want *summary) error {
 		abs += math.Abs(x)
 	}
 	if tol := abs * float64(len(xs)) * 0x1p-53; math.Abs(sum-want.Sum) > tol {
-		return fmt.Errorf("sum %v, want %v within %v", sum, want.Sum, tol)
+		return errs.Errorf("sum %v, want %v within %v", sum, want.Sum, tol)
 	}
 	check := func(w []any, at func(i int) int) error {
 		for i, x := range w {
 			if !sameNumber(xs[at(i)], x) {
-				return fmt.Errorf("element %d: %v, want %v", at(i), xs[at(i)], x)
+				return errs.Errorf("element %d: %v, want %v", at(i), xs[at(i)], x)
 			}
 		}
 		return nil

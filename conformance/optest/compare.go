@@ -11,6 +11,7 @@ import (
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/devices/ref"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/runtime"
 	"github.com/nnrt/nnrt/tensor"
@@ -26,24 +27,24 @@ func Difference(got, want tensor.Value, tol Tolerance) error {
 	case *tensor.Tensor:
 		g, ok := got.(*tensor.Tensor)
 		if !ok {
-			return fmt.Errorf("got a %T, want a tensor", got)
+			return errs.Errorf("got a %T, want a tensor", got)
 		}
 		return tensorsDiffer(g, w, tol)
 	case *tensor.Sequence:
 		g, ok := got.(*tensor.Sequence)
 		if !ok || len(g.Elems) != len(w.Elems) {
-			return fmt.Errorf("got %v, want a sequence of %d", got, len(w.Elems))
+			return errs.Errorf("got %v, want a sequence of %d", got, len(w.Elems))
 		}
 		for i := range w.Elems {
 			if err := Difference(g.Elems[i], w.Elems[i], tol); err != nil {
-				return fmt.Errorf("[%d]: %w", i, err)
+				return errs.Errorf("[%d]: %w", i, err)
 			}
 		}
 		return nil
 	case *tensor.Optional:
 		g, ok := got.(*tensor.Optional)
 		if !ok || (g.Elem == nil) != (w.Elem == nil) {
-			return fmt.Errorf("got %v, want %v", got, want)
+			return errs.Errorf("got %v, want %v", got, want)
 		}
 		if w.Elem == nil {
 			return nil
@@ -52,23 +53,23 @@ func Difference(got, want tensor.Value, tol Tolerance) error {
 	case *tensor.Map:
 		g, ok := got.(*tensor.Map)
 		if !ok {
-			return fmt.Errorf("got a %T, want a map", got)
+			return errs.Errorf("got a %T, want a map", got)
 		}
 		if err := tensorsDiffer(g.Keys, w.Keys, tol); err != nil {
-			return fmt.Errorf("keys: %w", err)
+			return errs.Errorf("keys: %w", err)
 		}
 		return tensorsDiffer(g.Values, w.Values, tol)
 	}
-	return fmt.Errorf("got %v, want %v", got, want)
+	return errs.Errorf("got %v, want %v", got, want)
 }
 
 func tensorsDiffer(got, want *tensor.Tensor, tol Tolerance) error {
 	if got.DType() != want.DType() || !slices.Equal(got.Shape(), want.Shape()) {
-		return fmt.Errorf("got %v%v, want %v%v", got.DType(), got.Shape(), want.DType(), want.Shape())
+		return errs.Errorf("got %v%v, want %v%v", got.DType(), got.Shape(), want.DType(), want.Shape())
 	}
 	if want.DType() == tensor.String || want.DType().IsComplex() {
 		if !slices.Equal(got.Strings(), want.Strings()) || !slices.Equal(got.Bytes(), want.Bytes()) {
-			return fmt.Errorf("contents differ")
+			return errs.Errorf("contents differ")
 		}
 		return nil
 	}
@@ -92,7 +93,7 @@ func tensorsDiffer(got, want *tensor.Tensor, tol Tolerance) error {
 	for i := range w {
 		same := g[i] == w[i] || math.IsNaN(g[i]) && math.IsNaN(w[i])
 		if !same && !(math.Abs(g[i]-w[i]) <= tol.Abs*largest+tol.Rel*math.Abs(w[i])) {
-			return fmt.Errorf("element %d of %v: got %v, want %v", i, want.Shape(), g[i], w[i])
+			return errs.Errorf("element %d of %v: got %v, want %v", i, want.Shape(), g[i], w[i])
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/runtime"
 	"github.com/nnrt/nnrt/tensor"
@@ -150,7 +151,7 @@ func applyOpen(vals []tensor.Value, known Known, open Open) *application {
 // compile makes what is in a's graph ready to run.
 func (a *application) compile(dev devices.Device, outs ...*graph.Value) (*runtime.Session, error) {
 	if err := a.b.Err(); err != nil {
-		return nil, fmt.Errorf("%w: %w", errRefused, err)
+		return nil, errs.Errorf("%w: %w", errRefused, err)
 	}
 	a.b.Graph().Outputs = outs
 	p, err := runtime.Compile(a.b.Graph(), dev, runtime.Options{NoFusion: true})

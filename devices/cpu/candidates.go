@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 )
 
@@ -81,7 +82,7 @@ func (d *Device) convCandidates(plan func() (*convPlan, error), r devices.Reques
 	}
 	step, ok := d.convStep(p, r).(*convStep)
 	if !ok {
-		return nil, fmt.Errorf("cpu: a convolution's step is no convStep")
+		return nil, errs.Errorf("cpu: a convolution's step is no convStep")
 	}
 	name := algorithmName(step.impl)
 	out := []Candidate{{Name: name, Chosen: true, Step: step}}

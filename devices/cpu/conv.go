@@ -6,6 +6,7 @@ import (
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/devices/cpu/internal/kern"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -200,7 +201,7 @@ func (d *Device) planOfConv(op ops.Conv, r devices.Request) (*convPlan, error) {
 	}
 	p, ok := newConvPlan(r, win, op.Format, op.Format, op.Group)
 	if !ok {
-		return nil, fmt.Errorf("no kernel for this window")
+		return nil, errs.Errorf("no kernel for this window")
 	}
 	p.key = fmt.Sprint(op.Format)
 	if has(r, 2) {

@@ -1,11 +1,10 @@
 package cpu
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/devices/cpu/internal/kern"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 )
 
@@ -54,7 +53,7 @@ func (d *Device) prepareConvGradInput(op ops.Conv, r devices.Request) (devices.S
 	ws := dims(r.In[1])
 	g, ok := gradGeometry(op, dims(r.Out[0]), ws)
 	if !ok {
-		return nil, fmt.Errorf("no kernel for this window")
+		return nil, errs.Errorf("no kernel for this window")
 	}
 	s := &convGradInput{d: d, g: g, wt: weights{last: op.Format == ops.NHWC, taps: g.taps(), c: g.c / g.groups, oc: g.oc}}
 	if op.Format == ops.NCHW {
@@ -323,7 +322,7 @@ func (p *phases) tap(g *geometry, kh, kw int) int {
 func (d *Device) prepareConvGradWeight(op ops.Conv, r devices.Request) (devices.Step, error) {
 	g, ok := gradGeometry(op, dims(r.In[0]), dims(r.Out[0]))
 	if !ok {
-		return nil, fmt.Errorf("no kernel for this window")
+		return nil, errs.Errorf("no kernel for this window")
 	}
 	s := &convGradWeight{d: d, g: g, format: op.Format, ph: newPhases(&g)}
 	s.size = pad64(g.taps() * g.c / g.groups * g.oc)

@@ -1,9 +1,8 @@
 package cpu
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -43,7 +42,7 @@ func (s *gatherGrad) Run(a *devices.Args) error {
 	}
 	for k := range t.count() {
 		if i := t.index(k); i < 0 || i >= s.size {
-			return fmt.Errorf("index %d for a dimension of %d", i, s.size)
+			return errs.Errorf("index %d for a dimension of %d", i, s.size)
 		}
 	}
 	s.d.pool.Run(t, s.outer*s.tiles)

@@ -6,6 +6,7 @@ import (
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/devices/cpu/internal/kern"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -22,7 +23,7 @@ func (d *Device) pairKernels() []devices.Kernel {
 // splitPair makes plans of a pointwise convolution and a depthwise one, the second with its request.
 func (d *Device) splitPair(op ops.ConvPair, r devices.Request) (first, second *convPlan, r2 devices.Request, err error) {
 	if !allF32(r) || r.Const[1] == nil || r.Const[4] == nil || op.First.Format != ops.NHWC || op.Second.Format != ops.NHWC {
-		return nil, nil, r2, fmt.Errorf("no kernel for these types")
+		return nil, nil, r2, errs.Errorf("no kernel for these types")
 	}
 	mid, err := op.First.Infer(r.In[:4])
 	if err != nil {
@@ -38,7 +39,7 @@ func (d *Device) splitPair(op ops.ConvPair, r devices.Request) (first, second *c
 		return nil, nil, r2, err
 	}
 	if !first.pointwise() || first.groups != 1 || !second.depthwise() {
-		return nil, nil, r2, fmt.Errorf("no pointwise and depthwise convolution")
+		return nil, nil, r2, errs.Errorf("no pointwise and depthwise convolution")
 	}
 	return first, second, r2, nil
 }
@@ -51,13 +52,13 @@ func (d *Device) planOf(op ops.FusedConv, r devices.Request) (*convPlan, error) 
 	}
 	p, ok := newConvPlan(r, win, op.Format, op.Kernel, op.Group)
 	if !ok {
-		return nil, fmt.Errorf("no kernel for this window")
+		return nil, errs.Errorf("no kernel for this window")
 	}
 	p.wt.data = tensor.As[float32](r.Const[1])
 	p.key = fmt.Sprint(op.Kernel)
 	if has(r, 2) {
 		if r.Const[2] == nil {
-			return nil, fmt.Errorf("a factor that is not constant")
+			return nil, errs.Errorf("a factor that is not constant")
 		}
 		p.wt.scale = tensor.As[float32](r.Const[2])
 		p.key += fmt.Sprintf("*%p", r.Const[2])

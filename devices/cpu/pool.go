@@ -1,10 +1,9 @@
 package cpu
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/devices/cpu/internal/kern"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 )
 
@@ -79,7 +78,7 @@ func (d *Device) preparePool(r devices.Request, window func([]int) (ops.Window, 
 	c := x[len(x)-1]
 	g, ok := newGeometry(win, x[0], c, c, 1)
 	if !ok {
-		return nil, fmt.Errorf("no kernel for this window")
+		return nil, errs.Errorf("no kernel for this window")
 	}
 	s := &poolStep{d: d, g: g, t: newWindowTable(&g, c, c)}
 	s.rows, s.tiles = rowTiling(g.oh, 2*g.ow*c*g.taps())

@@ -1,12 +1,12 @@
 package cpu
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/devices/cpu/internal/kern"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -101,7 +101,7 @@ func (d *Device) newProgram(op ops.Pointwise, r devices.Request) (devices.Step, 
 		}
 		f, ok := instructions[e.Fn]
 		if !ok {
-			return nil, fmt.Errorf("no instruction %s", e.Fn)
+			return nil, errs.Errorf("no instruction %s", e.Fn)
 		}
 		vals = append(vals, f(c, e, x))
 	}

@@ -1,13 +1,13 @@
 package cpu
 
 import (
-	"fmt"
 	"sync/atomic"
 
 	goruntime "runtime"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/devices/cpu/internal/kern"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -73,11 +73,11 @@ func outFloats(a *devices.Args, i int) []float32 {
 
 func (s *recurrentStep) checkLens(lens []int32) error {
 	if len(lens) != s.n {
-		return fmt.Errorf("sequence_lens has %d lengths for a batch of %d", len(lens), s.n)
+		return errs.Errorf("sequence_lens has %d lengths for a batch of %d", len(lens), s.n)
 	}
 	for _, l := range lens {
 		if l < 0 || int(l) > s.steps {
-			return fmt.Errorf("sequence_lens: %d steps of %d", l, s.steps)
+			return errs.Errorf("sequence_lens: %d steps of %d", l, s.steps)
 		}
 	}
 	return nil

@@ -1,11 +1,11 @@
 package cpu
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/devices/cpu/internal/kern"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -192,11 +192,11 @@ func (s *trainShape) lens(a *devices.Args) ([]int32, error) {
 	}
 	v := tensor.As[int32](l)
 	if len(v) != s.n {
-		return nil, fmt.Errorf("sequence_lens has %d lengths for a batch of %d", len(v), s.n)
+		return nil, errs.Errorf("sequence_lens has %d lengths for a batch of %d", len(v), s.n)
 	}
 	for _, n := range v {
 		if n < 0 || int(n) > s.steps {
-			return nil, fmt.Errorf("sequence_lens: %d steps of %d", n, s.steps)
+			return nil, errs.Errorf("sequence_lens: %d steps of %d", n, s.steps)
 		}
 	}
 	return v, nil

@@ -2,11 +2,11 @@ package cpu
 
 import (
 	"errors"
-	"fmt"
 	"unsafe"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -295,7 +295,7 @@ func (s *blocksStep) Run(a *devices.Args) error {
 	}
 	for j := range s.count {
 		if k := t.index(j); k < 0 || k >= int64(s.n) {
-			return fmt.Errorf("%w: %d of %d", errIndex, t.raw(j), s.n)
+			return errs.Errorf("%w: %d of %d", errIndex, t.raw(j), s.n)
 		}
 	}
 	if len(t.y) > 0 {

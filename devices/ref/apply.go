@@ -3,12 +3,12 @@ package ref
 import (
 	"context"
 	"errors"
-	"fmt"
 	"reflect"
 	"slices"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -39,7 +39,7 @@ func apply(ctx context.Context, op graph.Op, in ...*tensor.Tensor) (*tensor.Tens
 	kernels := Kernels()
 	i := slices.IndexFunc(kernels, func(k devices.Kernel) bool { return k.Op == reflect.TypeOf(op) })
 	if i < 0 {
-		return nil, fmt.Errorf("no reference kernel for %s", op.Name())
+		return nil, errs.Errorf("no reference kernel for %s", op.Name())
 	}
 	step, err := kernels[i].Prepare(r)
 	if err != nil {

@@ -1,10 +1,10 @@
 package ref
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -38,7 +38,7 @@ func asHeads(t *tensor.Tensor, n int) (heads, error) {
 		return heads{s[0], s[1], s[2], s[3], v}, nil
 	}
 	if len(s) != 3 || n <= 0 || s[2]%n != 0 {
-		return heads{}, fmt.Errorf("%v does not split into %d heads", s, n)
+		return heads{}, errs.Errorf("%v does not split into %d heads", s, n)
 	}
 	x := heads{b: s[0], h: n, n: s[1], d: s[2] / n, v: make([]float64, len(v))}
 	for b := range x.b {
@@ -74,7 +74,7 @@ func (x heads) after(past *tensor.Tensor) (heads, error) {
 		return x, err
 	}
 	if p.b != x.b || p.h != x.h || p.d != x.d {
-		return x, fmt.Errorf("a past of %v does not fit", past.Shape())
+		return x, errs.Errorf("a past of %v does not fit", past.Shape())
 	}
 	y := heads{x.b, x.h, p.n + x.n, x.d, make([]float64, x.b*x.h*(p.n+x.n)*x.d)}
 	for b := range x.b {
@@ -118,7 +118,7 @@ func attention(op ops.Attention, c *Call) error {
 		return err
 	}
 	if k.h == 0 || q.h%k.h != 0 {
-		return fmt.Errorf("%d query heads over %d key heads", q.h, k.h)
+		return errs.Errorf("%d query heads over %d key heads", q.h, k.h)
 	}
 	dt := c.In(0).DType()
 	scores, err := attentionScores(q, k, op.Scale, dt)
@@ -210,7 +210,7 @@ func attentionBias(op ops.Attention, c *Call, q, k heads, past int) ([]float64, 
 	if t := c.In(6); t != nil {
 		v, err := t.Int64s()
 		if err != nil || len(v) != q.b {
-			return nil, fmt.Errorf("nonpad_kv_seqlen is %v%v for a batch of %d", t.DType(), t.Shape(), q.b)
+			return nil, errs.Errorf("nonpad_kv_seqlen is %v%v for a batch of %d", t.DType(), t.Shape(), q.b)
 		}
 		valid = v
 	}
@@ -255,11 +255,11 @@ func addMask(bias []float64, m *tensor.Tensor, shape []int) error {
 		last = ms[len(ms)-1]
 	}
 	if last > shape[3] || len(ms) > 4 {
-		return fmt.Errorf("a mask of %v for scores of %v", ms, shape)
+		return errs.Errorf("a mask of %v for scores of %v", ms, shape)
 	}
 	for i, d := range ms[:max(len(ms)-1, 0)] {
 		if want := shape[4-len(ms)+i]; d != 1 && d != want {
-			return fmt.Errorf("a mask of %v for scores of %v", ms, shape)
+			return errs.Errorf("a mask of %v for scores of %v", ms, shape)
 		}
 	}
 	inner := append(append([]int{}, shape[:3]...), last)
@@ -357,14 +357,14 @@ func rotaryEmbedding(op ops.RotaryEmbedding, c *Call) error {
 	}
 	half := dim / 2
 	if dim < 0 || dim%2 != 0 || c.In(1).Rank() == 0 || c.In(2).Rank() == 0 || len(cos) != len(sin) {
-		return fmt.Errorf("caches of %v and %v for %d rotated elements", c.In(1).Shape(), c.In(2).Shape(), dim)
+		return errs.Errorf("caches of %v and %v for %d rotated elements", c.In(1).Shape(), c.In(2).Shape(), dim)
 	}
 	if c.In(1).Dim(-1) != half || c.In(2).Dim(-1) != half || dim > x.d {
-		return fmt.Errorf("caches of %v and %v for %d rotated elements", c.In(1).Shape(), c.In(2).Shape(), dim)
+		return errs.Errorf("caches of %v and %v for %d rotated elements", c.In(1).Shape(), c.In(2).Shape(), dim)
 	}
 	at := func(b, i int) int { return b*x.n + i }
 	if (c.NIn() <= 3 || c.In(3) == nil) && len(cos) < x.b*x.n*half {
-		return fmt.Errorf("caches of %v for %d positions of %d rows", c.In(1).Shape(), x.n, x.b)
+		return errs.Errorf("caches of %v for %d positions of %d rows", c.In(1).Shape(), x.n, x.b)
 	}
 	if c.NIn() > 3 && c.In(3) != nil {
 		ids, err := c.In(3).Int64s()
@@ -372,11 +372,11 @@ func rotaryEmbedding(op ops.RotaryEmbedding, c *Call) error {
 			return err
 		}
 		if len(ids) != x.b*x.n {
-			return fmt.Errorf("position_ids are %v for %d positions of %d rows", c.In(3).Shape(), x.n, x.b)
+			return errs.Errorf("position_ids are %v for %d positions of %d rows", c.In(3).Shape(), x.n, x.b)
 		}
 		for _, p := range ids {
 			if p < 0 || int(p) >= c.In(1).Dim(0) {
-				return fmt.Errorf("position %d of %d", p, c.In(1).Dim(0))
+				return errs.Errorf("position %d of %d", p, c.In(1).Dim(0))
 			}
 		}
 		at = func(b, i int) int { return int(ids[b*x.n+i]) }
@@ -430,7 +430,7 @@ func causalConvWithState(op ops.CausalConvWithState, c *Call) error {
 			return err
 		}
 		if len(past) != s[0]*s[1]*(k-1) {
-			return fmt.Errorf("past_state is %v for %d channels and a kernel of %d", t.Shape(), s[1], k)
+			return errs.Errorf("past_state is %v for %d channels and a kernel of %d", t.Shape(), s[1], k)
 		}
 	}
 	y, state := make([]float64, len(x)), make([]float64, s[0]*s[1]*(k-1))

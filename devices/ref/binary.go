@@ -2,10 +2,10 @@ package ref
 
 import (
 	"errors"
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -236,7 +236,7 @@ func arith(c *Call, ff func(a, b float64) float64, fi func(a, b int64) (int64, e
 		pairs(a.Shape(), b.Shape(), out.Shape(), func(i, j, k int) { z[i] = ff(x[j], y[k]) })
 		return out.SetFloat64s(z)
 	}
-	return fmt.Errorf("no arithmetic on %v", out.DType())
+	return errs.Errorf("no arithmetic on %v", out.DType())
 }
 
 // complexArith is arith on complex tensors; done is false where out is none.

@@ -1,9 +1,8 @@
 package ref
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -81,7 +80,7 @@ func equal(_ ops.Equal, c *Call) error {
 func where(_ ops.Where, c *Call) error {
 	cond, a, b, out := c.In(0), c.In(1), c.In(2), c.Out(0)
 	if a.DType() != b.DType() || a.DType() != out.DType() {
-		return fmt.Errorf("sides are %v and %v", a.DType(), b.DType())
+		return errs.Errorf("sides are %v and %v", a.DType(), b.DType())
 	}
 	strides := [][]int{broadcastStrides(cond.Shape(), out.Shape()), broadcastStrides(a.Shape(), out.Shape()),
 		broadcastStrides(b.Shape(), out.Shape())}

@@ -2,9 +2,9 @@ package ref
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -52,7 +52,7 @@ func byParts(c *Call, f func(c *Call, part int) error) error {
 			return err
 		}
 		if parts[p] = args.OutTensor(0); parts[p] == nil {
-			return fmt.Errorf("no output")
+			return errs.Errorf("no output")
 		}
 	}
 	out, err := c.OutOf(0, dt, parts[0].Shape()...)

@@ -2,9 +2,9 @@ package ref
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -59,14 +59,14 @@ func prepareIf(op ops.If, r devices.Request) (devices.Step, error) {
 // flag is the one bool of a condition.
 func flag(t *tensor.Tensor) (bool, error) {
 	if t.DType() != tensor.Bool || t.Len() != 1 {
-		return false, fmt.Errorf("a condition is one bool, got %v%v", t.DType(), t.Shape())
+		return false, errs.Errorf("a condition is one bool, got %v%v", t.DType(), t.Shape())
 	}
 	return tensor.As[bool](t)[0], nil
 }
 
 func setAll(c *Call, vs []tensor.Value) error {
 	if len(vs) != c.NOut() {
-		return fmt.Errorf("the subgraph gives %d values, the node has %d outputs", len(vs), c.NOut())
+		return errs.Errorf("the subgraph gives %d values, the node has %d outputs", len(vs), c.NOut())
 	}
 	for i, v := range vs {
 		if err := c.Set(i, v); err != nil {
@@ -89,7 +89,7 @@ func runLoop(op ops.Loop, body devices.Runner, c *Call) error {
 	if t := c.In(0); t != nil {
 		v, err := t.Int64s()
 		if err != nil || len(v) != 1 {
-			return fmt.Errorf("the trip count is one int64, got %v%v", t.DType(), t.Shape())
+			return errs.Errorf("the trip count is one int64, got %v%v", t.DType(), t.Shape())
 		}
 		trips = max(v[0], 0)
 	}
@@ -106,10 +106,10 @@ func runLoop(op ops.Loop, body devices.Runner, c *Call) error {
 		vals[0], vals[1] = tensor.Scalar(i), tensor.Scalar(cond)
 		outs, err := body.Run(c.Ctx, vals)
 		if err != nil {
-			return fmt.Errorf("iteration %d: %w", i, err)
+			return errs.Errorf("iteration %d: %w", i, err)
 		}
 		if len(outs) != 1+c.NOut() {
-			return fmt.Errorf("the body gives %d values for %d outputs", len(outs), c.NOut())
+			return errs.Errorf("the body gives %d values for %d outputs", len(outs), c.NOut())
 		}
 		t, ok := outs[0].(*tensor.Tensor)
 		if !ok {
@@ -150,7 +150,7 @@ func stack(c *Call, i int, ts []*tensor.Tensor, axis int, reverse bool) error {
 		axis += len(inner) + 1
 	}
 	if axis < 0 || axis > len(inner) {
-		return fmt.Errorf("there is no axis %d to stack %v along", axis, inner)
+		return errs.Errorf("there is no axis %d to stack %v along", axis, inner)
 	}
 	shape := append(append(append([]int{}, inner[:axis]...), len(ts)), inner[axis:]...)
 	out, err := c.OutOf(i, ts[0].DType(), shape...)
@@ -160,7 +160,7 @@ func stack(c *Call, i int, ts []*tensor.Tensor, axis int, reverse bool) error {
 	outer, block := product(inner[:axis]), product(inner[axis:])
 	for k, t := range ts {
 		if !tensor.SameShape(t, ts[0]) || t.DType() != ts[0].DType() {
-			return fmt.Errorf("stacked values differ: %v%v and %v%v", ts[0].DType(), ts[0].Shape(), t.DType(), t.Shape())
+			return errs.Errorf("stacked values differ: %v%v and %v%v", ts[0].DType(), ts[0].Shape(), t.DType(), t.Shape())
 		}
 		if reverse {
 			k = len(ts) - 1 - k
@@ -232,10 +232,10 @@ func runScan(op ops.Scan, body devices.Runner, c *Call) error {
 			axes[i] += t.Rank()
 		}
 		if axes[i] < 0 || axes[i] >= t.Rank() {
-			return fmt.Errorf("scan input %d has no axis %d", i, op.At(op.ScanInputAxes, i))
+			return errs.Errorf("scan input %d has no axis %d", i, op.At(op.ScanInputAxes, i))
 		}
 		if d := t.Dim(axes[i]); trips >= 0 && d != trips {
-			return fmt.Errorf("scan inputs have %d and %d slices", trips, d)
+			return errs.Errorf("scan inputs have %d and %d slices", trips, d)
 		}
 		trips = t.Dim(axes[i])
 	}
@@ -251,10 +251,10 @@ func runScan(op ops.Scan, body devices.Runner, c *Call) error {
 		}
 		outs, err := body.Run(c.Ctx, vals)
 		if err != nil {
-			return fmt.Errorf("slice %d: %w", k, err)
+			return errs.Errorf("slice %d: %w", k, err)
 		}
 		if len(outs) != c.NOut() {
-			return fmt.Errorf("the body gives %d values for %d outputs", len(outs), c.NOut())
+			return errs.Errorf("the body gives %d values for %d outputs", len(outs), c.NOut())
 		}
 		copy(vals[:n], outs[:n])
 		for j := range stacks {
@@ -319,13 +319,13 @@ func runSequenceMap(op ops.SequenceMap, body devices.Runner, c *Call) error {
 				continue
 			}
 			if len(s.Elems) != len(first.Elems) {
-				return fmt.Errorf("sequences of %d and %d elements", len(first.Elems), len(s.Elems))
+				return errs.Errorf("sequences of %d and %d elements", len(first.Elems), len(s.Elems))
 			}
 			vals[i] = s.Elems[k]
 		}
 		outs, err := body.Run(c.Ctx, vals)
 		if err != nil {
-			return fmt.Errorf("element %d: %w", k, err)
+			return errs.Errorf("element %d: %w", k, err)
 		}
 		for i := range res {
 			res[i].Elems = append(res[i].Elems, outs[i])

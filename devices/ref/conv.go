@@ -135,6 +135,8 @@ func windowTaps(w ops.Window, o, strides, dst []int) []int {
 }
 
 // unravel is the coordinates of linear index i in shape.
+//
+//go:noinline
 func unravel(i int, shape []int) []int {
 	out := make([]int, len(shape))
 	for a := len(shape) - 1; a >= 0; a-- {

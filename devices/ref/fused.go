@@ -6,6 +6,7 @@ import (
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -47,7 +48,7 @@ func runSpelled(d graph.Decomposer, c *Call) error {
 		return err
 	}
 	if outs == nil {
-		return fmt.Errorf("these inputs have no decomposition")
+		return errs.Errorf("these inputs have no decomposition")
 	}
 	table := devices.NewTable(Kernels())
 	for _, n := range b.Graph().Nodes {
@@ -58,7 +59,7 @@ func runSpelled(d graph.Decomposer, c *Call) error {
 	for i, v := range outs {
 		t, ok := vals[v].(*tensor.Tensor)
 		if !ok {
-			return fmt.Errorf("output %d is no tensor", i)
+			return errs.Errorf("output %d is no tensor", i)
 		}
 		if err := c.Set(i, t); err != nil {
 			return err

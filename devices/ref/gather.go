@@ -2,10 +2,10 @@ package ref
 
 import (
 	"errors"
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -73,7 +73,7 @@ func gatherKernels() []devices.Kernel {
 				return err
 			}
 			if !equalInts(c.In(1).Shape(), c.In(2).Shape()) {
-				return fmt.Errorf("indices %v and updates %v differ", c.In(1).Shape(), c.In(2).Shape())
+				return errs.Errorf("indices %v and updates %v differ", c.In(1).Shape(), c.In(2).Shape())
 			}
 			return scatter(c, at, 1, op.Reduction)
 		}),
@@ -83,7 +83,7 @@ func gatherKernels() []devices.Kernel {
 				return err
 			}
 			if c.In(2).Len() != len(at)*run {
-				return fmt.Errorf("updates %v for %d slices of %d", c.In(2).Shape(), len(at), run)
+				return errs.Errorf("updates %v for %d slices of %d", c.In(2).Shape(), len(at), run)
 			}
 			return scatter(c, at, run, op.Reduction)
 		}),
@@ -106,7 +106,7 @@ func equalInts(a, b []int) bool {
 // index maps a negative index to its place among n, and refuses one outside.
 func index(i, n int) (int, error) {
 	if i < -n || i >= n {
-		return 0, fmt.Errorf("index %d outside %d", i, n)
+		return 0, errs.Errorf("index %d outside %d", i, n)
 	}
 	if i < 0 {
 		i += n
@@ -117,7 +117,7 @@ func index(i, n int) (int, error) {
 // around splits a shape at an axis: the sizes before, of, and behind it.
 func around(shape []int, axis int) (outer, n, inner int, err error) {
 	if axis < -len(shape) || axis >= len(shape) {
-		return 0, 0, 0, fmt.Errorf("axis %d of %v", axis, shape)
+		return 0, 0, 0, errs.Errorf("axis %d of %v", axis, shape)
 	}
 	if axis < 0 {
 		axis += len(shape)
@@ -173,7 +173,7 @@ func gatherGrad(op ops.GatherGrad, c *Call) error {
 		return err
 	}
 	if len(gs) != outer*len(at)*inner {
-		return fmt.Errorf("dy %v for %d indices of %v", c.In(0).Shape(), len(at), shape)
+		return errs.Errorf("dy %v for %d indices of %v", c.In(0).Shape(), len(at), shape)
 	}
 	dx := make([]float64, product(shape))
 	for j, a := range at {
@@ -193,7 +193,7 @@ func gatherGrad(op ops.GatherGrad, c *Call) error {
 func elementsAt(c *Call, shape []int, axis int) ([]int, error) {
 	idx := c.In(1)
 	if idx.Rank() != len(shape) {
-		return nil, fmt.Errorf("indices %v for %v", idx.Shape(), shape)
+		return nil, errs.Errorf("indices %v for %v", idx.Shape(), shape)
 	}
 	if _, _, _, err := around(shape, axis); err != nil {
 		return nil, err
@@ -207,7 +207,7 @@ func elementsAt(c *Call, shape []int, axis int) ([]int, error) {
 	}
 	for a, n := range idx.Shape() {
 		if a != axis && n > shape[a] {
-			return nil, fmt.Errorf("indices %v for %v: axis %d is longer", idx.Shape(), shape, a)
+			return nil, errs.Errorf("indices %v for %v: axis %d is longer", idx.Shape(), shape, a)
 		}
 	}
 	step := tensor.Strides(shape)
@@ -229,11 +229,11 @@ func elementsAt(c *Call, shape []int, axis int) ([]int, error) {
 func tuplesAt(c *Call, shape []int, batch int) (at []int, run int, err error) {
 	idx := c.In(1)
 	if idx.Rank() == 0 || batch >= idx.Rank() || batch > len(shape) {
-		return nil, 0, fmt.Errorf("indices %v for %v", idx.Shape(), shape)
+		return nil, 0, errs.Errorf("indices %v for %v", idx.Shape(), shape)
 	}
 	k := idx.Dim(-1)
 	if batch+k > len(shape) || !equalInts(idx.Shape()[:batch], shape[:batch]) {
-		return nil, 0, fmt.Errorf("indices %v for %v with %d batch dimensions", idx.Shape(), shape, batch)
+		return nil, 0, errs.Errorf("indices %v for %v with %d batch dimensions", idx.Shape(), shape, batch)
 	}
 	vs, err := c.ints(1)
 	if err != nil {
@@ -333,7 +333,7 @@ func scatterInts(out, x, u *tensor.Tensor, at []int, run int, reduction string) 
 // scatterComplex combines complex numbers, which have no order.
 func scatterComplex(out, x, u *tensor.Tensor, at []int, run int, reduction string) error {
 	if reduction != "add" && reduction != "mul" {
-		return fmt.Errorf("reduction %s of %v, which has no order", reduction, x.DType())
+		return errs.Errorf("reduction %s of %v, which has no order", reduction, x.DType())
 	}
 	xs, us := append([]complex128{}, complexOf(x)...), complexOf(u)
 	for i, a := range at {

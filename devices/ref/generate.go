@@ -1,9 +1,8 @@
 package ref
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -36,7 +35,7 @@ func generatorKernels() []devices.Kernel {
 // padSource is, for each output position of each axis, the input position that it copies, or -1 for none.
 func padSource(mode string, shape, pads, axes []int) ([][]int, error) {
 	if len(pads) != 2*len(axes) {
-		return nil, fmt.Errorf("%d pads for %d axes", len(pads), len(axes))
+		return nil, errs.Errorf("%d pads for %d axes", len(pads), len(axes))
 	}
 	begin, end := make([]int, len(shape)), make([]int, len(shape))
 	for i, a := range axes {
@@ -44,7 +43,7 @@ func padSource(mode string, shape, pads, axes []int) ([][]int, error) {
 			a += len(shape)
 		}
 		if a < 0 || a >= len(shape) {
-			return nil, fmt.Errorf("axis %d of %v", axes[i], shape)
+			return nil, errs.Errorf("axis %d of %v", axes[i], shape)
 		}
 		begin[a], end[a] = pads[i], pads[len(axes)+i]
 	}
@@ -52,12 +51,12 @@ func padSource(mode string, shape, pads, axes []int) ([][]int, error) {
 	for a, n := range shape {
 		size := begin[a] + n + end[a]
 		if size < 0 {
-			return nil, fmt.Errorf("pads %v leave nothing of %v", pads, shape)
+			return nil, errs.Errorf("pads %v leave nothing of %v", pads, shape)
 		}
 		// Cropping comes first: reflection and wrapping see only what it leaves.
 		first, last := max(0, -begin[a]), n-max(0, -end[a])
 		if last <= first && size > 0 && mode != "" && mode != "constant" {
-			return nil, fmt.Errorf("mode %s of an empty axis %d", mode, a)
+			return nil, errs.Errorf("mode %s of an empty axis %d", mode, a)
 		}
 		src[a] = make([]int, size)
 		for i := range src[a] {
@@ -142,7 +141,7 @@ func pad(op ops.Pad, c *Call) error {
 	}
 	value := c.In(2)
 	if value != nil && value.Len() != 1 {
-		return fmt.Errorf("a value of %d elements", value.Len())
+		return errs.Errorf("a value of %d elements", value.Len())
 	}
 	clearAll(out)
 	eachPad(x.Shape(), src, func(o, i int) {
@@ -244,7 +243,7 @@ func oneHot(op ops.OneHot, c *Call) error {
 		return err
 	}
 	if len(depths) != 1 || !(depths[0] >= 0 && depths[0] < 1<<40) || values.Len() != 2 {
-		return fmt.Errorf("a depth of %v with %d values, off and on", depths, values.Len())
+		return errs.Errorf("a depth of %v with %d values, off and on", depths, values.Len())
 	}
 	depth := int(depths[0])
 	axis := op.Axis
@@ -313,7 +312,7 @@ func reverseSequence(op ops.ReverseSequence, c *Call) error {
 		ta += x.Rank()
 	}
 	if len(lens) != x.Dim(ba) {
-		return fmt.Errorf("%d lengths for %v", len(lens), x.Shape())
+		return errs.Errorf("%d lengths for %v", len(lens), x.Shape())
 	}
 	out, err := c.OutOf(0, x.DType(), x.Shape()...)
 	if err != nil {
@@ -322,7 +321,7 @@ func reverseSequence(op ops.ReverseSequence, c *Call) error {
 	st := tensor.Strides(x.Shape())
 	for _, n := range lens {
 		if n < 0 || n > x.Dim(ta) {
-			return fmt.Errorf("length %d of axis %d of %v", n, ta, x.Shape())
+			return errs.Errorf("length %d of axis %d of %v", n, ta, x.Shape())
 		}
 	}
 	for i := range x.Len() {

@@ -1,9 +1,9 @@
 package ref
 
 import (
-	"fmt"
 	"math"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -176,7 +176,7 @@ func (s sampler) eachPoint(grid *tensor.Tensor, f func(n, place int, taps []grid
 	}
 	k, batch := len(s.space), grid.Dim(0)
 	if grid.Dim(-1) != k {
-		return fmt.Errorf("grid %v for %d spatial dimensions", grid.Shape(), k)
+		return errs.Errorf("grid %v for %d spatial dimensions", grid.Shape(), k)
 	}
 	places := product(grid.Shape()[1 : grid.Rank()-1])
 	for i := range batch * places {

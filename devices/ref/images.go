@@ -3,7 +3,6 @@ package ref
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"image"
 	"image/color"
 	"image/jpeg"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/image/webp"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -99,7 +99,7 @@ var errTooLarge = errors.New("image is too large")
 
 func checkSize(w, h int) error {
 	if w < 1 || h < 1 || w > maxPixels/h {
-		return fmt.Errorf("%w: %d by %d", errTooLarge, w, h)
+		return errs.Errorf("%w: %d by %d", errTooLarge, w, h)
 	}
 	return nil
 }

@@ -1,10 +1,10 @@
 package ref
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -26,7 +26,7 @@ func linearAttention(op ops.LinearAttention, c *Call) error {
 	var decay, beta heads
 	if t := c.In(4); t != nil {
 		if t.Dim(2) != k.h && t.Dim(2) != k.h*k.d {
-			return fmt.Errorf("decay is %v for %d heads of %d", t.Shape(), k.h, k.d)
+			return errs.Errorf("decay is %v for %d heads of %d", t.Shape(), k.h, k.d)
 		}
 		if decay, err = asHeads(t, k.h); err != nil {
 			return err
@@ -34,7 +34,7 @@ func linearAttention(op ops.LinearAttention, c *Call) error {
 	}
 	if t := c.In(5); t != nil {
 		if t.Dim(2) != k.h && t.Dim(2) != 1 {
-			return fmt.Errorf("beta is %v for %d heads", t.Shape(), k.h)
+			return errs.Errorf("beta is %v for %d heads", t.Shape(), k.h)
 		}
 		if beta, err = asHeads(t, t.Dim(2)); err != nil {
 			return err
@@ -46,7 +46,7 @@ func linearAttention(op ops.LinearAttention, c *Call) error {
 			return err
 		}
 		if len(state) != k.b*k.h*k.d*v.d {
-			return fmt.Errorf("past_state is %v, not [%d %d %d %d]", t.Shape(), k.b, k.h, k.d, v.d)
+			return errs.Errorf("past_state is %v, not [%d %d %d %d]", t.Shape(), k.b, k.h, k.d, v.d)
 		}
 	}
 	scale := op.Scale
@@ -177,7 +177,7 @@ func modify(c *Call, g devices.Runner, v []float64, dt tensor.DType, shape []int
 	}
 	y, ok := out[0].(*tensor.Tensor)
 	if !ok || y.Len() != len(v) {
-		return nil, fmt.Errorf("the graph does not keep the shape %v", shape)
+		return nil, errs.Errorf("the graph does not keep the shape %v", shape)
 	}
 	return y.Float64s()
 }

@@ -1,10 +1,10 @@
 package ref
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 )
 
@@ -100,7 +100,7 @@ func likelihoodLoss(op ops.NegativeLogLikelihoodLoss, c *Call, logp []float64) e
 			continue
 		}
 		if l < 0 || l >= int64(classes) {
-			return fmt.Errorf("label %d at %d is outside %d classes", l, i, classes)
+			return errs.Errorf("label %d at %d is outside %d classes", l, i, classes)
 		}
 		w := 1.0
 		if weights != nil {

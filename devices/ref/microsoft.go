@@ -1,10 +1,10 @@
 package ref
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -37,7 +37,7 @@ func matMulNBits(op ops.MatMulNBits, c *Call) error {
 		}
 		for _, g := range group[:min(op.K, len(group))] {
 			if g < 0 || int(g) >= op.Blocks() {
-				return fmt.Errorf("g_idx has block %d of %d", g, op.Blocks())
+				return errs.Errorf("g_idx has block %d of %d", g, op.Blocks())
 			}
 		}
 	}
@@ -49,7 +49,7 @@ func matMulNBits(op ops.MatMulNBits, c *Call) error {
 	b, blocks := c.In(1).Bytes(), op.Blocks()
 	if len(b) != op.N*blocks*op.BlockSize*op.Bits/8 || len(scales) != op.N*blocks || len(a)%op.K != 0 ||
 		group != nil && len(group) < op.K || bias != nil && len(bias) != op.N {
-		return fmt.Errorf("%v, B %v and scales %v don't fit", c.In(0).Shape(), c.In(1).Shape(), c.In(2).Shape())
+		return errs.Errorf("%v, B %v and scales %v don't fit", c.In(0).Shape(), c.In(1).Shape(), c.In(2).Shape())
 	}
 	rows := len(a) / op.K
 	y, w := make([]float64, rows*op.N), make([]float64, op.K)
@@ -87,13 +87,13 @@ func blockZeros(op ops.MatMulNBits, t *tensor.Tensor) (func(row, block int) floa
 	case t.DType() == tensor.Uint8:
 		b, n := t.Bytes(), op.ZeroBytes()
 		if len(b) != op.N*n {
-			return nil, fmt.Errorf("zero_points are %v for %d rows of %d blocks", t.Shape(), op.N, op.Blocks())
+			return nil, errs.Errorf("zero_points are %v for %d rows of %d blocks", t.Shape(), op.N, op.Blocks())
 		}
 		return func(row, block int) float64 { return bitsAt(b[row*n:], block, op.Bits) }, nil
 	}
 	v, err := t.Float64s()
 	if err == nil && len(v) != op.N*op.Blocks() {
-		err = fmt.Errorf("zero_points are %v for %d rows of %d blocks", t.Shape(), op.N, op.Blocks())
+		err = errs.Errorf("zero_points are %v for %d rows of %d blocks", t.Shape(), op.N, op.Blocks())
 	}
 	return func(row, block int) float64 { return v[row*op.Blocks()+block] }, err
 }
@@ -180,7 +180,7 @@ func (g *cached) load(c *Call) error {
 		}
 	}
 	if g.k.b != g.q.b || g.k.n != g.q.n || g.k.d != g.q.d || g.v.b != g.q.b || g.v.n != g.q.n || g.v.d != g.q.d {
-		return fmt.Errorf("query %v, key %v and value %v don't fit", c.In(0).Shape(), c.In(1).Shape(), c.In(2).Shape())
+		return errs.Errorf("query %v, key %v and value %v don't fit", c.In(0).Shape(), c.In(1).Shape(), c.In(2).Shape())
 	}
 	if g.lengths, err = c.In(5).Int64s(); err != nil {
 		return err
@@ -190,13 +190,13 @@ func (g *cached) load(c *Call) error {
 		return err
 	}
 	if len(g.lengths) != g.q.b || len(total) != 1 {
-		return fmt.Errorf("seqlens_k %v and total_sequence_length %v for a batch of %d", c.In(5).Shape(), c.In(6).Shape(), g.q.b)
+		return errs.Errorf("seqlens_k %v and total_sequence_length %v for a batch of %d", c.In(5).Shape(), c.In(6).Shape(), g.q.b)
 	}
 	g.total = int(total[0])
 	g.firstPrompt = g.q.n == g.total
 	for i, n := range g.lengths {
 		if g.lengths[i] = n + 1; n < 0 || int(n) >= g.total || !g.firstPrompt && int(n)+1 < g.q.n {
-			return fmt.Errorf("seqlens_k has %d, total_sequence_length is %d, the input %d long", n, g.total, g.q.n)
+			return errs.Errorf("seqlens_k has %d, total_sequence_length is %d, the input %d long", n, g.total, g.q.n)
 		}
 	}
 	if g.scale = op.Scale; g.scale == 0 {
@@ -226,11 +226,11 @@ func (g *cached) loadRest(c *Call) error {
 		return err
 	}
 	if g.sink != nil && len(g.sink) != g.op.NumHeads {
-		return fmt.Errorf("head_sink has %d numbers for %d heads", len(g.sink), g.op.NumHeads)
+		return errs.Errorf("head_sink has %d numbers for %d heads", len(g.sink), g.op.NumHeads)
 	}
 	if g.cos != nil {
 		if c.In(7).Rank() != 2 || len(g.cos) != len(g.sin) || 2*c.In(7).Dim(1) > g.q.d {
-			return fmt.Errorf("caches of %v and %v for heads of %d", c.In(7).Shape(), c.In(8).Shape(), g.q.d)
+			return errs.Errorf("caches of %v and %v for heads of %d", c.In(7).Shape(), c.In(8).Shape(), g.q.d)
 		}
 		g.places, g.half = c.In(7).Dim(0), c.In(7).Dim(1)
 	}
@@ -239,13 +239,13 @@ func (g *cached) loadRest(c *Call) error {
 			return err
 		}
 		if len(g.ids) != g.q.b*g.q.n && !(g.firstPrompt && len(g.ids) > 0) {
-			return fmt.Errorf("position_ids are %v", c.In(9).Shape())
+			return errs.Errorf("position_ids are %v", c.In(9).Shape())
 		}
 	}
 	if g.bias != nil {
 		s := c.In(10).Shape()
 		if len(s) != 4 || s[0] != 1 && s[0] != g.q.b || s[1] != 1 && s[1] != g.q.h || s[2] != g.q.n || s[3] < g.total {
-			return fmt.Errorf("attention_bias is %v for %d heads, %d queries and %d keys", s, g.q.h, g.q.n, g.total)
+			return errs.Errorf("attention_bias is %v for %d heads, %d queries and %d keys", s, g.q.h, g.q.n, g.total)
 		}
 		g.biasShape = s
 	}
@@ -280,7 +280,7 @@ func (g *cached) rotate() error {
 				at = int(g.ids[b*g.q.n+i])
 			}
 			if at < 0 || at >= g.places {
-				return fmt.Errorf("position %d of %d", at, g.places)
+				return errs.Errorf("position %d of %d", at, g.places)
 			}
 			cos, sin := g.cos[at*g.half:][:g.half], g.sin[at*g.half:][:g.half]
 			for h := range g.q.h {
@@ -304,7 +304,7 @@ func (g *cached) present(x heads, past *tensor.Tensor) (heads, error) {
 			return p, err
 		}
 		if p.b != x.b || p.h != x.h || p.d != x.d {
-			return p, fmt.Errorf("a past of %v does not fit", past.Shape())
+			return p, errs.Errorf("a past of %v does not fit", past.Shape())
 		}
 		n = max(n, p.n)
 	}
@@ -312,7 +312,7 @@ func (g *cached) present(x heads, past *tensor.Tensor) (heads, error) {
 	for b := range x.b {
 		before := g.past(b)
 		if before > p.n {
-			return y, fmt.Errorf("%d keys are past, the cache has %d", before, p.n)
+			return y, errs.Errorf("%d keys are past, the cache has %d", before, p.n)
 		}
 		for h := range x.h {
 			to := y.v[(b*x.h+h)*n*x.d:][:n*x.d]

@@ -1,13 +1,13 @@
 package ref
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"sort"
 	"strconv"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -79,7 +79,7 @@ func arrayFeatureExtractor(_ ops.ArrayFeatureExtractor, c *Call) error {
 	}
 	for k, i := range idx {
 		if i < 0 || int(i) >= width {
-			return fmt.Errorf("index %d of %d columns", i, width)
+			return errs.Errorf("index %d of %d columns", i, width)
 		}
 		for r := range rows {
 			copyBlock(out, r*len(idx)+k, x, r*width+int(i), 1)
@@ -91,7 +91,7 @@ func arrayFeatureExtractor(_ ops.ArrayFeatureExtractor, c *Call) error {
 func castMap(op ops.CastMap, c *Call) error {
 	m, ok := c.Args.In[0].(*tensor.Map)
 	if !ok {
-		return fmt.Errorf("the input is no map")
+		return errs.Errorf("the input is no map")
 	}
 	keys, err := m.Keys.Int64s()
 	if err != nil {
@@ -119,7 +119,7 @@ func castMap(op ops.CastMap, c *Call) error {
 		if op.MapForm == "SPARSE" {
 			at = int(keys[i])
 			if keys[i] < 0 || at >= n {
-				return fmt.Errorf("key %d, max_map is %d", keys[i], n)
+				return errs.Errorf("key %d, max_map is %d", keys[i], n)
 			}
 		}
 		copyBlock(out, at, vals, i, 1)
@@ -173,7 +173,7 @@ func keyOf(t *tensor.Tensor) (func(i int) string, error) {
 func dictVectorizer(op ops.DictVectorizer, c *Call) error {
 	m, ok := c.Args.In[0].(*tensor.Map)
 	if !ok {
-		return fmt.Errorf("the input is no map")
+		return errs.Errorf("the input is no map")
 	}
 	at := map[string]int{}
 	for i, s := range op.StringVocabulary {
@@ -210,7 +210,7 @@ func featureVectorizer(op ops.FeatureVectorizer, c *Call) error {
 			return err
 		}
 		if n != out.Dim(0) {
-			return fmt.Errorf("input %d has %d rows, the first %d", i, n, out.Dim(0))
+			return errs.Errorf("input %d has %d rows, the first %d", i, n, out.Dim(0))
 		}
 		w := cols
 		if len(op.Inputdimensions) > 0 {
@@ -301,7 +301,7 @@ func labelEncoder(op ops.LabelEncoder, c *Call) error {
 		}
 	}
 	if def.DType() != vals.DType() || def.Len() != 1 {
-		return fmt.Errorf("the default is %v%v for values of %v", def.DType(), def.Shape(), vals.DType())
+		return errs.Errorf("the default is %v%v for values of %v", def.DType(), def.Shape(), vals.DType())
 	}
 	key, err := keyOf(keys)
 	if err != nil {
@@ -377,7 +377,7 @@ func oneHotEncoder(op ops.OneHotEncoder, c *Call) error {
 		if k >= 0 {
 			y[i*n+k] = 1
 		} else if !op.Zeros {
-			return fmt.Errorf("element %d is of no known category", i)
+			return errs.Errorf("element %d is of no known category", i)
 		}
 	}
 	return nil
@@ -415,7 +415,7 @@ func zipMap(op ops.ZipMap, c *Call) error {
 		n, cols = x.Dim(0), x.Dim(1)
 	}
 	if cols != keys.Len() {
-		return fmt.Errorf("%d labels for %v", keys.Len(), x.Shape())
+		return errs.Errorf("%d labels for %v", keys.Len(), x.Shape())
 	}
 	out := &tensor.Sequence{DType: x.DType()}
 	for r := range n {

@@ -1,9 +1,8 @@
 package ref
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -126,7 +125,7 @@ func (c *Call) inferred(op graph.Op) ([][]int, error) {
 	for i, t := range types {
 		shape, ok := t.Shape()
 		if !ok {
-			return nil, fmt.Errorf("output %d has no known shape: %v", i, t)
+			return nil, errs.Errorf("output %d has no known shape: %v", i, t)
 		}
 		out[i] = shape
 	}

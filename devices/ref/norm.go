@@ -1,10 +1,10 @@
 package ref
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -198,7 +198,7 @@ func groupNorm(c *Call, groups int, eps float64, f ops.Format) error {
 		groups = channels
 	}
 	if groups == 0 || channels%groups != 0 {
-		return fmt.Errorf("%d channels do not divide into %d groups", channels, groups)
+		return errs.Errorf("%d channels do not divide into %d groups", channels, groups)
 	}
 	each := max(1, product(shape[1:]))
 	group := func(i int) int { return i/each*groups + i/inner%channels/(channels/groups) }
@@ -217,7 +217,7 @@ func splitFrom(shape []int, axis int) (outer, inner int, err error) {
 		axis += len(shape)
 	}
 	if axis < 0 || axis >= len(shape) {
-		return 0, 0, fmt.Errorf("axis is outside rank %d", len(shape))
+		return 0, 0, errs.Errorf("axis is outside rank %d", len(shape))
 	}
 	return product(shape[:axis]), product(shape[axis:]), nil
 }

@@ -2,9 +2,9 @@ package ref
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -88,7 +88,7 @@ func axisSplit(shape []int, axis int) (outer, n, inner int, err error) {
 		axis += len(shape)
 	}
 	if axis < 0 || axis >= len(shape) {
-		return 0, 0, 0, fmt.Errorf("axis %d is outside rank %d", axis, len(shape))
+		return 0, 0, 0, errs.Errorf("axis %d is outside rank %d", axis, len(shape))
 	}
 	return product(shape[:axis]), shape[axis], product(shape[axis+1:]), nil
 }
@@ -125,7 +125,7 @@ func axisOf(t *tensor.Tensor) (int, error) {
 		return 0, err
 	}
 	if len(vs) != 1 {
-		return 0, fmt.Errorf("axis has %d elements, not one", len(vs))
+		return 0, errs.Errorf("axis has %d elements, not one", len(vs))
 	}
 	return int(vs[0]), nil
 }

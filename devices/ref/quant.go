@@ -1,10 +1,10 @@
 package ref
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -30,19 +30,19 @@ func scaleIndex(shape []int, n, axis, block int) (func(i int) int, error) {
 		axis += len(shape)
 	}
 	if axis < 0 || axis >= len(shape) {
-		return nil, fmt.Errorf("axis %d of %v", axis, shape)
+		return nil, errs.Errorf("axis %d of %v", axis, shape)
 	}
 	inner := product(shape[axis+1:])
 	d := shape[axis]
 	if block == 0 {
 		if n != d {
-			return nil, fmt.Errorf("%d scales along axis %d of %v", n, axis, shape)
+			return nil, errs.Errorf("%d scales along axis %d of %v", n, axis, shape)
 		}
 		return func(i int) int { return i / inner % d }, nil
 	}
 	blocks := (d + block - 1) / block
 	if n != product(shape[:axis])*blocks*inner {
-		return nil, fmt.Errorf("%d scales for blocks of %d along axis %d of %v", n, block, axis, shape)
+		return nil, errs.Errorf("%d scales for blocks of %d along axis %d of %v", n, block, axis, shape)
 	}
 	return func(i int) int {
 		outer, a := i/inner/d, i/inner%d
@@ -131,7 +131,7 @@ func zeroPoints(c *Call, i, n int) ([]float64, error) {
 			}
 			return z, nil
 		}
-		return nil, fmt.Errorf("%d zero points for %d scales", len(z), n)
+		return nil, errs.Errorf("%d zero points for %d scales", len(z), n)
 	}
 	return z, err
 }
@@ -230,7 +230,7 @@ func spread(shape []int, z *tensor.Tensor, axis int) (func(i int) int, error) {
 		return func(i int) int { return i / inner % zs[0] }, nil
 	}
 	if len(zs) != len(shape) {
-		return nil, fmt.Errorf("%v scales or zero points for %v", zs, shape)
+		return nil, errs.Errorf("%v scales or zero points for %v", zs, shape)
 	}
 	step := tensor.Strides(zs)
 	for a, d := range zs {
@@ -239,7 +239,7 @@ func spread(shape []int, z *tensor.Tensor, axis int) (func(i int) int, error) {
 		case 1:
 			step[a] = 0
 		default:
-			return nil, fmt.Errorf("%v scales or zero points for %v", zs, shape)
+			return nil, errs.Errorf("%v scales or zero points for %v", zs, shape)
 		}
 	}
 	own := tensor.Strides(shape)
@@ -374,7 +374,7 @@ func requantize(c *Call, y *tensor.Tensor, axes [3]int, bias []float64) error {
 	inner := 1
 	if bias != nil {
 		if inner = max(1, product(y.Shape()[2:])); len(bias) != y.Dim(1) {
-			return fmt.Errorf("%d biases for %d channels", len(bias), y.Dim(1))
+			return errs.Errorf("%d biases for %d channels", len(bias), y.Dim(1))
 		}
 	}
 	for i := range v {

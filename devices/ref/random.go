@@ -1,11 +1,11 @@
 package ref
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/mt19937"
 	"github.com/nnrt/nnrt/internal/philox"
 	"github.com/nnrt/nnrt/ops"
@@ -79,7 +79,7 @@ func multinomial(op ops.Multinomial, c *Call) error {
 	s := seeded(op.Seed, op.HasSeed)
 	classes := c.In(0).Dim(1)
 	if classes == 0 {
-		return fmt.Errorf("no classes to draw from")
+		return errs.Errorf("no classes to draw from")
 	}
 	out := make([]int64, c.Out(0).Len())
 	for i := range out {
@@ -104,7 +104,7 @@ func key(t *tensor.Tensor) (stream, counter uint64, err error) {
 		return 0, 0, err
 	}
 	if len(vs) != 2 {
-		return 0, 0, fmt.Errorf("the key has %d elements, not 2", len(vs))
+		return 0, 0, errs.Errorf("the key has %d elements, not 2", len(vs))
 	}
 	return uint64(vs[0]), uint64(vs[1]), nil
 }

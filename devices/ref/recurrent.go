@@ -1,11 +1,11 @@
 package ref
 
 import (
-	"fmt"
 	"math"
 	"strings"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -262,7 +262,7 @@ func (s recurrentSpec) load(c *Call, d int) (*recurrence, error) {
 	if b := c.In(3); b != nil {
 		v, err := part(b, d, 2*gh)
 		if err != nil {
-			return nil, fmt.Errorf("B: %w", err)
+			return nil, errs.Errorf("B: %w", err)
 		}
 		q.wb, q.rb = v[:gh], v[gh:]
 	}
@@ -270,16 +270,16 @@ func (s recurrentSpec) load(c *Call, d int) (*recurrence, error) {
 		return nil, err
 	}
 	if q.h0, err = q.state(c.In(5), d); err != nil {
-		return nil, fmt.Errorf("initial_h: %w", err)
+		return nil, errs.Errorf("initial_h: %w", err)
 	}
 	q.c0 = make([]float64, q.N*q.H)
 	if s.lstm {
 		if q.c0, err = q.state(c.In(6), d); err != nil {
-			return nil, fmt.Errorf("initial_c: %w", err)
+			return nil, errs.Errorf("initial_c: %w", err)
 		}
 		if p := c.In(7); p != nil {
 			if q.p, err = part(p, d, 3*q.H); err != nil {
-				return nil, fmt.Errorf("P: %w", err)
+				return nil, errs.Errorf("P: %w", err)
 			}
 		}
 	}
@@ -299,11 +299,11 @@ func (q *recurrence) loadLens(t *tensor.Tensor) error {
 		return err
 	}
 	if len(v) != q.N {
-		return fmt.Errorf("sequence_lens has %d lengths for a batch of %d", len(v), q.N)
+		return errs.Errorf("sequence_lens has %d lengths for a batch of %d", len(v), q.N)
 	}
 	for _, l := range v {
 		if l < 0 || l > int64(q.T) {
-			return fmt.Errorf("sequence_lens: %d steps of %d", l, q.T)
+			return errs.Errorf("sequence_lens: %d steps of %d", l, q.T)
 		}
 	}
 	copy(q.lens, v)
@@ -322,7 +322,7 @@ func (q *recurrence) state(t *tensor.Tensor, d int) ([]float64, error) {
 	}
 	dirs := ops.Directions(q.direction)
 	if len(v) != dirs*len(out) {
-		return nil, fmt.Errorf("%v for %d directions, a batch of %d and %d units", t.Shape(), dirs, q.N, q.H)
+		return nil, errs.Errorf("%v for %d directions, a batch of %d and %d units", t.Shape(), dirs, q.N, q.H)
 	}
 	for n := range q.N {
 		copy(out[n*q.H:][:q.H], v[q.stateAt(d, n)*q.H:])
@@ -345,7 +345,7 @@ func part(t *tensor.Tensor, d, size int) ([]float64, error) {
 		return nil, err
 	}
 	if len(v) < (d+1)*size {
-		return nil, fmt.Errorf("%v has fewer than %d elements a direction", t.Shape(), size)
+		return nil, errs.Errorf("%v has fewer than %d elements a direction", t.Shape(), size)
 	}
 	return v[d*size:][:size], nil
 }

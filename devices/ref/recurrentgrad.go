@@ -1,8 +1,7 @@
 package ref
 
 import (
-	"fmt"
-
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -89,7 +88,7 @@ func (q *recurrence) loadGrads(c *Call, d, at int) ([]float64, error) {
 			return nil, err
 		}
 		if len(v) != ops.Directions(q.direction)*len(dy) {
-			return nil, fmt.Errorf("dY is %v for %d steps, a batch of %d and %d units", t.Shape(), q.T, q.N, q.H)
+			return nil, errs.Errorf("dY is %v for %d steps, a batch of %d and %d units", t.Shape(), q.T, q.N, q.H)
 		}
 		for t := range q.T {
 			for n := range q.N {
@@ -99,13 +98,13 @@ func (q *recurrence) loadGrads(c *Call, d, at int) ([]float64, error) {
 	}
 	var err error
 	if q.dh, err = q.state(c.In(at+1), d); err != nil {
-		return nil, fmt.Errorf("dY_h: %w", err)
+		return nil, errs.Errorf("dY_h: %w", err)
 	}
 	q.dc = make([]float64, q.N*q.H)
 	if q.lstm {
 		var t *tensor.Tensor = c.In(at + 2)
 		if q.dc, err = q.state(t, d); err != nil {
-			return nil, fmt.Errorf("dY_c: %w", err)
+			return nil, errs.Errorf("dY_c: %w", err)
 		}
 	}
 	return dy, nil

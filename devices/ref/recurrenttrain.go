@@ -1,8 +1,7 @@
 package ref
 
 import (
-	"fmt"
-
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 )
 
@@ -122,7 +121,7 @@ func (q *recurrence) argGrads() []float64 {
 
 func checkTrain(s recurrentSpec) error {
 	if s.clip != 0 || s.inputForget || !s.lstm && !s.linear {
-		return fmt.Errorf("clipping, input_forget and linear_before_reset=0 are not for training forms")
+		return errs.Errorf("clipping, input_forget and linear_before_reset=0 are not for training forms")
 	}
 	return nil
 }

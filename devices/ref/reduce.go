@@ -1,10 +1,10 @@
 package ref
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -287,7 +287,7 @@ func arg(c *Call, axis int, last bool, sign int) error {
 	var empty error
 	err := rows(x.Shape(), axis, func(at, n, step int) {
 		if n == 0 {
-			empty = fmt.Errorf("no elements along axis %d of %v", axis, x.Shape())
+			empty = errs.Errorf("no elements along axis %d of %v", axis, x.Shape())
 			return
 		}
 		best := 0

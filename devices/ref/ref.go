@@ -10,6 +10,7 @@ import (
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -108,7 +109,7 @@ func (c *Call) OutOf(i int, dt tensor.DType, shape ...int) (*tensor.Tensor, erro
 		if t.DType() == dt && slices.Equal(t.Shape(), shape) {
 			return t, nil
 		}
-		return nil, fmt.Errorf("output %d is %v%v where %v%v was inferred", i, dt, shape, t.DType(), t.Shape())
+		return nil, errs.Errorf("output %d is %v%v where %v%v was inferred", i, dt, shape, t.DType(), t.Shape())
 	}
 	t, err := tensor.Make(dt, shape)
 	if err == nil && i < len(c.Args.Out) {
@@ -122,7 +123,7 @@ func (c *Call) Set(i int, v tensor.Value) error {
 	if t := c.OutTensor(i); t != nil {
 		src, ok := v.(*tensor.Tensor)
 		if !ok || !slices.Equal(t.Shape(), src.Shape()) {
-			return fmt.Errorf("output %d does not have the inferred shape %v", i, t.Shape())
+			return errs.Errorf("output %d does not have the inferred shape %v", i, t.Shape())
 		}
 		return t.CopyFrom(src)
 	}

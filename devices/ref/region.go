@@ -1,10 +1,10 @@
 package ref
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -120,7 +120,7 @@ func maxUnpool(op ops.MaxUnpool, c *Call) error {
 		return err
 	}
 	if len(at) != x.Len() {
-		return fmt.Errorf("%d indices for %d elements", len(at), x.Len())
+		return errs.Errorf("%d indices for %d elements", len(at), x.Len())
 	}
 	pooled := shapeOf(op.Dims(dimsOf(x.Shape())))
 	shape := pooled
@@ -146,13 +146,13 @@ func maxUnpool(op ops.MaxUnpool, c *Call) error {
 // unpoolIndex moves an index of the pooled data to an output whose shape may be larger.
 func unpoolIndex(i int, pooled, shape []int) (int, error) {
 	if i < 0 || i >= product(pooled) {
-		return 0, fmt.Errorf("index %d outside %v", i, pooled)
+		return 0, errs.Errorf("index %d outside %v", i, pooled)
 	}
 	to := 0
 	st := tensor.Strides(shape)
 	for a, p := range unravel(i, pooled) {
 		if p >= shape[a] {
-			return 0, fmt.Errorf("index %d of %v lies outside %v", i, pooled, shape)
+			return 0, errs.Errorf("index %d of %v lies outside %v", i, pooled, shape)
 		}
 		to += p * st[a]
 	}
@@ -203,7 +203,7 @@ func roiMaxima(op ops.MaxRoiPool, shape []int, xs []float64, rois *tensor.Tensor
 	for r := range rois.Dim(0) {
 		batch := int(rs[r*5])
 		if batch < 0 || batch >= shape[0] {
-			return fmt.Errorf("roi %d is in batch entry %d of %d", r, batch, shape[0])
+			return errs.Errorf("roi %d is in batch entry %d of %d", r, batch, shape[0])
 		}
 		edge := func(i int) int { return int(math.Round(rs[r*5+i] * op.SpatialScale)) }
 		x1, y1, x2, y2 := edge(1), edge(2), edge(3), edge(4)
@@ -300,7 +300,7 @@ func roiBatch(c *Call, i, batch int) ([]int, error) {
 	}
 	for _, b := range at {
 		if b < 0 || b >= batch {
-			return nil, fmt.Errorf("batch index %d of %d", b, batch)
+			return nil, errs.Errorf("batch index %d of %d", b, batch)
 		}
 	}
 	return at, nil
@@ -321,11 +321,11 @@ func roiAlign(op ops.RoiAlign, c *Call) error {
 		return err
 	}
 	if len(batch) != len(rs)/4 {
-		return fmt.Errorf("%d batch indices for %d rois", len(batch), len(rs)/4)
+		return errs.Errorf("%d batch indices for %d rois", len(batch), len(rs)/4)
 	}
 	ch, plane, bins := x.Dim(1), x.Dim(2)*x.Dim(3), op.OutputHeight*op.OutputWidth
 	if plane == 0 && len(batch) > 0 {
-		return fmt.Errorf("regions of empty data %v", x.Shape())
+		return errs.Errorf("regions of empty data %v", x.Shape())
 	}
 	ys := make([]float64, len(batch)*ch*bins)
 	roiBins(op, x.Shape(), rs, func(r, bin int, samples []roiSample) {
@@ -380,7 +380,7 @@ func roiAlignGrad(op ops.RoiAlignGrad, c *Call) error {
 	}
 	ch, plane, bins := x.Dim(1), x.Dim(2)*x.Dim(3), op.OutputHeight*op.OutputWidth
 	if plane == 0 && len(batch) > 0 {
-		return fmt.Errorf("regions of empty data %v", x.Shape())
+		return errs.Errorf("regions of empty data %v", x.Shape())
 	}
 	dx := make([]float64, len(xs))
 	roiBins(ops.RoiAlign(op), x.Shape(), rs, func(r, bin int, samples []roiSample) {

@@ -2,9 +2,9 @@ package ref
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -82,7 +82,7 @@ func kept(vs ...tensor.Value) []tensor.Value {
 func sequence(c *Call, i int) (*tensor.Sequence, error) {
 	s, ok := c.Args.In[i].(*tensor.Sequence)
 	if !ok {
-		return nil, fmt.Errorf("input %d is no sequence", i)
+		return nil, errs.Errorf("input %d is no sequence", i)
 	}
 	return s, nil
 }
@@ -91,14 +91,14 @@ func sequence(c *Call, i int) (*tensor.Sequence, error) {
 func position(t *tensor.Tensor, n, last int) (int, error) {
 	v, err := t.Int64s()
 	if err != nil || len(v) != 1 {
-		return 0, fmt.Errorf("a position is one integer, got %v%v", t.DType(), t.Shape())
+		return 0, errs.Errorf("a position is one integer, got %v%v", t.DType(), t.Shape())
 	}
 	i := v[0]
 	if i < 0 {
 		i += int64(n)
 	}
 	if i < 0 || i > int64(last) {
-		return 0, fmt.Errorf("position %d of a sequence of %d", v[0], n)
+		return 0, errs.Errorf("position %d of a sequence of %d", v[0], n)
 	}
 	return int(i), nil
 }
@@ -154,7 +154,7 @@ func splitToSequence(op ops.SplitToSequence, c *Call) error {
 		}
 		if s.Rank() == 0 {
 			if v[0] <= 0 {
-				return fmt.Errorf("split is %d", v[0])
+				return errs.Errorf("split is %d", v[0])
 			}
 			for at := 0; at < total; at += int(v[0]) {
 				sizes = append(sizes, min(int(v[0]), total-at))
@@ -163,13 +163,13 @@ func splitToSequence(op ops.SplitToSequence, c *Call) error {
 			sum := 0
 			for _, n := range v {
 				if n < 0 || n > int64(total) {
-					return fmt.Errorf("split %v of %d", v, total)
+					return errs.Errorf("split %v of %d", v, total)
 				}
 				sizes = append(sizes, int(n))
 				sum += int(n)
 			}
 			if sum != total {
-				return fmt.Errorf("split %v of %d", v, total)
+				return errs.Errorf("split %v of %d", v, total)
 			}
 		}
 	} else {
@@ -206,7 +206,7 @@ func concatFromSequence(op ops.ConcatFromSequence, c *Call) error {
 	for i, v := range s.Elems {
 		var ok bool
 		if ts[i], ok = v.(*tensor.Tensor); !ok {
-			return fmt.Errorf("element %d is no tensor", i)
+			return errs.Errorf("element %d is no tensor", i)
 		}
 	}
 	if op.NewAxis {
@@ -217,14 +217,14 @@ func concatFromSequence(op ops.ConcatFromSequence, c *Call) error {
 		axis += ts[0].Rank()
 	}
 	if axis < 0 || axis >= ts[0].Rank() {
-		return fmt.Errorf("axis %d of %v", op.Axis, ts[0].Shape())
+		return errs.Errorf("axis %d of %v", op.Axis, ts[0].Shape())
 	}
 	shape := append([]int{}, ts[0].Shape()...)
 	shape[axis] = 0
 	for _, t := range ts {
 		for a, d := range t.Shape() {
 			if t.Rank() != len(shape) || a != axis && d != shape[a] || t.DType() != ts[0].DType() {
-				return fmt.Errorf("can't join %v%v and %v%v", ts[0].DType(), ts[0].Shape(), t.DType(), t.Shape())
+				return errs.Errorf("can't join %v%v and %v%v", ts[0].DType(), ts[0].Shape(), t.DType(), t.Shape())
 			}
 		}
 		shape[axis] += t.Dim(axis)

@@ -1,10 +1,9 @@
 package ref
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -83,11 +82,11 @@ func sumTo(op ops.SumTo, c *Call) error {
 		return err
 	}
 	if x.Rank() < out.Rank() {
-		return fmt.Errorf("can't sum %v to %v", x.Shape(), out.Shape())
+		return errs.Errorf("can't sum %v to %v", x.Shape(), out.Shape())
 	}
 	for i, d := range out.Shape() {
 		if e := x.Dim(x.Rank() - out.Rank() + i); d != e && d != 1 {
-			return fmt.Errorf("can't sum %v to %v", x.Shape(), out.Shape())
+			return errs.Errorf("can't sum %v to %v", x.Shape(), out.Shape())
 		}
 	}
 	strides := [][]int{broadcastStrides(out.Shape(), x.Shape())}

@@ -1,10 +1,10 @@
 package ref
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -47,7 +47,7 @@ func windowOf(c *Call, dt tensor.DType, periodic bool, f func(i, n float64) floa
 		n--
 	}
 	if size < 0 || size > 1<<40 {
-		return fmt.Errorf("a window of %d", size)
+		return errs.Errorf("a window of %d", size)
 	}
 	vs := make([]float64, size)
 	for i := range vs {
@@ -67,7 +67,7 @@ func (c *Call) scalar(i int) (int, error) {
 		return 0, err
 	}
 	if len(vs) != 1 {
-		return 0, fmt.Errorf("input %d has %d elements, not 1", i, len(vs))
+		return 0, errs.Errorf("input %d has %d elements, not 1", i, len(vs))
 	}
 	return vs[0], nil
 }
@@ -89,7 +89,7 @@ func dft(op ops.DFT, c *Call) error {
 		axis += r
 	}
 	if axis < 0 || axis >= r-1 {
-		return fmt.Errorf("axis %d of %v", axis, x.Shape())
+		return errs.Errorf("axis %d of %v", axis, x.Shape())
 	}
 	outer, n, inner, _ := around(x.Shape()[:r-1], axis)
 	half := op.Inverse && op.Onesided
@@ -103,7 +103,7 @@ func dft(op ops.DFT, c *Call) error {
 		}
 	}
 	if length < 1 || length > 1<<28 {
-		return fmt.Errorf("a length of %d", length)
+		return errs.Errorf("a length of %d", length)
 	}
 	parts, keep, width := x.Dim(-1), length, 2
 	switch {
@@ -178,14 +178,14 @@ func stft(op ops.STFT, c *Call) error {
 	case window != nil:
 		length = window.Len()
 	default:
-		err = fmt.Errorf("neither a window nor a frame length")
+		err = errs.Errorf("neither a window nor a frame length")
 	}
 	if err != nil {
 		return err
 	}
 	n, parts := x.Dim(1), x.Dim(2)
 	if step < 1 || length < 1 || length > n {
-		return fmt.Errorf("frames of %d every %d in %d samples", length, step, n)
+		return errs.Errorf("frames of %d every %d in %d samples", length, step, n)
 	}
 	weights := make([]float64, length)
 	for i := range weights {
@@ -235,13 +235,13 @@ func melWeightMatrix(op ops.MelWeightMatrix, c *Call) error {
 			return err
 		}
 		if len(vs) != 1 {
-			return fmt.Errorf("input %d has %d elements, not 1", 3+i, len(vs))
+			return errs.Errorf("input %d has %d elements, not 1", 3+i, len(vs))
 		}
 		edges[i] = 2595 * math.Log10(1+vs[0]/700)
 	}
 	bands, length, rate := sizes[0], sizes[1], sizes[2]
 	if bands < 0 || length < 0 || rate < 1 || bands > 1<<24 || length > 1<<24 {
-		return fmt.Errorf("%d bands of a transform of %d at %d Hz", bands, length, rate)
+		return errs.Errorf("%d bands of a transform of %d at %d Hz", bands, length, rate)
 	}
 	bins := length/2 + 1
 	points := make([]int, bands+2)
@@ -250,7 +250,7 @@ func melWeightMatrix(op ops.MelWeightMatrix, c *Call) error {
 		hertz := 700 * (math.Pow(10, mel/2595) - 1)
 		points[i] = int(math.Floor(float64(length+1) * hertz / float64(rate)))
 		if points[i] < 0 || points[i] > bins {
-			return fmt.Errorf("band edge %d lies at bin %d of %d", i, points[i], bins)
+			return errs.Errorf("band edge %d lies at bin %d of %d", i, points[i], bins)
 		}
 	}
 	vs := make([]float64, bins*bands)

@@ -1,9 +1,8 @@
 package ref
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -34,7 +33,7 @@ func sliceKernels() []devices.Kernel {
 				return err
 			}
 			if product(shape) != dy.Len() {
-				return fmt.Errorf("a slice %v for dy %v", shape, dy.Shape())
+				return errs.Errorf("a slice %v for dy %v", shape, dy.Shape())
 			}
 			out, err := c.OutOf(0, dy.DType(), full...)
 			if err != nil {
@@ -61,7 +60,7 @@ func sliceOf(c *Call, shape []int, i int) (strided, []int, error) {
 	own := tensor.Strides(shape)
 	out := append([]int{}, shape...)
 	if len(ends) != len(starts) || c.In(i+2) != nil && len(axes) != len(starts) || c.In(i+3) != nil && len(steps) != len(starts) {
-		return s, nil, fmt.Errorf("%d starts, %d ends, %d axes, %d steps", len(starts), len(ends), len(axes), len(steps))
+		return s, nil, errs.Errorf("%d starts, %d ends, %d axes, %d steps", len(starts), len(ends), len(axes), len(steps))
 	}
 	for j, start := range starts {
 		axis, step := j, 1
@@ -72,13 +71,13 @@ func sliceOf(c *Call, shape []int, i int) (strided, []int, error) {
 			axis += len(shape)
 		}
 		if axis < 0 || axis >= len(shape) {
-			return s, nil, fmt.Errorf("axis %d of %v", axis, shape)
+			return s, nil, errs.Errorf("axis %d of %v", axis, shape)
 		}
 		if c.In(i+3) != nil {
 			step = steps[j]
 		}
 		if step == 0 {
-			return s, nil, fmt.Errorf("a step of 0 on axis %d", axis)
+			return s, nil, errs.Errorf("a step of 0 on axis %d", axis)
 		}
 		first, count := ops.SliceRange(start, ends[j], step, shape[axis])
 		out[axis] = count

@@ -2,12 +2,12 @@ package ref
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"slices"
 	"sort"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -65,7 +65,7 @@ func topK(op ops.TopK, c *Call) error {
 		return err
 	}
 	if len(ks) != 1 || ks[0] < 0 || ks[0] > n {
-		return fmt.Errorf("k is %v for axis %d of %v", ks, op.Axis, x.Shape())
+		return errs.Errorf("k is %v for axis %d of %v", ks, op.Axis, x.Shape())
 	}
 	k := ks[0]
 	shape := append([]int{}, x.Shape()...)
@@ -259,7 +259,7 @@ func nonMaxSuppression(op ops.NonMaxSuppression, c *Call) error {
 	}
 	n, classes := boxes.Dim(1), scores.Dim(1)
 	if boxes.Dim(2) != 4 || scores.Dim(2) != n || scores.Dim(0) != boxes.Dim(0) {
-		return fmt.Errorf("boxes %v and scores %v", boxes.Shape(), scores.Shape())
+		return errs.Errorf("boxes %v and scores %v", boxes.Shape(), scores.Shape())
 	}
 	limit, iou, least := 0.0, 0.0, math.Inf(-1)
 	for i, p := range []*float64{&limit, &iou, &least} {

@@ -2,9 +2,9 @@ package ref
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/nnrt/nnrt/devices"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -90,7 +90,7 @@ func affineGrid(op ops.AffineGrid, c *Call) error {
 		return err
 	}
 	if len(size) != 4 && len(size) != 5 {
-		return fmt.Errorf("size %v", size)
+		return errs.Errorf("size %v", size)
 	}
 	ts, err := theta.Float64s()
 	if err != nil {
@@ -99,7 +99,7 @@ func affineGrid(op ops.AffineGrid, c *Call) error {
 	space := size[2:]
 	k := len(space)
 	if len(ts) != size[0]*k*(k+1) {
-		return fmt.Errorf("theta %v for size %v", theta.Shape(), size)
+		return errs.Errorf("theta %v for size %v", theta.Shape(), size)
 	}
 	shape := append(append([]int{size[0]}, space...), k)
 	out := make([]float64, 0, product(shape))
@@ -171,10 +171,10 @@ func cachePlaces(op ops.TensorScatter, c *Call, cache, update []int, at int, f f
 	}
 	axis := (op.Axis + len(cache)) % len(cache)
 	if len(update) != len(cache) || axis == 0 || !equalInts(update[:axis], cache[:axis]) || !equalInts(update[axis+1:], cache[axis+1:]) {
-		return fmt.Errorf("an update %v for a cache %v", update, cache)
+		return errs.Errorf("an update %v for a cache %v", update, cache)
 	}
 	if starts != nil && len(starts) != cache[0] {
-		return fmt.Errorf("%d write indices for a batch of %d", len(starts), cache[0])
+		return errs.Errorf("%d write indices for a batch of %d", len(starts), cache[0])
 	}
 	per := product(cache[1:axis])
 	for o := range outer {

@@ -1,9 +1,9 @@
 package ref
 
 import (
-	"fmt"
 	"math"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -46,7 +46,7 @@ func (f *forest) leafOf(root int, row []float64) (*treeNode, error) {
 			at = n.no
 		}
 	}
-	return nil, fmt.Errorf("a tree has a cycle")
+	return nil, errs.Errorf("a tree has a cycle")
 }
 
 func (n *treeNode) goesYes(x float64) bool {
@@ -140,7 +140,7 @@ func oldForest(t ops.Trees, trees, nodes, targets []int, weights []float64) (*fo
 			n.yes, ok1 = at[[2]int{t.NodesTreeids[i], t.NodesTruenodeids[i]}]
 			n.no, ok2 = at[[2]int{t.NodesTreeids[i], t.NodesFalsenodeids[i]}]
 			if !ok1 || !ok2 {
-				return nil, fmt.Errorf("node %d of tree %d leads to a node that isn't there", t.NodesNodeids[i], t.NodesTreeids[i])
+				return nil, errs.Errorf("node %d of tree %d leads to a node that isn't there", t.NodesNodeids[i], t.NodesTreeids[i])
 			}
 			child[n.yes], child[n.no] = true, true
 		}
@@ -156,7 +156,7 @@ func oldForest(t ops.Trees, trees, nodes, targets []int, weights []float64) (*fo
 	for i, k := range targets {
 		leaf, ok := at[[2]int{trees[i], nodes[i]}]
 		if !ok {
-			return nil, fmt.Errorf("a vote at node %d of tree %d, which isn't there", nodes[i], trees[i])
+			return nil, errs.Errorf("a vote at node %d of tree %d, which isn't there", nodes[i], trees[i])
 		}
 		f.nodes[leaf].votes = append(f.nodes[leaf].votes, vote{k, weights[i]})
 	}
@@ -242,11 +242,11 @@ func treeEnsemble(op ops.TreeEnsemble, c *Call) error {
 		}
 		if n.mode == 6 {
 			if len(sets) == 0 {
-				return fmt.Errorf("node %d tests membership, and membership_values has no set for it", i)
+				return errs.Errorf("node %d tests membership, and membership_values has no set for it", i)
 			}
 			n.members, sets = sets[0], sets[1:]
 		} else if n.mode > 6 {
-			return fmt.Errorf("node %d has mode %d", i, n.mode)
+			return errs.Errorf("node %d has mode %d", i, n.mode)
 		}
 		f.nodes[i] = n
 	}

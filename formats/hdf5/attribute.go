@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // An Attr is a small named value attached to an object.
@@ -61,7 +63,7 @@ func (o *object) Attr(name string) (*Attr, error) {
 			return a, nil
 		}
 	}
-	return nil, fmt.Errorf("hdf5: %s: attribute %q: %w", o.path, name, ErrNotFound)
+	return nil, errs.Errorf("hdf5: %s: attribute %q: %w", o.path, name, ErrNotFound)
 }
 
 func (o *object) attrs() ([]*Attr, error) {

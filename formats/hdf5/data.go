@@ -3,10 +3,11 @@ package hdf5
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"math"
 	"reflect"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // Data is a value to be written: what a dataset or attribute will hold.
@@ -41,14 +42,14 @@ func DataOf(v any, dims ...uint64) (Data, error) {
 		r = s
 	}
 	if !r.IsValid() || scalar && len(dims) > 0 {
-		return Data{}, fmt.Errorf("hdf5: value %T with dims %v", v, dims)
+		return Data{}, errs.Errorf("hdf5: value %T with dims %v", v, dims)
 	}
 	d := Data{Dims: dims}
 	if !scalar && len(dims) == 0 {
 		d.Dims = []uint64{uint64(r.Len())}
 	}
 	if n, ok := product(d.Dims); !ok || n != uint64(r.Len()) {
-		return Data{}, fmt.Errorf("hdf5: %d elements for dims %v", r.Len(), d.Dims)
+		return Data{}, errs.Errorf("hdf5: %d elements for dims %v", r.Len(), d.Dims)
 	}
 	switch k := r.Type().Elem().Kind(); k {
 	case reflect.Bool:
@@ -81,7 +82,7 @@ func DataOf(v any, dims ...uint64) (Data, error) {
 	case reflect.Float32, reflect.Float64:
 		d.Type, d.nums = NewFloat(int(r.Type().Elem().Size())), r.Interface()
 	default:
-		return Data{}, fmt.Errorf("hdf5: value %T: %w", v, &UnsupportedError{What: "Go type " + k.String()})
+		return Data{}, errs.Errorf("hdf5: value %T: %w", v, &UnsupportedError{What: "Go type " + k.String()})
 	}
 	return d, nil
 }
@@ -92,6 +93,8 @@ func Strings(s []string, cset Cset) Data {
 }
 
 // String returns a scalar variable-length string.
+//
+//go:noinline
 func String(s string, cset Cset) Data {
 	return Data{Type: NewVarString(cset), Strings: []string{s}}
 }
@@ -120,7 +123,7 @@ func FixedString(s string) Data {
 // size returns the bytes of all elements as stored.
 func (d *Data) size() (uint64, error) {
 	if d.Type == nil {
-		return 0, fmt.Errorf("hdf5: value without a type")
+		return 0, errs.Errorf("hdf5: value without a type")
 	}
 	if d.Null {
 		return 0, nil
@@ -128,7 +131,7 @@ func (d *Data) size() (uint64, error) {
 	n, ok := product(d.Dims)
 	size, ok2 := mulSize(n, d.Type.Size)
 	if !ok || !ok2 || len(d.Dims) > maxRank {
-		return 0, fmt.Errorf("hdf5: dims %v of %d-byte elements", d.Dims, d.Type.Size)
+		return 0, errs.Errorf("hdf5: dims %v of %d-byte elements", d.Dims, d.Type.Size)
 	}
 	have := uint64(len(d.Bytes))
 	switch {
@@ -142,7 +145,7 @@ func (d *Data) size() (uint64, error) {
 		have = uint64(reflect.ValueOf(d.nums).Len() * d.Type.Size)
 	}
 	if have != size {
-		return 0, fmt.Errorf("hdf5: %d bytes of values for dims %v of %d-byte elements", have, d.Dims, d.Type.Size)
+		return 0, errs.Errorf("hdf5: %d bytes of values for dims %v of %d-byte elements", have, d.Dims, d.Type.Size)
 	}
 	return size, nil
 }

@@ -3,6 +3,8 @@ package hdf5
 import (
 	"fmt"
 	"slices"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // A Dataset is an array of elements. Opening one reads its description only.
@@ -126,7 +128,7 @@ func (d *Dataset) Raw() (b []byte, ok bool) {
 func (d *Dataset) ReadRawInto(dst []byte) error {
 	n, err := d.storedBytes()
 	if err == nil && n != uint64(len(dst)) {
-		err = fmt.Errorf("hdf5: %s: %d bytes to read into %d", d.Path(), n, len(dst))
+		err = errs.Errorf("hdf5: %s: %d bytes to read into %d", d.Path(), n, len(dst))
 	}
 	if err == nil && n > 0 {
 		_, err = d.read(n, dst)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/order"
 )
 
@@ -260,7 +261,7 @@ func (p *elementPrinter) block(first int, b []byte) error {
 	for i := range len(b) / size {
 		s, err := p.d.element(p.v.typ, b[i*size:(i+1)*size], p.ind+3, p.h)
 		if err != nil {
-			return fmt.Errorf("element %d: %w", first+i, err)
+			return errs.Errorf("element %d: %w", first+i, err)
 		}
 		if p.line != nil {
 			p.line = append(p.line, ',')

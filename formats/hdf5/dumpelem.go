@@ -6,6 +6,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // element formats one element as h5dump does. ind is the column of the brace
@@ -31,7 +33,7 @@ func (d *dumper) element(t *Datatype, b []byte, ind int, h *heapReader) (string,
 		for i, m := range t.Members {
 			x, err := d.element(m.Type, b[m.Offset:m.Offset+m.Type.Size], ind+3, h)
 			if err != nil {
-				return "", fmt.Errorf("member %q: %w", m.Name, err)
+				return "", errs.Errorf("member %q: %w", m.Name, err)
 			}
 			spaces(&s, ind+3)
 			s.WriteString(x)

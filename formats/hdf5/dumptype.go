@@ -124,6 +124,7 @@ func stringText(b *strings.Builder, t *Datatype, ind int) {
 	b.WriteString("}")
 }
 
+//go:noinline
 func spaces(b *strings.Builder, n int) {
 	for range n {
 		b.WriteByte(' ')

@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // A File is an open HDF5 file. It is safe for concurrent use.
@@ -56,7 +58,7 @@ func OpenFile(path string, opts Options) (*File, error) {
 	f, err := Open(fd, st.Size(), opts)
 	if err != nil {
 		fd.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, errs.Errorf("%s: %w", path, err)
 	}
 	f.closer = fd
 	return f, nil
@@ -135,6 +137,7 @@ func (f *File) block(addr, n uint64, m *meter, what string) (*cursor, error) {
 	return f.cursor(b, at, what), nil
 }
 
+//go:noinline
 func (f *File) cursor(b []byte, at int64, what string) *cursor {
 	return &cursor{b: b, at: at, what: what, offs: f.super.offs, lens: f.super.lens, lax: f.opts.noChecksums}
 }

@@ -5,9 +5,10 @@ import (
 	"compress/zlib"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"math/bits"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // A pipeline undoes the filters that chunks went through. It keeps buffers
@@ -48,7 +49,7 @@ func (p *pipeline) decode(b []byte, mask uint32) ([]byte, error) {
 		f := &p.filters[i]
 		var err error
 		if b, err = p.undo(f, b); err != nil {
-			return nil, fmt.Errorf("%s: %w", filterName(f.ID), err)
+			return nil, errs.Errorf("%s: %w", filterName(f.ID), err)
 		}
 	}
 	return b, nil
@@ -118,7 +119,7 @@ func (p *pipeline) inflate(b []byte) ([]byte, error) {
 		n, err := p.zr.Read(out[len(out):cap(out)])
 		out = out[:len(out)+n]
 		if len(out) > p.limit() {
-			return nil, fmt.Errorf("more than %d bytes for a chunk of %d", p.limit(), p.size)
+			return nil, errs.Errorf("more than %d bytes for a chunk of %d", p.limit(), p.size)
 		}
 		if err == io.EOF {
 			*buf = out
@@ -163,14 +164,14 @@ func (p *pipeline) unshuffle(f *Filter, b []byte) []byte {
 
 func checkFletcher(b []byte) ([]byte, error) {
 	if len(b) < 4 {
-		return nil, fmt.Errorf("%d bytes, too few for a checksum", len(b))
+		return nil, errs.Errorf("%d bytes, too few for a checksum", len(b))
 	}
 	data := b[:len(b)-4]
 	got, want := binary.LittleEndian.Uint32(b[len(b)-4:]), fletcher32(data)
 	// Files written on some big-endian machines by HDF5 1.6.2 and older hold
 	// each half of the sum byte-swapped.
 	if got != want && bits.ReverseBytes32(bits.RotateLeft32(got, 16)) != want {
-		return nil, fmt.Errorf("checksum %08x, computed %08x", got, want)
+		return nil, errs.Errorf("checksum %08x, computed %08x", got, want)
 	}
 	return data, nil
 }
@@ -187,7 +188,7 @@ func (p *pipeline) unLZF(b []byte) ([]byte, error) {
 		i++
 		if ctrl < 32 { // ctrl+1 literal bytes
 			if i+ctrl+1 > len(b) {
-				return nil, fmt.Errorf("literal run of %d bytes, %d left", ctrl+1, len(b)-i)
+				return nil, errs.Errorf("literal run of %d bytes, %d left", ctrl+1, len(b)-i)
 			}
 			out = append(out, b[i:i+ctrl+1]...)
 			i += ctrl + 1
@@ -206,7 +207,7 @@ func (p *pipeline) unLZF(b []byte) ([]byte, error) {
 			from := len(out) - (ctrl&31)<<8 - int(b[i]) - 1
 			i++
 			if from < 0 {
-				return nil, fmt.Errorf("back reference to %d before the start", -from)
+				return nil, errs.Errorf("back reference to %d before the start", -from)
 			}
 			for range n + 2 {
 				out = append(out, out[from])
@@ -214,7 +215,7 @@ func (p *pipeline) unLZF(b []byte) ([]byte, error) {
 			}
 		}
 		if len(out) > p.limit() {
-			return nil, fmt.Errorf("more than %d bytes for a chunk of %d", p.limit(), p.size)
+			return nil, errs.Errorf("more than %d bytes for a chunk of %d", p.limit(), p.size)
 		}
 	}
 	*buf = out

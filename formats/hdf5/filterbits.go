@@ -2,8 +2,9 @@ package hdf5
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // bitReader takes bits from the most significant end of each byte.
@@ -45,7 +46,7 @@ const (
 // by class.
 func (p *pipeline) nbit(f *Filter, b []byte) ([]byte, error) {
 	if len(f.Params) < 5 {
-		return nil, fmt.Errorf("%d parameters", len(f.Params))
+		return nil, errs.Errorf("%d parameters", len(f.Params))
 	}
 	if f.Params[1] != 0 { // nothing to gain: stored as it is
 		return b, nil
@@ -53,17 +54,17 @@ func (p *pipeline) nbit(f *Filter, b []byte) ([]byte, error) {
 	elem := int(f.Params[4])
 	n := uint64(f.Params[2])
 	if elem <= 0 || n*uint64(elem) != uint64(p.size) {
-		return nil, fmt.Errorf("%d elements of %d bytes in a chunk of %d", n, elem, p.size)
+		return nil, errs.Errorf("%d elements of %d bytes in a chunk of %d", n, elem, p.size)
 	}
 	out := grown(p.buffer(b), p.size)
 	clear(out)
 	x := nbitReader{bitReader: bitReader{b: b}, params: f.Params}
 	for i := range int(n) {
 		if rest := x.element(3, out[i*elem:(i+1)*elem], 0); rest < 0 {
-			return nil, fmt.Errorf("parameters %v do not describe a type", f.Params)
+			return nil, errs.Errorf("parameters %v do not describe a type", f.Params)
 		}
 		if x.bad {
-			return nil, fmt.Errorf("%d bytes end within element %d of %d", len(b), i, n)
+			return nil, errs.Errorf("%d bytes end within element %d of %d", len(b), i, n)
 		}
 	}
 	return out, nil
@@ -161,12 +162,12 @@ func (x *nbitReader) atomic(out []byte, bigEndian bool, prec, off int) {
 func (p *pipeline) scaleOffset(f *Filter, b []byte) ([]byte, error) {
 	const header = 21
 	if len(f.Params) < 8 || len(b) < 5 {
-		return nil, fmt.Errorf("%d parameters, %d bytes", len(f.Params), len(b))
+		return nil, errs.Errorf("%d parameters, %d bytes", len(f.Params), len(b))
 	}
 	kind, scale, n := f.Params[0], int32(f.Params[1]), int(f.Params[2])
 	class, size, bigEndian, hasFill := f.Params[3], int(f.Params[4]), f.Params[6] == 1, f.Params[7] == 1
 	if size != 1 && size != 2 && size != 4 && size != 8 || n < 0 || uint64(n)*uint64(size) != uint64(p.size) || class > 1 {
-		return nil, fmt.Errorf("%d elements of %d bytes and class %d in a chunk of %d", n, size, class, p.size)
+		return nil, errs.Errorf("%d elements of %d bytes and class %d in a chunk of %d", n, size, class, p.size)
 	}
 	if class == 1 && (kind != 0 || size < 4) {
 		return nil, unsupported("scale-offset of type %d for %d-byte floats", kind, size)
@@ -174,7 +175,7 @@ func (p *pipeline) scaleOffset(f *Filter, b []byte) ([]byte, error) {
 	bitsEach := int(binary.LittleEndian.Uint32(b))
 	minLen := min(int(b[4]), 8)
 	if bitsEach > 8*size || 5+minLen > len(b) {
-		return nil, fmt.Errorf("%d bits for %d-byte elements", bitsEach, size)
+		return nil, errs.Errorf("%d bits for %d-byte elements", bitsEach, size)
 	}
 	minimum := leUint(b[5 : 5+minLen])
 	body := b[min(header, len(b)):]
@@ -209,7 +210,7 @@ func (p *pipeline) scaleOffset(f *Filter, b []byte) ([]byte, error) {
 		putUint(out[i*size:(i+1)*size], v, bigEndian)
 	}
 	if r.bad {
-		return nil, fmt.Errorf("%d bytes for %d elements of %d bits", len(body), n, bitsEach)
+		return nil, errs.Errorf("%d bytes for %d elements of %d bits", len(body), n, bitsEach)
 	}
 	return out, nil
 }

@@ -2,11 +2,11 @@ package hdf5
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/order"
 )
 
@@ -54,6 +54,8 @@ type NamedType struct {
 func (n *NamedType) Type() *Datatype { return n.t }
 
 // Root returns the root group.
+//
+//go:noinline
 func (f *File) Root() *Group { return &Group{object{f: f, path: "/", h: f.root}} }
 
 // object opens the object whose header is at addr.
@@ -129,7 +131,7 @@ func (g *Group) Lookup(name string) (Link, error) {
 	}
 	i, ok := t.byName[name]
 	if !ok {
-		return Link{}, fmt.Errorf("hdf5: %s: %w", join(g.path, name), ErrNotFound)
+		return Link{}, errs.Errorf("hdf5: %s: %w", join(g.path, name), ErrNotFound)
 	}
 	return t.links[i], nil
 }
@@ -155,7 +157,7 @@ func (g *Group) OpenGroup(path string) (*Group, error) {
 	if x, ok := o.(*Group); ok {
 		return x, nil
 	}
-	return nil, fmt.Errorf("hdf5: %s is %s, not a group", o.Path(), kindName(o))
+	return nil, errs.Errorf("hdf5: %s is %s, not a group", o.Path(), kindName(o))
 }
 
 // OpenDataset is Open for a path that must be a dataset.
@@ -167,7 +169,7 @@ func (g *Group) OpenDataset(path string) (*Dataset, error) {
 	if x, ok := o.(*Dataset); ok {
 		return x, nil
 	}
-	return nil, fmt.Errorf("hdf5: %s is %s, not a dataset", o.Path(), kindName(o))
+	return nil, errs.Errorf("hdf5: %s is %s, not a dataset", o.Path(), kindName(o))
 }
 
 func kindName(o Object) string {
@@ -192,7 +194,7 @@ func (g *Group) open(path string, soft *int, depth int) (Object, error) {
 		}
 		group, ok := o.(*Group)
 		if !ok {
-			return nil, fmt.Errorf("hdf5: %s is %s, it has no member %q: %w", o.Path(), kindName(o), name, ErrNotFound)
+			return nil, errs.Errorf("hdf5: %s is %s, it has no member %q: %w", o.Path(), kindName(o), name, ErrNotFound)
 		}
 		if depth++; depth > g.f.opts.MaxDepth*maxSoftLinks {
 			return nil, &LimitError{Object: path, What: "path components", Got: int64(depth), Limit: int64(g.f.opts.MaxDepth) * maxSoftLinks}
@@ -225,7 +227,7 @@ func (g *Group) follow(l Link, soft *int, depth int) (Object, error) {
 		}
 		o, err := g.open(l.Target, soft, depth)
 		if err != nil {
-			return nil, fmt.Errorf("hdf5: %s: %s: %w", path, l.describe(), err)
+			return nil, errs.Errorf("hdf5: %s: %s: %w", path, l.describe(), err)
 		}
 		return o, nil
 	}

@@ -26,6 +26,8 @@ func NewFixedString(size int, pad StrPad, cset Cset) *Datatype {
 
 // NewVarString returns the type of strings of any length, kept in a global
 // heap.
+//
+//go:noinline
 func NewVarString(cset Cset) *Datatype {
 	return &Datatype{Class: ClassVLen, Size: 16, VarString: true, Cset: cset, Base: NewInteger(1, false)}
 }

@@ -1,11 +1,11 @@
 package hdf5
 
 import (
-	"fmt"
 	"io"
 	"slices"
 	"strings"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/order"
 )
 
@@ -52,6 +52,8 @@ func (p *planner) place(size uint64, write func(w io.Writer) error) uint64 {
 }
 
 // put reserves room for b.
+//
+//go:noinline
 func (p *planner) put(b []byte) uint64 {
 	at := p.alloc(uint64(len(b)))
 	p.putAt(at, b)
@@ -59,6 +61,8 @@ func (p *planner) put(b []byte) uint64 {
 }
 
 // putAt fills room that was reserved before.
+//
+//go:noinline
 func (p *planner) putAt(at uint64, b []byte) {
 	p.segments = append(p.segments, segment{addr: at, size: uint64(len(b)), write: func(w io.Writer) error {
 		_, err := w.Write(b)
@@ -100,7 +104,7 @@ func (p *planner) headerBytes(o *objectWriter, msgs []byte, count int) ([]byte, 
 		a := &o.attrs[i]
 		b, err := p.attrBytes(a)
 		if err != nil {
-			return nil, fmt.Errorf("hdf5: %s: attribute %q: %w", o.path, a.name, err)
+			return nil, errs.Errorf("hdf5: %s: attribute %q: %w", o.path, a.name, err)
 		}
 		msgs = putMessage(msgs, msgAttribute, 0, b)
 		count++

@@ -2,7 +2,8 @@ package hdf5
 
 import (
 	"bytes"
-	"fmt"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // count returns the number of elements after checking that check accepts their
@@ -99,7 +100,7 @@ func (v *value) ReadStrings() ([]string, error) {
 		for i := range dst {
 			s, err := stringValue(v.typ, b[i*v.typ.Size:(i+1)*v.typ.Size], h)
 			if err != nil {
-				return fmt.Errorf("element %d: %w", i, err)
+				return errs.Errorf("element %d: %w", i, err)
 			}
 			dst[i] = s
 		}

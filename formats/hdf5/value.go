@@ -3,6 +3,8 @@ package hdf5
 import (
 	"fmt"
 	"math"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // A Compound is an element of a compound type: its members in order.
@@ -23,7 +25,7 @@ type Reference struct {
 // Deref opens the object that a reference refers to.
 func (f *File) Deref(r Reference) (Object, error) {
 	if r.Addr == 0 || r.Addr == undef {
-		return nil, fmt.Errorf("hdf5: null reference: %w", ErrNotFound)
+		return nil, errs.Errorf("hdf5: null reference: %w", ErrNotFound)
 	}
 	return f.object(r.Addr, fmt.Sprintf("(object at %d)", r.Addr))
 }
@@ -142,7 +144,7 @@ func each[T any](b []byte, n, size int, dec func(e []byte) (T, error)) (any, err
 	for i := range out {
 		var err error
 		if out[i], err = dec(b[i*size : (i+1)*size]); err != nil {
-			return nil, fmt.Errorf("element %d: %w", i, err)
+			return nil, errs.Errorf("element %d: %w", i, err)
 		}
 	}
 	return out, nil
@@ -213,7 +215,7 @@ func decodeOne(t *Datatype, b []byte, h *heapReader) (any, error) {
 		for i, m := range t.Members {
 			x, err := decodeSlice(m.Type, b[m.Offset:m.Offset+m.Type.Size], 1, h)
 			if err != nil {
-				return nil, fmt.Errorf("member %q: %w", m.Name, err)
+				return nil, errs.Errorf("member %q: %w", m.Name, err)
 			}
 			c[i] = CompoundField{m.Name, first(x)}
 		}

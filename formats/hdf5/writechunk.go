@@ -3,8 +3,9 @@ package hdf5
 import (
 	"bytes"
 	"compress/zlib"
-	"fmt"
 	"io"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // dataset plans a dataset: its header and data.
@@ -12,7 +13,7 @@ func (p *planner) dataset(w *DatasetWriter) (placed, error) {
 	d := &w.data
 	t, err := encodeType(nil, d.Type)
 	if err != nil {
-		return placed{}, fmt.Errorf("hdf5: %s: %w", w.path, err)
+		return placed{}, errs.Errorf("hdf5: %s: %w", w.path, err)
 	}
 	msgs := putMessage(nil, msgDataspace, 0, spaceBytes(d))
 	msgs = putMessage(msgs, msgDatatype, 1, t)
@@ -31,7 +32,7 @@ func (p *planner) dataset(w *DatasetWriter) (placed, error) {
 		layout, err = p.chunked(w)
 	}
 	if err != nil {
-		return placed{}, fmt.Errorf("hdf5: %s: %w", w.path, err)
+		return placed{}, errs.Errorf("hdf5: %s: %w", w.path, err)
 	}
 	msgs = putMessage(msgs, msgLayout, 0, layout)
 	b, err := p.headerBytes(&w.objectWriter, msgs, count)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/order"
 )
 
@@ -61,7 +62,7 @@ const maxMessage = 65528
 // split them, as Keras does.
 func (o *objectWriter) SetAttr(name string, d Data) error {
 	if name == "" || strings.Contains(name, "\x00") {
-		return fmt.Errorf("hdf5: %s: attribute name %q", o.path, name)
+		return errs.Errorf("hdf5: %s: attribute name %q", o.path, name)
 	}
 	size, err := d.size()
 	if err == nil && d.Source != nil {
@@ -72,7 +73,7 @@ func (o *objectWriter) SetAttr(name string, d Data) error {
 		t, err = encodeType(nil, d.Type)
 	}
 	if err != nil {
-		return fmt.Errorf("hdf5: %s: attribute %q: %w", o.path, name, err)
+		return errs.Errorf("hdf5: %s: attribute %q: %w", o.path, name, err)
 	}
 	if total := 8 + uint64(len(name)+8+len(t)+8+16+16*len(d.Dims)) + size; total > maxMessage {
 		return &LimitError{Object: o.path, What: fmt.Sprintf("bytes of attribute %q in the file format's object header", name),
@@ -114,10 +115,10 @@ type DatasetWriter struct {
 
 func (g *GroupWriter) add(m memberWriter) error {
 	if m.name == "" || m.name == "." || strings.ContainsAny(m.name, "/\x00") {
-		return fmt.Errorf("hdf5: %s: member name %q", g.path, m.name)
+		return errs.Errorf("hdf5: %s: member name %q", g.path, m.name)
 	}
 	if _, dup := g.byName[m.name]; dup {
-		return fmt.Errorf("hdf5: %s: two members named %q", g.path, m.name)
+		return errs.Errorf("hdf5: %s: two members named %q", g.path, m.name)
 	}
 	g.byName[m.name] = len(g.members)
 	g.members = append(g.members, m)
@@ -134,7 +135,7 @@ func (g *GroupWriter) Group(path string) (*GroupWriter, error) {
 		if i, ok := g.byName[name]; ok {
 			sub := g.members[i].group
 			if sub == nil {
-				return nil, fmt.Errorf("hdf5: %s is not a group", join(g.path, name))
+				return nil, errs.Errorf("hdf5: %s is not a group", join(g.path, name))
 			}
 			g = sub
 			continue
@@ -157,7 +158,7 @@ func (g *GroupWriter) Has(name string) bool {
 // SoftLink adds a link to a path in this file, which need not exist.
 func (g *GroupWriter) SoftLink(name, target string) error {
 	if target == "" || strings.Contains(target, "\x00") {
-		return fmt.Errorf("hdf5: %s: soft link to %q", join(g.path, name), target)
+		return errs.Errorf("hdf5: %s: soft link to %q", join(g.path, name), target)
 	}
 	return g.add(memberWriter{name: name, soft: target})
 }
@@ -172,7 +173,7 @@ func (g *GroupWriter) Dataset(path string, d Data, s Storage) (*DatasetWriter, e
 	}
 	w := &DatasetWriter{objectWriter: objectWriter{path: join(parent.path, path[i+1:])}, data: d, storage: s}
 	if err := w.check(); err != nil {
-		return nil, fmt.Errorf("hdf5: %s: %w", w.path, err)
+		return nil, errs.Errorf("hdf5: %s: %w", w.path, err)
 	}
 	return w, parent.add(memberWriter{name: path[i+1:], dataset: w})
 }
@@ -186,11 +187,11 @@ func (w *DatasetWriter) check() error {
 		return err
 	}
 	if d.MaxDims != nil && len(d.MaxDims) != len(d.Dims) {
-		return fmt.Errorf("hdf5: maximum dims %v for dims %v", d.MaxDims, d.Dims)
+		return errs.Errorf("hdf5: maximum dims %v for dims %v", d.MaxDims, d.Dims)
 	}
 	for i, m := range d.MaxDims {
 		if m < d.Dims[i] || m != d.Dims[i] && s.Chunks == nil {
-			return fmt.Errorf("hdf5: dims %v with maximum %v and chunks %v", d.Dims, d.MaxDims, s.Chunks)
+			return errs.Errorf("hdf5: dims %v with maximum %v and chunks %v", d.Dims, d.MaxDims, s.Chunks)
 		}
 	}
 	if s.Chunks == nil {
@@ -203,9 +204,9 @@ func (w *DatasetWriter) check() error {
 	size, ok2 := mulSize(n, d.Type.Size)
 	switch {
 	case len(s.Chunks) != len(d.Dims) || len(d.Dims) == 0 || !ok || !ok2 || n == 0 || size > 1<<31:
-		return fmt.Errorf("hdf5: chunks %v for dims %v", s.Chunks, d.Dims)
+		return errs.Errorf("hdf5: chunks %v for dims %v", s.Chunks, d.Dims)
 	case s.Deflate < 0 || s.Deflate > 9:
-		return fmt.Errorf("hdf5: gzip level %d", s.Deflate)
+		return errs.Errorf("hdf5: gzip level %d", s.Deflate)
 	case d.Source != nil || d.Type.hasRefs():
 		return unsupported("chunks of values from a Source or of variable strings")
 	}
@@ -230,16 +231,16 @@ func (w *Writer) WriteTo(dst io.Writer) (int64, error) {
 	out := &countWriter{w: bufio.NewWriterSize(dst, 64<<10)}
 	for _, s := range p.segments {
 		if out.n != s.addr {
-			return int64(out.n), fmt.Errorf("hdf5: writing at %d, planned %d", out.n, s.addr)
+			return int64(out.n), errs.Errorf("hdf5: writing at %d, planned %d", out.n, s.addr)
 		}
 		if err := s.write(out); err != nil {
 			return int64(out.n), err
 		}
 		if out.n > s.addr+s.size {
-			return int64(out.n), fmt.Errorf("hdf5: %s: wrote %d bytes, its dims say %d", s.path, out.n-s.addr, s.size)
+			return int64(out.n), errs.Errorf("hdf5: %s: wrote %d bytes, its dims say %d", s.path, out.n-s.addr, s.size)
 		}
 		if s.streamed && out.n < s.addr+s.size {
-			return int64(out.n), fmt.Errorf("hdf5: %s: its source wrote %d bytes, its dims say %d", s.path, out.n-s.addr, s.size)
+			return int64(out.n), errs.Errorf("hdf5: %s: its source wrote %d bytes, its dims say %d", s.path, out.n-s.addr, s.size)
 		}
 		if err := out.pad(s.addr + (s.size+7)&^7); err != nil {
 			return int64(out.n), err
@@ -267,7 +268,7 @@ func (w *Writer) WriteFile(name string) error {
 		err = os.Rename(tmp.Name(), name)
 	}
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
+		return errs.Errorf("writing %s: %w", name, err)
 	}
 	return nil
 }

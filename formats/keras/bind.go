@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/nnrt/nnrt/formats"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/order"
 	"github.com/nnrt/nnrt/layers"
 )
@@ -128,7 +129,7 @@ func (b *binder) bind(s savedLayer, t target) error {
 	}
 	values, err = b.convert(t.layer, t.weights, values)
 	if err != nil {
-		return fmt.Errorf("keras: layer %q: %w", s.name, err)
+		return errs.Errorf("keras: layer %q: %w", s.name, err)
 	}
 	name := t.layer.Common().Name
 	if len(values) != len(t.weights) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/nnrt/nnrt/formats"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers"
 )
 
@@ -201,7 +202,7 @@ func normalize1(class string, cfg map[string]any) (string, error) {
 		delete(cfg, "output_shape")
 	case "BatchNormalization":
 		if m, ok := cfg["mode"].(json.Number); ok && m != "0" && m != "2" {
-			return name, fmt.Errorf("BatchNormalization of mode %s normalizes each sample by itself: not supported", m)
+			return name, errs.Errorf("BatchNormalization of mode %s normalizes each sample by itself: not supported", m)
 		}
 		if cfg["epsilon"] == nil {
 			cfg["epsilon"] = json.Number("1e-6")
@@ -211,6 +212,7 @@ func normalize1(class string, cfg map[string]any) (string, error) {
 	return name, nil
 }
 
+//go:noinline
 func rename(cfg map[string]any, from, to string) {
 	if v, ok := cfg[from]; ok && from != to {
 		delete(cfg, from)
@@ -225,7 +227,7 @@ func mergeClass(cfg map[string]any) (string, error) {
 	mode, _ := cfg["mode"].(string)
 	class := map[string]string{"sum": "Add", "mul": "Multiply", "concat": "Concatenate", "ave": "Average", "max": "Maximum", "dot": "Dot", "cos": "Dot"}[mode]
 	if class == "" {
-		return "Merge", fmt.Errorf("Merge of mode %v is not supported", cfg["mode"])
+		return "Merge", errs.Errorf("Merge of mode %v is not supported", cfg["mode"])
 	}
 	if mode == "cos" {
 		cfg["normalize"] = true

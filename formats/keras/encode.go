@@ -1,12 +1,12 @@
 package keras
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers"
 )
 
@@ -115,7 +115,7 @@ func (e *encoder) arguments(m *layers.Model, v any) (any, error) {
 	case *layers.Tensor:
 		t, ok := e.m.TensorType(m, v)
 		if !ok {
-			return nil, fmt.Errorf("keras: layer %q has no output %d", v.Layer().Common().Name, v.Index())
+			return nil, errs.Errorf("keras: layer %q has no output %d", v.Layer().Common().Name, v.Index())
 		}
 		return layers.Config{{Key: "class_name", Value: "__keras_tensor__"}, {Key: "config", Value: layers.Config{
 			{Key: "shape", Value: dims(t)}, {Key: "dtype", Value: t.DType.String()}, {Key: "keras_history", Value: history(m, v)},

@@ -2,11 +2,11 @@ package keras
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"sort"
 
 	"github.com/nnrt/nnrt/formats"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers"
 )
 
@@ -67,7 +67,7 @@ func (f *functional) add(v any) error {
 	for _, n := range e.inbound {
 		c, err := f.call(n)
 		if err != nil {
-			return fmt.Errorf("layer %q: %w", name, err)
+			return errs.Errorf("layer %q: %w", name, err)
 		}
 		p.nodes = append(p.nodes, c)
 	}
@@ -156,7 +156,7 @@ func asRef(v any) (ref, bool) {
 func number(v any) (int, error) {
 	n, ok := v.(json.Number)
 	if !ok {
-		return 0, fmt.Errorf("%v is no number", v)
+		return 0, errs.Errorf("%v is no number", v)
 	}
 	k, err := n.Int64()
 	return int(k), err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/formats/hdf5"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -127,7 +128,7 @@ func attrString(g *hdf5.Group, name string) (s string, ok bool, err error) {
 	}
 	list, err := a.ReadStrings()
 	if err != nil {
-		return "", false, fmt.Errorf("keras: attribute %q: %w", name, err)
+		return "", false, errs.Errorf("keras: attribute %q: %w", name, err)
 	}
 	if len(list) != 1 {
 		return "", false, formatErrorf(formats.HDF5, "attribute %q has %d values, want 1", name, len(list))
@@ -162,7 +163,7 @@ func attrList(g *hdf5.Group, name string) ([]string, error) {
 		}
 		if !ok {
 			if i == 0 {
-				return nil, fmt.Errorf("keras: group %q: attribute %q: %w", g.Path(), name, hdf5.ErrNotFound)
+				return nil, errs.Errorf("keras: group %q: attribute %q: %w", g.Path(), name, hdf5.ErrNotFound)
 			}
 			return list, nil
 		}
@@ -180,21 +181,21 @@ func readTensor(d *hdf5.Dataset) (*tensor.Tensor, error) {
 	if !ok {
 		fs, err := d.ReadFloat32s()
 		if err != nil {
-			return nil, fmt.Errorf("keras: dataset %q: %w", d.Path(), err)
+			return nil, errs.Errorf("keras: dataset %q: %w", d.Path(), err)
 		}
 		t := tensor.New(tensor.Float32, shape...)
 		copy(tensor.As[float32](t), fs)
 		return t, nil
 	}
 	if _, err := tensor.NumElements(shape); err != nil {
-		return nil, fmt.Errorf("keras: dataset %q: %w", d.Path(), err)
+		return nil, errs.Errorf("keras: dataset %q: %w", d.Path(), err)
 	}
 	if sp := d.Space(); sp.Null {
 		return nil, formatErrorf(formats.HDF5, "dataset %q has a null space", d.Path())
 	}
 	raw, err := d.ReadRaw()
 	if err != nil {
-		return nil, fmt.Errorf("keras: dataset %q: %w", d.Path(), err)
+		return nil, errs.Errorf("keras: dataset %q: %w", d.Path(), err)
 	}
 	return tensor.FromBytes(dt, shape, raw, d)
 }
@@ -280,7 +281,7 @@ type savedLayer struct {
 func readSaved(g *hdf5.Group, name string) (savedLayer, error) {
 	lg, err := g.OpenGroup(name)
 	if err != nil {
-		return savedLayer{}, fmt.Errorf("keras: layer %q: %w", name, err)
+		return savedLayer{}, errs.Errorf("keras: layer %q: %w", name, err)
 	}
 	ws, err := attrList(lg, "weight_names")
 	if errors.Is(err, hdf5.ErrNotFound) {
@@ -294,7 +295,7 @@ func (s savedLayer) read() ([]*tensor.Tensor, error) {
 	for i, n := range s.weights {
 		d, err := s.group.OpenDataset(n)
 		if err != nil {
-			return nil, fmt.Errorf("keras: layer %q: %w", s.name, err)
+			return nil, errs.Errorf("keras: layer %q: %w", s.name, err)
 		}
 		if out[i], err = readTensor(d); err != nil {
 			return nil, err
@@ -322,7 +323,7 @@ func (f *File) readOptimizer(h *hdf5.File) error {
 	for _, n := range names {
 		d, err := g.OpenDataset(n)
 		if err != nil {
-			return fmt.Errorf("keras: optimizer: %w", err)
+			return errs.Errorf("keras: optimizer: %w", err)
 		}
 		t, err := readTensor(d)
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"os"
 
 	"github.com/nnrt/nnrt/formats"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/guard"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/tensor"
@@ -83,7 +84,7 @@ func ReadFile(path string, opts Options) (*File, error) {
 	}
 	f, err := ReadBytes(b, opts)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, errs.Errorf("%s: %w", path, err)
 	}
 	return f, nil
 }
@@ -95,7 +96,7 @@ func Read(r io.ReaderAt, size int64, opts Options) (*File, error) {
 	}
 	b := make([]byte, size)
 	if n, err := r.ReadAt(b, 0); int64(n) < size {
-		return nil, fmt.Errorf("keras: %w", err)
+		return nil, errs.Errorf("keras: %w", err)
 	}
 	return ReadBytes(b, opts)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
@@ -63,7 +64,7 @@ func Lift(g *graph.Graph) (*layers.Model, error) {
 	}
 	l.m.SetOutputs(outs...)
 	if err := l.m.Build(); err != nil {
-		return nil, fmt.Errorf("keras: lifting: %w", err)
+		return nil, errs.Errorf("keras: lifting: %w", err)
 	}
 	return l.m, l.setWeights()
 }

@@ -4,11 +4,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/nnrt/nnrt/formats"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers"
 )
 
@@ -91,7 +91,7 @@ func (dec *decoder) layer(v any) (layers.Layer, error) {
 	if f := dec.custom(e); f != nil {
 		l, err := f(e.config)
 		if err != nil {
-			return nil, fmt.Errorf("keras: custom class %q: %w", e.class, err)
+			return nil, errs.Errorf("keras: custom class %q: %w", e.class, err)
 		}
 		return l, common(l, e)
 	}
@@ -103,7 +103,7 @@ func (dec *decoder) layer(v any) (layers.Layer, error) {
 	}
 	class, cfg, err := normalize(e.class, e.config, dec.d)
 	if err != nil {
-		return nil, fmt.Errorf("keras: %s %q: %w", e.class, e.name, err)
+		return nil, errs.Errorf("keras: %s %q: %w", e.class, e.name, err)
 	}
 	l, ok := layers.New(class)
 	if !ok || foreign(e) {
@@ -406,11 +406,11 @@ func shapeOf(v any) ([]int, error) {
 		}
 		n, ok := e.(json.Number)
 		if !ok {
-			return nil, fmt.Errorf("%v is no size", e)
+			return nil, errs.Errorf("%v is no size", e)
 		}
 		k, err := n.Int64()
 		if err != nil || k < 0 || k > 1<<40 {
-			return nil, fmt.Errorf("%v is no size", e)
+			return nil, errs.Errorf("%v is no size", e)
 		}
 		out[i] = int(k)
 	}

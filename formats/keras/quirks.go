@@ -1,9 +1,9 @@
 package keras
 
 import (
-	"fmt"
 	"slices"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -225,7 +225,7 @@ func cudnnKernels(vs []*tensor.Tensor, gates int) ([]*tensor.Tensor, error) {
 	for i := range 2 {
 		s := vs[i].Shape()
 		if len(s) != 2 || s[1]%gates != 0 {
-			return nil, fmt.Errorf("a kernel of shape %v for %d gates", s, gates)
+			return nil, errs.Errorf("a kernel of shape %v for %d gates", s, gates)
 		}
 		src, err := vs[i].Float64s()
 		if err != nil {
@@ -273,7 +273,7 @@ func addHalves(v *tensor.Tensor) (*tensor.Tensor, error) {
 func flip(k *tensor.Tensor, rank int) (*tensor.Tensor, error) {
 	shape := k.Shape()
 	if len(shape) < rank {
-		return nil, fmt.Errorf("a kernel of shape %v has no %d spatial dimensions", shape, rank)
+		return nil, errs.Errorf("a kernel of shape %v has no %d spatial dimensions", shape, rank)
 	}
 	spatial := 1
 	for _, n := range shape[:rank] {
@@ -294,7 +294,7 @@ func flip(k *tensor.Tensor, rank int) (*tensor.Tensor, error) {
 func transpose(t *tensor.Tensor, perm ...int) (*tensor.Tensor, error) {
 	shape := t.Shape()
 	if len(perm) != len(shape) {
-		return nil, fmt.Errorf("an array of shape %v where %d dimensions are expected", shape, len(perm))
+		return nil, errs.Errorf("an array of shape %v where %d dimensions are expected", shape, len(perm))
 	}
 	strides := tensor.Strides(shape)
 	to, from := make([]int, len(perm)), make([]int, len(perm))
@@ -324,7 +324,7 @@ func transpose(t *tensor.Tensor, perm ...int) (*tensor.Tensor, error) {
 func concatLast(vs ...*tensor.Tensor) (*tensor.Tensor, error) {
 	first := vs[0].Shape()
 	if len(first) == 0 {
-		return nil, fmt.Errorf("scalars can't be joined")
+		return nil, errs.Errorf("scalars can't be joined")
 	}
 	n := len(first) - 1
 	rows, width := 1, 0
@@ -333,7 +333,7 @@ func concatLast(vs ...*tensor.Tensor) (*tensor.Tensor, error) {
 	}
 	for _, v := range vs {
 		if v.Rank() != len(first) || !slices.Equal(v.Shape()[:n], first[:n]) || v.DType() != vs[0].DType() {
-			return nil, fmt.Errorf("arrays of shapes %v and %v can't be joined", first, v.Shape())
+			return nil, errs.Errorf("arrays of shapes %v and %v can't be joined", first, v.Shape())
 		}
 		width += v.Dim(n)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/formats/hdf5"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -50,7 +51,7 @@ func LayoutOf(path string) (Layout, error) {
 	case strings.HasSuffix(path, ".h5"), strings.HasSuffix(path, ".hdf5"):
 		return LegacyH5, nil
 	}
-	return 0, fmt.Errorf("keras: %s: the name tells no Keras format; use .keras, .h5 or .weights.h5", path)
+	return 0, errs.Errorf("keras: %s: the name tells no Keras format; use .keras, .h5 or .weights.h5", path)
 }
 
 // WriteFile writes f under a name, in the layout that the name asks for. What was there is replaced only
@@ -62,7 +63,7 @@ func WriteFile(path string, f *File, opts WriteOptions) error {
 	}
 	if opts.Keras2 {
 		if layout != LegacyH5 {
-			return fmt.Errorf("keras: %s: Keras 2's layout is for .h5 alone", path)
+			return errs.Errorf("keras: %s: Keras 2's layout is for .h5 alone", path)
 		}
 		layout = Keras2H5
 	}
@@ -82,7 +83,7 @@ func WriteFile(path string, f *File, opts WriteOptions) error {
 		err = os.Rename(tmp.Name(), path)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return errs.Errorf("%s: %w", path, err)
 	}
 	return nil
 }
@@ -104,7 +105,7 @@ func Write(w io.Writer, f *File, layout Layout, opts WriteOptions) error {
 	case Keras2H5:
 		return f.writeKeras2(w)
 	}
-	return fmt.Errorf("keras: unknown layout %d", layout)
+	return errs.Errorf("keras: unknown layout %d", layout)
 }
 
 // version is the Keras version that a written file claims.
@@ -172,11 +173,11 @@ func (f *File) compileConfig() (any, error) {
 	}
 	v, err := layers.ParseJSON(f.Training)
 	if err != nil {
-		return nil, fmt.Errorf("keras: the training config: %w", err)
+		return nil, errs.Errorf("keras: the training config: %w", err)
 	}
 	m, ok := v.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("keras: the training config is %T", v)
+		return nil, errs.Errorf("keras: the training config is %T", v)
 	}
 	if o, ok := m["optimizer_config"].(map[string]any); ok {
 		opt := layers.Config{{Key: "module", Value: "keras.optimizers"}, {Key: "class_name", Value: o["class_name"]}, {Key: "config", Value: o["config"]}, {Key: "registered_name", Value: nil}}
@@ -331,7 +332,7 @@ func hdf5Type(dt tensor.DType) *hdf5.Datatype {
 
 func writeTensor(g *hdf5.GroupWriter, name string, t *tensor.Tensor) error {
 	if t == nil {
-		return fmt.Errorf("keras: dataset %s/%s has no value", g.Path(), name)
+		return errs.Errorf("keras: dataset %s/%s has no value", g.Path(), name)
 	}
 	typ := hdf5Type(t.DType())
 	if typ == nil {

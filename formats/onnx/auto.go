@@ -1,12 +1,12 @@
 package onnx
 
 import (
-	"fmt"
 	"reflect"
 	"strings"
 
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -173,7 +173,7 @@ func setPlain(n *Node, name string, f reflect.Value) {
 	case reflect.Slice:
 		setSlice(n, name, f)
 	default:
-		n.Fail(fmt.Errorf("onnx: %s has field %s of type %v, which no attribute fits", n.OpType(), name, f.Type()))
+		n.Fail(errs.Errorf("onnx: %s has field %s of type %v, which no attribute fits", n.OpType(), name, f.Type()))
 	}
 }
 
@@ -217,6 +217,6 @@ func setSlice(n *Node, name string, f reflect.Value) {
 		}
 		f.Set(reflect.ValueOf(ts))
 	default:
-		n.Fail(fmt.Errorf("onnx: %s has field %s of type %v, which no attribute fits", n.OpType(), name, f.Type()))
+		n.Fail(errs.Errorf("onnx: %s has field %s of type %v, which no attribute fits", n.OpType(), name, f.Type()))
 	}
 }

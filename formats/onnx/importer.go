@@ -9,6 +9,7 @@ import (
 	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -55,7 +56,7 @@ func (sc *scope) nameOf(name string) string {
 var poison = &graph.Value{Name: "(unsupported)"}
 
 func (im *importer) fail(format string, args ...any) error {
-	err := fmt.Errorf(format, args...)
+	err := errs.Errorf(format, args...)
 	return &formats.FormatError{Format: formats.ONNX, Offset: -1, Msg: err.Error(), Err: errors.Unwrap(err)}
 }
 
@@ -435,7 +436,7 @@ func (im *importer) apply(sc *scope, p *pb.NodeProto, origin string) ([]*graph.V
 func (n *Node) resolveAttrs() error {
 	for _, a := range n.p.Attribute {
 		if n.attrs[a.Name] != nil {
-			return fmt.Errorf("attribute %s is given twice", a.Name)
+			return errs.Errorf("attribute %s is given twice", a.Name)
 		}
 		if a.RefAttrName != "" {
 			of := n.sc.attrs[a.RefAttrName]

@@ -1,10 +1,10 @@
 package onnx
 
 import (
-	"fmt"
 	"reflect"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -171,7 +171,7 @@ func (c *firster) node(r *rebuilder, n *graph.Node, in []*graph.Value) ([]*graph
 func (c *firster) spatial(n *graph.Node, in []*graph.Value) ([]*graph.Value, error) {
 	r := rank(in[0])
 	if r < 2 {
-		return nil, fmt.Errorf("onnx: %s %q: the rank of its input is to be known: %v", n.Op.Name(), n.Origin, in[0].Type.WithoutValue())
+		return nil, errs.Errorf("onnx: %s %q: the rank of its input is to be known: %v", n.Op.Name(), n.Origin, in[0].Type.WithoutValue())
 	}
 	in = append([]*graph.Value{c.twin(in[0])}, in[1:]...)
 	switch op := n.Op.(type) {

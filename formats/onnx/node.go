@@ -85,6 +85,8 @@ func (n *Node) Int(name string, def int) int {
 }
 
 // Bool is an integer attribute that is used as a truth value.
+//
+//go:noinline
 func (n *Node) Bool(name string, def bool) bool {
 	if a := n.attr(name, pb.AttrInt); a != nil {
 		return a.I != 0

@@ -18,6 +18,7 @@ import (
 	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/guard"
 	"github.com/nnrt/nnrt/internal/mmap"
 )
@@ -102,7 +103,7 @@ func inFile(name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s: %w", name, err)
+	return errs.Errorf("%s: %w", name, err)
 }
 
 func read(b []byte, opts Options, source pb.Source) (_ *graph.Graph, err error) {
@@ -132,7 +133,7 @@ func read(b []byte, opts Options, source pb.Source) (_ *graph.Graph, err error) 
 	for _, c := range opts.Ops {
 		if c.Import == nil {
 			if c.Op == nil {
-				return nil, fmt.Errorf("onnx: custom operator %s.%s has neither Op nor Import", c.Domain, c.Name)
+				return nil, errs.Errorf("onnx: custom operator %s.%s has neither Op nor Import", c.Domain, c.Name)
 			}
 			c.Import = auto(c.Name, 1, c.Op).imp
 		}

@@ -1,10 +1,10 @@
 package onnx
 
 import (
-	"fmt"
 	"reflect"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // rebuilder copies a graph, replacing nodes on the way.
@@ -57,7 +57,7 @@ func (r *rebuilder) node(n *graph.Node, replace func(r *rebuilder, n *graph.Node
 	in := make([]*graph.Value, len(n.In))
 	for i, v := range n.In {
 		if v != nil && v.Def == nil && v.Type.Const == nil && r.vals[v] == nil {
-			return fmt.Errorf("onnx: %s %q reads %q, which nothing defines", n.Op.Name(), n.Origin, v.Name)
+			return errs.Errorf("onnx: %s %q reads %q, which nothing defines", n.Op.Name(), n.Origin, v.Name)
 		}
 		in[i] = r.value(v)
 	}
@@ -73,7 +73,7 @@ func (r *rebuilder) node(n *graph.Node, replace func(r *rebuilder, n *graph.Node
 		return err
 	}
 	if len(outs) < len(n.Out) {
-		return fmt.Errorf("onnx: %s %q: %d values stand for its %d outputs", n.Op.Name(), n.Origin, len(outs), len(n.Out))
+		return errs.Errorf("onnx: %s %q: %d values stand for its %d outputs", n.Op.Name(), n.Origin, len(outs), len(n.Out))
 	}
 	for i, v := range n.Out {
 		r.vals[v] = outs[i]
@@ -90,7 +90,7 @@ const maxRounds = 10
 // prepare spells a graph in operators that ONNX has at the target version, channels first.
 func (w *writer) prepare(g *graph.Graph, depth int) (*graph.Graph, error) {
 	if depth > 32 {
-		return nil, fmt.Errorf("onnx: graphs are nested more than 32 deep")
+		return nil, errs.Errorf("onnx: graphs are nested more than 32 deep")
 	}
 	for range maxRounds {
 		changed := false

@@ -1,11 +1,11 @@
 package onnx
 
 import (
-	"fmt"
 	"strconv"
 
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -247,13 +247,13 @@ func scanFormals(in []*graph.Value, op ops.Scan) ([]graph.Type, error) {
 	var formals []graph.Type
 	for i, v := range in {
 		if v == nil {
-			return nil, fmt.Errorf("input %d is omitted", i)
+			return nil, errs.Errorf("input %d is omitted", i)
 		}
 		t := v.Type.WithoutValue()
 		if i >= op.NumStates {
 			var err error
 			if t, err = dropAxis(t, op.At(op.ScanInputAxes, i-op.NumStates)); err != nil {
-				return nil, fmt.Errorf("input %d: %w", i, err)
+				return nil, errs.Errorf("input %d: %w", i, err)
 			}
 		}
 		formals = append(formals, t)
@@ -269,7 +269,7 @@ func dropAxis(t graph.Type, axis int) (graph.Type, error) {
 		axis += len(t.Dims)
 	}
 	if axis < 0 || axis >= len(t.Dims) {
-		return t, fmt.Errorf("there is no axis %d in %v", axis, t)
+		return t, errs.Errorf("there is no axis %d in %v", axis, t)
 	}
 	t.Dims = append(append([]graph.Dim{}, t.Dims[:axis]...), t.Dims[axis+1:]...)
 	return t, nil

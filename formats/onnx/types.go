@@ -2,10 +2,10 @@ package onnx
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -42,14 +42,14 @@ func typeOf(p *pb.TypeProto) (graph.Type, error) {
 		// The values are what counts: whoever feeds it gives the dense tensor.
 		return typeOf(&pb.TypeProto{TensorType: &pb.TensorType{ElemType: p.SparseTensorType.ElemType, Shape: p.SparseTensorType.Shape}})
 	case p.OpaqueType != nil:
-		return graph.Type{}, fmt.Errorf("opaque types are %w", errors.ErrUnsupported)
+		return graph.Type{}, errs.Errorf("opaque types are %w", errors.ErrUnsupported)
 	}
 	return graph.Type{}, errors.New("its type is empty")
 }
 
 func tensorType(dt tensor.DType, s *pb.TensorShapeProto) (graph.Type, error) {
 	if len(s.Dim) > tensor.MaxRank {
-		return graph.Type{}, fmt.Errorf("rank %d is over %d", len(s.Dim), tensor.MaxRank)
+		return graph.Type{}, errs.Errorf("rank %d is over %d", len(s.Dim), tensor.MaxRank)
 	}
 	dims := make([]graph.Dim, len(s.Dim))
 	for i, d := range s.Dim {

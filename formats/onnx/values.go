@@ -1,10 +1,9 @@
 package onnx
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -16,7 +15,7 @@ func ReadValue(b []byte, t graph.Type) (tensor.Value, error) {
 	case graph.SequenceKind:
 		p := &pb.SequenceProto{}
 		if err := pb.Unmarshal(b, p, pb.Limits{}); err != nil {
-			return nil, fmt.Errorf("onnx: %w", err)
+			return nil, errs.Errorf("onnx: %w", err)
 		}
 		s, err := src.Sequence(p)
 		if err == nil && s.DType == tensor.Invalid {
@@ -26,13 +25,13 @@ func ReadValue(b []byte, t graph.Type) (tensor.Value, error) {
 	case graph.OptionalKind:
 		p := &pb.OptionalProto{}
 		if err := pb.Unmarshal(b, p, pb.Limits{}); err != nil {
-			return nil, fmt.Errorf("onnx: %w", err)
+			return nil, errs.Errorf("onnx: %w", err)
 		}
 		return src.Optional(p)
 	case graph.MapKind:
 		p := &pb.MapProto{}
 		if err := pb.Unmarshal(b, p, pb.Limits{}); err != nil {
-			return nil, fmt.Errorf("onnx: %w", err)
+			return nil, errs.Errorf("onnx: %w", err)
 		}
 		return src.Map(p)
 	}
@@ -43,7 +42,7 @@ func ReadValue(b []byte, t graph.Type) (tensor.Value, error) {
 func ReadTensor(b []byte) (*tensor.Tensor, error) {
 	p := &pb.TensorProto{}
 	if err := pb.Unmarshal(b, p, pb.Limits{}); err != nil {
-		return nil, fmt.Errorf("onnx: %w", err)
+		return nil, errs.Errorf("onnx: %w", err)
 	}
 	return new(pb.Source).Tensor(p)
 }

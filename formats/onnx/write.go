@@ -15,6 +15,7 @@ import (
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/internal/atomicfile"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/order"
 )
 
@@ -67,7 +68,7 @@ func Encode(g *graph.Graph, opts WriteOptions) (*Encoded, error) {
 	case opts.Opset == 0:
 		lo, hi = DefaultWriteOpset, Opset
 	case opts.Opset < MinWriteOpset || opts.Opset > Opset:
-		return nil, fmt.Errorf("onnx: operator set %d can't be written: %d to %d can", opts.Opset, MinWriteOpset, Opset)
+		return nil, errs.Errorf("onnx: operator set %d can't be written: %d to %d can", opts.Opset, MinWriteOpset, Opset)
 	}
 	for v := lo; ; v++ {
 		m, err := encodeAt(g, v, opts.Ops)
@@ -443,7 +444,7 @@ func (w *writer) nodeName(name string) string {
 func (x *graphWriter) info(v *graph.Value) (*pb.ValueInfoProto, error) {
 	t, err := typeProto(v.Type)
 	if err != nil {
-		return nil, fmt.Errorf("onnx: %q: %w", v.Name, err)
+		return nil, errs.Errorf("onnx: %q: %w", v.Name, err)
 	}
 	p := &pb.ValueInfoProto{Name: x.name(v), Type: t}
 	x.notes.value(p, v.Name)
@@ -455,7 +456,7 @@ func typeProto(t graph.Type) (*pb.TypeProto, error) {
 	switch t.Kind {
 	case graph.SequenceKind, graph.OptionalKind:
 		if t.Elem == nil {
-			return nil, fmt.Errorf("%v has no element type", t)
+			return nil, errs.Errorf("%v has no element type", t)
 		}
 		e, err := typeProto(*t.Elem)
 		if t.Kind == graph.SequenceKind {
@@ -468,7 +469,7 @@ func typeProto(t graph.Type) (*pb.TypeProto, error) {
 	}
 	dt := pb.DataTypeOf(t.DType)
 	if dt == pb.Undefined {
-		return nil, fmt.Errorf("no ONNX type for %v", t.DType)
+		return nil, errs.Errorf("no ONNX type for %v", t.DType)
 	}
 	tt := &pb.TensorType{ElemType: dt}
 	if !t.Unranked {

@@ -8,6 +8,7 @@ import (
 	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/formats/onnx/internal/pb"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -16,7 +17,7 @@ import (
 var errCannot = errors.New("can't be expressed")
 
 func cannot(format string, args ...any) error {
-	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), errCannot)
+	return errs.Errorf("%s: %w", fmt.Sprintf(format, args...), errCannot)
 }
 
 // versionOf is the version of a domain that is written.
@@ -236,7 +237,7 @@ func attribute(name string, v reflect.Value) (*pb.AttributeProto, error) {
 	case reflect.Slice:
 		return a, sliceAttribute(a, v)
 	default:
-		return nil, fmt.Errorf("onnx: no attribute for field %s of type %v", name, v.Type())
+		return nil, errs.Errorf("onnx: no attribute for field %s of type %v", name, v.Type())
 	}
 	return a, nil
 }
@@ -258,7 +259,7 @@ func sliceAttribute(a *pb.AttributeProto, v reflect.Value) error {
 		case reflect.String:
 			a.Strings = append(a.Strings, []byte(e.String()))
 		default:
-			return fmt.Errorf("onnx: no attribute for a list of %v", e.Type())
+			return errs.Errorf("onnx: no attribute for a list of %v", e.Type())
 		}
 	}
 	switch v.Type().Elem().Kind() {
@@ -364,7 +365,7 @@ func unsupportedNode(n *graph.Node, reason string) error {
 func (x *graphWriter) subgraph(g *graph.Graph, formals int, captured []*graph.Value) (*pb.AttributeProto, error) {
 	g = g.Clone()
 	if len(g.Inputs) != formals+len(captured) {
-		return nil, fmt.Errorf("onnx: a graph of %d inputs is fed %d", len(g.Inputs), formals+len(captured))
+		return nil, errs.Errorf("onnx: a graph of %d inputs is fed %d", len(g.Inputs), formals+len(captured))
 	}
 	y := &graphWriter{writer: x.writer, names: x.names, noted: map[*graph.Value]bool{}, nested: true}
 	for i, v := range g.Inputs[formals:] {

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -83,13 +84,13 @@ func Apply(g *graph.Graph, rules []Rule, opts Options) error {
 				continue
 			}
 			if r.err != nil {
-				return fmt.Errorf("rewrite %s at %s %q: %w", rule.Name, n.Op.Name(), n.Origin, r.err)
+				return errs.Errorf("rewrite %s at %s %q: %w", rule.Name, n.Op.Name(), n.Origin, r.err)
 			}
 			if opts.Trace != nil {
 				opts.Trace.Info("rewrite", "rule", rule.Name, "op", n.Op.Name(), "origin", n.Origin, "added", len(r.added))
 			}
 			if budget--; budget < 0 {
-				return fmt.Errorf("rewrite %s: matches without end", rule.Name)
+				return errs.Errorf("rewrite %s: matches without end", rule.Name)
 			}
 			r.queue = append(r.queue, r.added...)
 			if r.dead[n] {
@@ -122,6 +123,8 @@ func (r *Rewriter) Graph() *graph.Graph { return r.g }
 func (r *Rewriter) Uses(v *graph.Value) []*graph.Node { return r.uses[v] }
 
 // SoleUse reports whether v has exactly one reader and is neither an output nor an update.
+//
+//go:noinline
 func (r *Rewriter) SoleUse(v *graph.Value) bool { return len(r.uses[v]) == 1 && r.ext[v] == 0 }
 
 // Escapes reports whether v is a graph output or part of an update.
@@ -160,6 +163,8 @@ func (r *Rewriter) fresh(name string) string {
 }
 
 // Add makes a node with one output, placed before the node that the rule looks at.
+//
+//go:noinline
 func (r *Rewriter) Add(op graph.Op, in ...*graph.Value) *graph.Value { return r.AddN(op, in...)[0] }
 
 // AddN makes a node, placed before the node that the rule looks at, with that node's origin.

@@ -11,6 +11,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // A File is a file under construction beside the one it will replace.
@@ -27,7 +29,7 @@ func Create(name string) (*File, error) {
 	perm := fs.FileMode(0o666)
 	if st, err := os.Stat(name); err == nil {
 		if !st.Mode().IsRegular() {
-			return nil, fmt.Errorf("%s is not a regular file", name)
+			return nil, errs.Errorf("%s is not a regular file", name)
 		}
 		perm = st.Mode().Perm()
 	}
@@ -42,7 +44,7 @@ func Create(name string) (*File, error) {
 		}
 		return &File{f: f, name: name}, nil
 	}
-	return nil, fmt.Errorf("%s: no free name for a temporary file", name)
+	return nil, errs.Errorf("%s: no free name for a temporary file", name)
 }
 
 // Write appends to the file.

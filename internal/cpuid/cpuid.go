@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // EnvVar names the environment variable that FromEnv reads.
@@ -68,18 +70,18 @@ func Parse(s string) (Level, error) {
 			continue
 		}
 		if !Has(Level(l)) {
-			return Generic, fmt.Errorf("cpu level %q: this processor's best is %q", s, best)
+			return Generic, errs.Errorf("cpu level %q: this processor's best is %q", s, best)
 		}
 		return Level(l), nil
 	}
-	return Generic, fmt.Errorf("cpu level %q: want one of auto, %s", s, strings.Join(levelNames[:], ", "))
+	return Generic, errs.Errorf("cpu level %q: want one of auto, %s", s, strings.Join(levelNames[:], ", "))
 }
 
 // FromEnv returns the level that NNRT_CPU names, the best one if it is unset.
 func FromEnv() (Level, error) {
 	l, err := Parse(os.Getenv(EnvVar))
 	if err != nil {
-		return Generic, fmt.Errorf("%s: %w", EnvVar, err)
+		return Generic, errs.Errorf("%s: %w", EnvVar, err)
 	}
 	return l, nil
 }

@@ -3,9 +3,10 @@
 package mmap
 
 import (
-	"fmt"
 	"os"
 	"runtime"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // A File is a file's content in memory. Its memory must not be written to.
@@ -36,11 +37,11 @@ func Map(f *os.File) (*File, error) {
 		return nil, err
 	}
 	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", f.Name())
+		return nil, errs.Errorf("%s is not a regular file", f.Name())
 	}
 	size := st.Size()
 	if size < 0 || size != int64(int(size)) {
-		return nil, fmt.Errorf("%s: %d bytes are more than this machine can address", f.Name(), size)
+		return nil, errs.Errorf("%s: %d bytes are more than this machine can address", f.Name(), size)
 	}
 	if size == 0 {
 		return &File{data: []byte{}}, nil

@@ -2,7 +2,6 @@
 package pixels
 
 import (
-	"fmt"
 	"image"
 	_ "image/gif" // the decoders register themselves with package image
 	_ "image/jpeg"
@@ -13,6 +12,8 @@ import (
 	"golang.org/x/image/draw"
 	_ "golang.org/x/image/tiff"
 	_ "golang.org/x/image/webp"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // MaxPixels bounds the size that a picture may declare, and MaxSide each side of it.
@@ -33,7 +34,7 @@ func Open(path string) (image.Image, error) {
 		return nil, err
 	}
 	if cfg.Width > MaxSide || cfg.Height > MaxSide || cfg.Width*cfg.Height > MaxPixels {
-		return nil, fmt.Errorf("a picture of %d x %d pixels is too large", cfg.Width, cfg.Height)
+		return nil, errs.Errorf("a picture of %d x %d pixels is too large", cfg.Width, cfg.Height)
 	}
 	if _, err := f.Seek(0, 0); err != nil {
 		return nil, err

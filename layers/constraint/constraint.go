@@ -4,10 +4,10 @@ package constraint
 
 import (
 	"encoding/json"
-	"fmt"
 	"reflect"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers/initializer"
 	"github.com/nnrt/nnrt/ops/expr"
 )
@@ -97,13 +97,13 @@ func Decode(name string, config json.RawMessage) (Constraint, error) {
 			p.Elem().Set(reflect.ValueOf(r.def))
 			if len(config) > 0 {
 				if err := json.Unmarshal(config, p.Interface()); err != nil {
-					return nil, fmt.Errorf("constraint: %s config: %w", name, err)
+					return nil, errs.Errorf("constraint: %s config: %w", name, err)
 				}
 			}
 			return p.Elem().Interface().(Constraint), nil
 		}
 	}
-	return nil, fmt.Errorf("constraint: unknown constraint %q", name)
+	return nil, errs.Errorf("constraint: unknown constraint %q", name)
 }
 
 // Encode is c's class name and config as Keras writes them.
@@ -114,5 +114,5 @@ func Encode(c Constraint) (class string, config json.RawMessage, err error) {
 			return row.names[0], config, err
 		}
 	}
-	return "", nil, fmt.Errorf("constraint: %T is none of Keras'", c)
+	return "", nil, errs.Errorf("constraint: %T is none of Keras'", c)
 }

@@ -2,9 +2,10 @@ package initializer
 
 import (
 	"encoding/json"
-	"fmt"
 	"reflect"
 	"strings"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // Seed is a seed as Keras writes it: a number, or a SeedGenerator object that holds one.
@@ -23,7 +24,7 @@ func (s *Seed) UnmarshalJSON(p []byte) error {
 		} `json:"config"`
 	}
 	if err := json.Unmarshal(p, &obj); err != nil {
-		return fmt.Errorf("initializer: seed %s: %w", p, err)
+		return errs.Errorf("initializer: seed %s: %w", p, err)
 	}
 	if obj.Config.Seed != nil {
 		*s = Seed(*obj.Config.Seed)
@@ -83,7 +84,7 @@ func (v *Values) flatten(x any) error {
 			}
 		}
 	default:
-		return fmt.Errorf("initializer: constant value %v is no number", x)
+		return errs.Errorf("initializer: constant value %v is no number", x)
 	}
 	return nil
 }
@@ -129,13 +130,13 @@ func Decode(name string, config json.RawMessage) (Initializer, error) {
 			p.Elem().Set(reflect.ValueOf(r.def))
 			if len(config) > 0 {
 				if err := json.Unmarshal(config, p.Interface()); err != nil {
-					return nil, fmt.Errorf("initializer: %s config: %w", name, err)
+					return nil, errs.Errorf("initializer: %s config: %w", name, err)
 				}
 			}
 			return p.Elem().Interface().(Initializer), nil
 		}
 	}
-	return nil, fmt.Errorf("initializer: unknown initializer %q", name)
+	return nil, errs.Errorf("initializer: unknown initializer %q", name)
 }
 
 // ClassName is what Keras calls in's class; empty for one that is not Keras'.
@@ -151,7 +152,7 @@ func ClassName(in Initializer) string {
 // Encode is in's class name and config as Keras writes them.
 func Encode(in Initializer) (class string, config json.RawMessage, err error) {
 	if class = ClassName(in); class == "" {
-		return "", nil, fmt.Errorf("initializer: %T is none of Keras'", in)
+		return "", nil, errs.Errorf("initializer: %T is none of Keras'", in)
 	}
 	config, err = json.Marshal(in)
 	return class, config, err

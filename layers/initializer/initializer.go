@@ -4,9 +4,9 @@
 package initializer
 
 import (
-	"fmt"
 	"math"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/philox"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -83,7 +83,7 @@ func (c Constant) Fill(t *tensor.Tensor, _ *philox.Stream) error {
 	case n == t.Len():
 		return t.SetFloat64s(c.Value)
 	}
-	return fmt.Errorf("initializer: Constant of %d values for shape %v", len(c.Value), t.Shape())
+	return errs.Errorf("initializer: Constant of %d values for shape %v", len(c.Value), t.Shape())
 }
 
 // Identity is gain times the identity matrix, for two-dimensional weights.
@@ -94,7 +94,7 @@ type Identity struct {
 // Fill implements Initializer.
 func (d Identity) Fill(t *tensor.Tensor, _ *philox.Stream) error {
 	if t.Rank() != 2 {
-		return fmt.Errorf("initializer: Identity is for matrices, not shape %v", t.Shape())
+		return errs.Errorf("initializer: Identity is for matrices, not shape %v", t.Shape())
 	}
 	i, cols := -1, t.Dim(1)
 	return fill(t, func() float64 {
@@ -179,10 +179,10 @@ func (d VarianceScaling) Fill(t *tensor.Tensor, rng *philox.Stream) error {
 	case "fan_avg":
 		n = (in + out) / 2
 	default:
-		return fmt.Errorf("initializer: VarianceScaling mode %q is none of fan_in, fan_out, fan_avg", d.Mode)
+		return errs.Errorf("initializer: VarianceScaling mode %q is none of fan_in, fan_out, fan_avg", d.Mode)
 	}
 	if d.Scale <= 0 {
-		return fmt.Errorf("initializer: VarianceScaling scale %v is not positive", d.Scale)
+		return errs.Errorf("initializer: VarianceScaling scale %v is not positive", d.Scale)
 	}
 	variance, s := d.Scale/max(1, n), d.stream(rng)
 	switch d.Distribution {
@@ -196,7 +196,7 @@ func (d VarianceScaling) Fill(t *tensor.Tensor, rng *philox.Stream) error {
 		limit := math.Sqrt(3 * variance)
 		return fill(t, func() float64 { return limit * (2*s.Float64() - 1) })
 	}
-	return fmt.Errorf("initializer: VarianceScaling distribution %q is none of truncated_normal, "+
+	return errs.Errorf("initializer: VarianceScaling distribution %q is none of truncated_normal, "+
 		"untruncated_normal, uniform", d.Distribution)
 }
 
@@ -229,7 +229,7 @@ func product(shape, axes []int) (float64, error) {
 			a += len(shape)
 		}
 		if a < 0 || a >= len(shape) {
-			return 0, fmt.Errorf("initializer: axis %d of shape %v", a, shape)
+			return 0, errs.Errorf("initializer: axis %d of shape %v", a, shape)
 		}
 		p *= float64(shape[a])
 	}

@@ -1,9 +1,9 @@
 package initializer
 
 import (
-	"fmt"
 	"math"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/philox"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -18,7 +18,7 @@ type Orthogonal struct {
 // Fill implements Initializer.
 func (d Orthogonal) Fill(t *tensor.Tensor, rng *philox.Stream) error {
 	if t.Rank() < 2 {
-		return fmt.Errorf("initializer: Orthogonal needs two dimensions or more, not shape %v", t.Shape())
+		return errs.Errorf("initializer: Orthogonal needs two dimensions or more, not shape %v", t.Shape())
 	}
 	cols := t.Dim(-1)
 	if t.Len() == 0 {

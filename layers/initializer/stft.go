@@ -2,9 +2,9 @@ package initializer
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/philox"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -44,10 +44,10 @@ var windows = map[string][]float64{
 // Fill implements Initializer.
 func (d STFT) Fill(t *tensor.Tensor, _ *philox.Stream) error {
 	if t.Rank() != 3 {
-		return fmt.Errorf("initializer: STFT takes shape (frame, channels, bins), not %v", t.Shape())
+		return errs.Errorf("initializer: STFT takes shape (frame, channels, bins), not %v", t.Shape())
 	}
 	if d.Side != "real" && d.Side != "imag" {
-		return fmt.Errorf("initializer: STFT side %q is neither real nor imag", d.Side)
+		return errs.Errorf("initializer: STFT side %q is neither real nor imag", d.Side)
 	}
 	frame, ch, bins := t.Dim(0), t.Dim(1), t.Dim(2)
 	win, err := d.window(frame)
@@ -83,7 +83,7 @@ func (d STFT) window(n int) ([]float64, error) {
 	}
 	c, ok := windows[string(d.Window)]
 	if !ok {
-		return nil, fmt.Errorf("initializer: STFT window %q is not supported", d.Window)
+		return nil, errs.Errorf("initializer: STFT window %q is not supported", d.Window)
 	}
 	period := float64(n - 1)
 	if d.Periodic {
@@ -107,7 +107,7 @@ func (d STFT) window(n int) ([]float64, error) {
 		scale = sum
 	case "":
 	default:
-		return nil, fmt.Errorf("initializer: STFT scaling %q is neither density nor spectrum", d.Scaling)
+		return nil, errs.Errorf("initializer: STFT scaling %q is neither density nor spectrum", d.Scaling)
 	}
 	for i := range w {
 		w[i] /= scale

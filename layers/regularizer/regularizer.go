@@ -3,10 +3,10 @@ package regularizer
 
 import (
 	"encoding/json"
-	"fmt"
 	"reflect"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops/expr"
 )
 
@@ -69,7 +69,7 @@ func (r Orthogonal) Penalty(b *graph.Builder, x *graph.Value) *graph.Value {
 	e := expr.E{B: b}
 	shape, ok := x.Type.Shape()
 	if !ok || len(shape) != 2 || r.Mode != "rows" && r.Mode != "columns" {
-		b.Fail(fmt.Errorf("regularizer: OrthogonalRegularizer of mode %q takes a matrix, got %v", r.Mode, x.Type))
+		b.Fail(errs.Errorf("regularizer: OrthogonalRegularizer of mode %q takes a matrix, got %v", r.Mode, x.Type))
 		return e.C(x, 0)
 	}
 	axis, size := 1, shape[0]
@@ -119,13 +119,13 @@ func Decode(name string, config json.RawMessage) (Regularizer, error) {
 			p.Elem().Set(reflect.ValueOf(r.def))
 			if len(config) > 0 {
 				if err := json.Unmarshal(config, p.Interface()); err != nil {
-					return nil, fmt.Errorf("regularizer: %s config: %w", name, err)
+					return nil, errs.Errorf("regularizer: %s config: %w", name, err)
 				}
 			}
 			return p.Elem().Interface().(Regularizer), nil
 		}
 	}
-	return nil, fmt.Errorf("regularizer: unknown regularizer %q", name)
+	return nil, errs.Errorf("regularizer: unknown regularizer %q", name)
 }
 
 // Encode is r's class name and config as Keras writes them.
@@ -136,5 +136,5 @@ func Encode(r Regularizer) (class string, config json.RawMessage, err error) {
 			return row.names[0], config, err
 		}
 	}
-	return "", nil, fmt.Errorf("regularizer: %T is none of Keras'", r)
+	return "", nil, errs.Errorf("regularizer: %T is none of Keras'", r)
 }

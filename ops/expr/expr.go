@@ -3,9 +3,8 @@
 package expr
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -28,7 +27,7 @@ func (e E) Scalar(dt tensor.DType, v float64) *Value {
 		err = t.SetFloat64s([]float64{v})
 	}
 	if err != nil {
-		e.B.Fail(fmt.Errorf("expr: constant %v: %w", v, err))
+		e.B.Fail(errs.Errorf("expr: constant %v: %w", v, err))
 		return e.B.Float(float32(v))
 	}
 	return e.B.Const("c", t)
@@ -38,7 +37,7 @@ func (e E) Scalar(dt tensor.DType, v float64) *Value {
 func (e E) Vector(x *Value, vs ...float64) *Value {
 	t := tensor.New(x.Type.DType, len(vs))
 	if err := t.SetFloat64s(vs); err != nil {
-		e.B.Fail(fmt.Errorf("expr: constant %v: %w", vs, err))
+		e.B.Fail(errs.Errorf("expr: constant %v: %w", vs, err))
 	}
 	return e.B.Const("c", t)
 }
@@ -151,6 +150,8 @@ func (e E) Cast(x *Value, dt tensor.DType) *Value {
 }
 
 // Where is a where cond holds, else b.
+//
+//go:noinline
 func (e E) Where(cond, a, b *Value) *Value { return e.B.Add(ops.Where{}, cond, a, b) }
 
 // Eq is x == y.

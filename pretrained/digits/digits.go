@@ -11,6 +11,7 @@ import (
 	"path"
 
 	"github.com/nnrt/nnrt/formats/keras"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -28,7 +29,7 @@ func H5() []byte { return h5 }
 func Model() (*layers.Model, error) {
 	f, err := keras.ReadBytes(h5, keras.Options{})
 	if err != nil {
-		return nil, fmt.Errorf("digits: %w", err)
+		return nil, errs.Errorf("digits: %w", err)
 	}
 	return f.Model, nil
 }
@@ -47,11 +48,11 @@ func Pictures() ([]Picture, error) {
 		name := fmt.Sprintf("%d.png", label)
 		p, err := pictures.ReadFile(path.Join("pictures", name))
 		if err != nil {
-			return nil, fmt.Errorf("digits: %w", err)
+			return nil, errs.Errorf("digits: %w", err)
 		}
 		img, err := png.Decode(bytes.NewReader(p))
 		if err != nil {
-			return nil, fmt.Errorf("digits: %s: %w", name, err)
+			return nil, errs.Errorf("digits: %s: %w", name, err)
 		}
 		out = append(out, Picture{name, label, img})
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -40,7 +41,7 @@ func where(n *graph.Node) string {
 // decomposition; where they have none either, the error is an *ErrNoGradient.
 func Grad(b *graph.Builder, ys []*graph.Value, dys, wrt []*graph.Value) ([]*graph.Value, error) {
 	if dys != nil && len(dys) != len(ys) {
-		return nil, fmt.Errorf("autodiff: %d cotangents for %d results", len(dys), len(ys))
+		return nil, errs.Errorf("autodiff: %d cotangents for %d results", len(dys), len(ys))
 	}
 	if err := b.Err(); err != nil {
 		return nil, err
@@ -184,10 +185,10 @@ func (t *tape) node(n *graph.Node, dy []*graph.Value) error {
 	}
 	dx := d.VJP(t.b, n, dy, need)
 	if err := t.b.Err(); err != nil {
-		return fmt.Errorf("autodiff: gradient of %s %q: %w", n.Op.Name(), where(n), err)
+		return errs.Errorf("autodiff: gradient of %s %q: %w", n.Op.Name(), where(n), err)
 	}
 	if len(dx) > len(n.In) {
-		return fmt.Errorf("autodiff: gradient of %s %q: %d results for %d operands", n.Op.Name(), where(n), len(dx), len(n.In))
+		return errs.Errorf("autodiff: gradient of %s %q: %d results for %d operands", n.Op.Name(), where(n), len(dx), len(n.In))
 	}
 	for i, dv := range dx {
 		if need[i] {
@@ -202,7 +203,7 @@ func (t *tape) decomposed(n *graph.Node, dy []*graph.Value) error {
 	from := len(t.b.Graph().Nodes)
 	outs := n.Op.(graph.Decomposer).Decompose(t.b, n.In)
 	if err := t.b.Err(); err != nil {
-		return fmt.Errorf("autodiff: decomposition of %s %q: %w", n.Op.Name(), where(n), err)
+		return errs.Errorf("autodiff: decomposition of %s %q: %w", n.Op.Name(), where(n), err)
 	}
 	if outs == nil {
 		return &ErrNoGradient{[]*graph.Node{n}}
@@ -239,7 +240,7 @@ func ones(b *graph.Builder, y *graph.Value) *graph.Value { return filled(b, y, 1
 func filled(b *graph.Builder, y *graph.Value, c float64) *graph.Value {
 	s := tensor.New(y.Type.DType)
 	if err := s.SetFloat64s([]float64{c}); err != nil {
-		b.Fail(fmt.Errorf("autodiff: %w", err))
+		b.Fail(errs.Errorf("autodiff: %w", err))
 	}
 	v := b.Const("fill", s)
 	if y.Type.Rank() == 0 {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -37,7 +38,7 @@ func (t *tape) control(n *graph.Node, dy []*graph.Value, need []bool) error {
 		err = t.b.Err()
 	}
 	if err != nil {
-		return fmt.Errorf("autodiff: gradient of %s %q: %w", n.Op.Name(), where(n), err)
+		return errs.Errorf("autodiff: gradient of %s %q: %w", n.Op.Name(), where(n), err)
 	}
 	return nil
 }
@@ -181,7 +182,7 @@ func (t *tape) extend(n *graph.Node, op graph.Op, extra int) ([]*graph.Value, er
 		return nil, err
 	}
 	if len(outs) != len(n.Out)+extra {
-		return nil, fmt.Errorf("%d outputs where %d were expected", len(outs), len(n.Out)+extra)
+		return nil, errs.Errorf("%d outputs where %d were expected", len(outs), len(n.Out)+extra)
 	}
 	n.Op = op
 	var added []*graph.Value

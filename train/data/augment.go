@@ -1,9 +1,9 @@
 package data
 
 import (
-	"fmt"
 	"math"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/philox"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -25,7 +25,7 @@ type Augment struct {
 func (a Augment) Dataset(d Dataset, input int) Dataset {
 	return Map(d, func(b Batch, rng *philox.Stream) (Batch, error) {
 		if input >= len(b.X) {
-			return b, fmt.Errorf("data: augmentation of input %d of %d", input, len(b.X))
+			return b, errs.Errorf("data: augmentation of input %d of %d", input, len(b.X))
 		}
 		x, err := a.Apply(b.X[input], rng)
 		if err != nil {
@@ -40,7 +40,7 @@ func (a Augment) Dataset(d Dataset, input int) Dataset {
 // Apply is a batch augmented.
 func (a Augment) Apply(x *tensor.Tensor, rng *philox.Stream) (*tensor.Tensor, error) {
 	if x.Rank() != 4 || x.DType() != tensor.Float32 {
-		return nil, fmt.Errorf("data: augmentation takes float32 pictures (batch, height, width, channels), got %v%v", x.DType(), x.Shape())
+		return nil, errs.Errorf("data: augmentation takes float32 pictures (batch, height, width, channels), got %v%v", x.DType(), x.Shape())
 	}
 	n, h, w, c := x.Dim(0), x.Dim(1), x.Dim(2), x.Dim(3)
 	oh, ow := h, w
@@ -51,7 +51,7 @@ func (a Augment) Apply(x *tensor.Tensor, rng *philox.Stream) (*tensor.Tensor, er
 		ow = a.CropWidth
 	}
 	if oh > h || ow > w {
-		return nil, fmt.Errorf("data: a crop of %dx%d from %dx%d", oh, ow, h, w)
+		return nil, errs.Errorf("data: a crop of %dx%d from %dx%d", oh, ow, h, w)
 	}
 	out := tensor.New(tensor.Float32, n, oh, ow, c)
 	src, dst := tensor.As[float32](x), tensor.As[float32](out)

@@ -4,11 +4,11 @@ import (
 	"bufio"
 	"compress/gzip"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -26,11 +26,11 @@ func ReadCIFAR(fine bool, paths ...string) (Arrays, error) {
 	}
 	for _, p := range paths {
 		if err := readCIFAR(p, head, &pixels, &labels); err != nil {
-			return Arrays{}, fmt.Errorf("data: %s: %w", p, err)
+			return Arrays{}, errs.Errorf("data: %s: %w", p, err)
 		}
 	}
 	if len(labels) == 0 {
-		return Arrays{}, fmt.Errorf("data: CIFAR: %w", ErrEmpty)
+		return Arrays{}, errs.Errorf("data: CIFAR: %w", ErrEmpty)
 	}
 	x, err := tensor.Make(tensor.Uint8, []int{len(labels), 32, 32, 3})
 	if err != nil {
@@ -69,7 +69,7 @@ func readCIFAR(path string, head int, pixels *[]byte, labels *[]int64) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("record %d: %w", len(*labels), err)
+			return errs.Errorf("record %d: %w", len(*labels), err)
 		}
 		*labels = append(*labels, int64(rec[head-1]))
 		*pixels = append(*pixels, rec[head:]...)

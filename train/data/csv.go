@@ -2,13 +2,13 @@ package data
 
 import (
 	"encoding/csv"
-	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -41,7 +41,7 @@ func ReadCSV(path string, o CSVOptions) (*Table, error) {
 	defer f.Close()
 	t, err := DecodeCSV(f, o)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, errs.Errorf("%s: %w", path, err)
 	}
 	return t, nil
 }
@@ -62,7 +62,7 @@ func DecodeCSV(r io.Reader, o CSVOptions) (*Table, error) {
 		t.Header, rows = rows[0], rows[1:]
 	}
 	if len(rows) == 0 {
-		return nil, fmt.Errorf("csv: %w", ErrEmpty)
+		return nil, errs.Errorf("csv: %w", ErrEmpty)
 	}
 	target, err := t.target(o.Target, len(rows[0]))
 	if err != nil {
@@ -76,7 +76,7 @@ func DecodeCSV(r io.Reader, o CSVOptions) (*Table, error) {
 		})
 	})
 	if t.Dropped = n - len(rows); len(rows) == 0 {
-		return nil, fmt.Errorf("csv: every row has a missing value: %w", ErrEmpty)
+		return nil, errs.Errorf("csv: every row has a missing value: %w", ErrEmpty)
 	}
 	return t, t.fill(rows, target)
 }
@@ -110,7 +110,7 @@ func (t *Table) target(name string, columns int) (int, error) {
 	if i, err := strconv.Atoi(name); err == nil && i >= -columns && i < columns {
 		return (i + columns) % columns, nil
 	}
-	return 0, fmt.Errorf("csv: no column %q; the header is %q", name, t.Header)
+	return 0, errs.Errorf("csv: no column %q; the header is %q", name, t.Header)
 }
 
 func (t *Table) fill(rows [][]string, target int) error {
@@ -162,7 +162,7 @@ func column(rows [][]string, c int) (vals []float32, words []string, err error) 
 	}
 	slices.Sort(words)
 	if words = slices.Compact(words); len(words) > 10000 {
-		return nil, nil, fmt.Errorf("csv: column %d holds %d different words", c, len(words))
+		return nil, nil, errs.Errorf("csv: column %d holds %d different words", c, len(words))
 	}
 	for r, row := range rows {
 		i, _ := slices.BinarySearch(words, strings.TrimSpace(row[c]))

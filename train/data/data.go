@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/philox"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -93,20 +94,20 @@ func (a Arrays) Check() error {
 			name := fmt.Sprintf("%s %d", k.kind, i)
 			switch {
 			case t == nil && k.kind == "input":
-				return fmt.Errorf("data: %w: %s is missing", ErrMismatch, name)
+				return errs.Errorf("data: %w: %s is missing", ErrMismatch, name)
 			case t == nil:
 				continue
 			case t.Rank() == 0:
-				return fmt.Errorf("data: %w: %s is a scalar", ErrMismatch, name)
+				return errs.Errorf("data: %w: %s is a scalar", ErrMismatch, name)
 			case n >= 0 && t.Dim(0) != n:
-				return fmt.Errorf("data: %w: %s has %d samples (%v) where %s has %d", ErrMismatch, name, t.Dim(0), t.Shape(), of, n)
+				return errs.Errorf("data: %w: %s has %d samples (%v) where %s has %d", ErrMismatch, name, t.Dim(0), t.Shape(), of, n)
 			case n < 0:
 				n, of = t.Dim(0), name
 			}
 		}
 	}
 	if n <= 0 {
-		return fmt.Errorf("data: %w", ErrEmpty)
+		return errs.Errorf("data: %w", ErrEmpty)
 	}
 	return nil
 }
@@ -167,7 +168,7 @@ func (a Arrays) Take(idx []int) (Batch, error) {
 // Rows copies the given rows (entries of the first dimension) of t.
 func Rows(t *tensor.Tensor, idx []int) (*tensor.Tensor, error) {
 	if t.Rank() == 0 {
-		return nil, fmt.Errorf("data: a scalar has no rows")
+		return nil, errs.Errorf("data: a scalar has no rows")
 	}
 	shape := append([]int{len(idx)}, t.Shape()[1:]...)
 	out, err := tensor.Make(t.DType(), shape)
@@ -182,7 +183,7 @@ func Rows(t *tensor.Tensor, idx []int) (*tensor.Tensor, error) {
 	size := row * t.DType().Size()
 	for i, k := range idx {
 		if k < 0 || k >= n {
-			return nil, fmt.Errorf("data: row %d of %d", k, n)
+			return nil, errs.Errorf("data: row %d of %d", k, n)
 		}
 		copy(out.Bytes()[i*size:], t.Bytes()[k*size:(k+1)*size])
 		if s := t.Strings(); s != nil {
@@ -202,7 +203,7 @@ func (a Arrays) Range(lo, hi int) (Arrays, error) {
 				continue
 			}
 			if lo < 0 || hi < lo || hi > t.Dim(0) {
-				return nil, fmt.Errorf("data: samples %d to %d of %d", lo, hi, t.Dim(0))
+				return nil, errs.Errorf("data: samples %d to %d of %d", lo, hi, t.Dim(0))
 			}
 			row := t.Len() / max(t.Dim(0), 1)
 			v, err := t.View(lo*row, append([]int{hi - lo}, t.Shape()[1:]...)...)
@@ -335,7 +336,7 @@ func Collect(d Dataset) (Arrays, error) {
 // Join puts batches of the same tensors one behind the other.
 func Join(parts ...Batch) (Arrays, error) {
 	if len(parts) == 0 {
-		return Arrays{}, fmt.Errorf("data: %w", ErrEmpty)
+		return Arrays{}, errs.Errorf("data: %w", ErrEmpty)
 	}
 	join := func(get func(Batch) []*tensor.Tensor) ([]*tensor.Tensor, error) {
 		out := make([]*tensor.Tensor, len(get(parts[0])))
@@ -365,12 +366,12 @@ func Join(parts ...Batch) (Arrays, error) {
 // Concat joins tensors along the first dimension.
 func Concat(ts ...*tensor.Tensor) (*tensor.Tensor, error) {
 	if len(ts) == 0 || ts[0].Rank() == 0 {
-		return nil, fmt.Errorf("data: nothing to join")
+		return nil, errs.Errorf("data: nothing to join")
 	}
 	n := 0
 	for _, t := range ts {
 		if t.DType() != ts[0].DType() || t.Rank() != ts[0].Rank() || t.Len()*ts[0].Dim(0) != ts[0].Len()*t.Dim(0) {
-			return nil, fmt.Errorf("data: can't join %v%v to %v%v", t.DType(), t.Shape(), ts[0].DType(), ts[0].Shape())
+			return nil, errs.Errorf("data: can't join %v%v to %v%v", t.DType(), t.Shape(), ts[0].DType(), ts[0].Shape())
 		}
 		n += t.Dim(0)
 	}

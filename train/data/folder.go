@@ -2,7 +2,6 @@ package data
 
 import (
 	"errors"
-	"fmt"
 	"iter"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/pixels"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -37,13 +37,13 @@ type Pictures struct {
 // Folder lists the pictures below root, one folder a class, as Keras' image_dataset_from_directory.
 func Folder(root string, o FolderOptions) (*Pictures, error) {
 	if o.Height <= 0 || o.Width <= 0 || o.Height*o.Width > 1<<26 {
-		return nil, fmt.Errorf("data: pictures of %d x %d", o.Width, o.Height)
+		return nil, errs.Errorf("data: pictures of %d x %d", o.Width, o.Height)
 	}
 	if o.Channels == 0 {
 		o.Channels = 3
 	}
 	if o.Channels != 1 && o.Channels != 3 {
-		return nil, fmt.Errorf("data: pictures of %d channels: 1 or 3", o.Channels)
+		return nil, errs.Errorf("data: pictures of %d channels: 1 or 3", o.Channels)
 	}
 	dirs, err := os.ReadDir(root)
 	if err != nil {
@@ -67,7 +67,7 @@ func Folder(root string, o FolderOptions) (*Pictures, error) {
 		p.Classes = append(p.Classes, d.Name())
 	}
 	if len(p.Files) == 0 {
-		return nil, fmt.Errorf("data: no pictures in folders below %s: %w", root, ErrEmpty)
+		return nil, errs.Errorf("data: no pictures in folders below %s: %w", root, ErrEmpty)
 	}
 	return p, nil
 }
@@ -155,7 +155,7 @@ func (p *Pictures) targets(idx []int) *tensor.Tensor {
 func decodePicture(path string, dst []float32, o FolderOptions) error {
 	img, err := pixels.Open(path)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return errs.Errorf("%s: %w", path, err)
 	}
 	pixels.Layout{Height: o.Height, Width: o.Width, Channels: o.Channels, ChannelsFirst: o.ChannelsFirst, Scale: o.Scale,
 		Offset: o.Offset}.Paint(dst, img)
@@ -165,7 +165,7 @@ func decodePicture(path string, dst []float32, o FolderOptions) error {
 // FolderFor is Folder with the size, channels and layout that a model's input of type t takes.
 func FolderFor(root string, t graph.Type, o FolderOptions) (*Pictures, error) {
 	if t.Rank() != 4 {
-		return nil, fmt.Errorf("data: pictures don't fit an input of %v", t)
+		return nil, errs.Errorf("data: pictures don't fit an input of %v", t)
 	}
 	size := func(i int) int { n, _ := t.Dims[i].Const(); return n }
 	o.Height, o.Width, o.Channels = size(1), size(2), size(3)

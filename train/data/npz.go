@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/order"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -19,7 +20,7 @@ func ReadNpz(path string, parts ...string) (Arrays, error) {
 	}
 	list, err := tensor.DecodeNpz(b, nil, tensor.NpyOptions{})
 	if err != nil {
-		return Arrays{}, fmt.Errorf("%s: %w", path, err)
+		return Arrays{}, errs.Errorf("%s: %w", path, err)
 	}
 	order.Sort(list, func(a, b tensor.Named) int { return strings.Compare(a.Name, b.Name) })
 	var a Arrays
@@ -39,7 +40,7 @@ func ReadNpz(path string, parts ...string) (Arrays, error) {
 		for i, n := range list {
 			names[i] = n.Name
 		}
-		return a, fmt.Errorf("%s: no array x, x_train or x_0 among %s: %w", path, strings.Join(names, ", "), ErrEmpty)
+		return a, errs.Errorf("%s: no array x, x_train or x_0 among %s: %w", path, strings.Join(names, ", "), ErrEmpty)
 	}
 	return a, nil
 }

@@ -1,10 +1,10 @@
 package data
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/philox"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -31,7 +31,7 @@ func ToCategorical(y *tensor.Tensor, classes int) (*tensor.Tensor, error) {
 	}
 	for i, v := range vs {
 		if v < 0 || v != math.Trunc(v) || int(v) >= classes {
-			return nil, fmt.Errorf("data: element %d is %v, no class in [0, %d)", i, v, classes)
+			return nil, errs.Errorf("data: element %d is %v, no class in [0, %d)", i, v, classes)
 		}
 		tensor.As[float32](out)[i*classes+int(v)] = 1
 	}
@@ -51,7 +51,7 @@ func (n *Normalizer) Adapt(x *tensor.Tensor) error {
 		return err
 	}
 	if x.Rank() == 0 || x.Len() == 0 {
-		return fmt.Errorf("data: a normalizer can't adapt to %v", x.Shape())
+		return errs.Errorf("data: a normalizer can't adapt to %v", x.Shape())
 	}
 	c := x.Dim(-1)
 	rows := float64(len(vs) / c)
@@ -73,7 +73,7 @@ func (n *Normalizer) Apply(x *tensor.Tensor) (*tensor.Tensor, error) {
 		return nil, err
 	}
 	if x.Rank() == 0 || x.Dim(-1) != len(n.Mean) {
-		return nil, fmt.Errorf("data: a normalizer of %d features for %v", len(n.Mean), x.Shape())
+		return nil, errs.Errorf("data: a normalizer of %d features for %v", len(n.Mean), x.Shape())
 	}
 	out := tensor.New(tensor.Float32, x.Shape()...)
 	c := len(n.Mean)
@@ -136,7 +136,7 @@ func (a Arrays) Split(shuffle bool, seed uint64, shares ...float64) ([]Arrays, e
 	for _, s := range shares {
 		total += s
 		if s < 0 || total > 1+1e-9 {
-			return nil, fmt.Errorf("data: shares %v", shares)
+			return nil, errs.Errorf("data: shares %v", shares)
 		}
 		to := int(math.Round(total * float64(len(perm))))
 		b, err := a.Take(perm[from:to])
@@ -159,7 +159,7 @@ func (a Arrays) KFold(k int, shuffle bool, seed uint64) ([]Fold, error) {
 	}
 	n := a.Len()
 	if k < 2 || k > n {
-		return nil, fmt.Errorf("data: %d folds of %d samples", k, n)
+		return nil, errs.Errorf("data: %d folds of %d samples", k, n)
 	}
 	perm := Order{Shuffle: shuffle, Seed: seed}.Perm(n)
 	folds := make([]Fold, k)
@@ -209,7 +209,7 @@ func Windows(series, targets *tensor.Tensor, o WindowOptions) (Arrays, error) {
 		delay = 1
 	}
 	if series.Rank() == 0 || o.Length < 1 || targets != nil && (targets.Rank() == 0 || targets.Dim(0) != series.Dim(0)) {
-		return Arrays{}, fmt.Errorf("data: windows of %d steps over %v", o.Length, series.Shape())
+		return Arrays{}, errs.Errorf("data: windows of %d steps over %v", o.Length, series.Shape())
 	}
 	end := o.End
 	if end == 0 || end > series.Dim(0) {
@@ -228,7 +228,7 @@ func Windows(series, targets *tensor.Tensor, o WindowOptions) (Arrays, error) {
 		goals = append(goals, last+delay)
 	}
 	if len(goals) == 0 {
-		return Arrays{}, fmt.Errorf("data: %d steps hold no window of %d: %w", end-o.Start, span+1, ErrEmpty)
+		return Arrays{}, errs.Errorf("data: %d steps hold no window of %d: %w", end-o.Start, span+1, ErrEmpty)
 	}
 	x, err := Rows(series, rows)
 	if err == nil {

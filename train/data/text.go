@@ -1,12 +1,12 @@
 package data
 
 import (
-	"fmt"
 	"slices"
 	"sort"
 	"strings"
 	"unicode"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -90,7 +90,7 @@ func (v *TextVectorizer) number(w string) int64 {
 // Ints is the texts as rows of token numbers, padded behind with 0 to Length (or the longest).
 func (v *TextVectorizer) Ints(texts []string) (*tensor.Tensor, error) {
 	if len(v.Vocabulary) == 0 {
-		return nil, fmt.Errorf("data: a TextVectorizer without a vocabulary: call Adapt")
+		return nil, errs.Errorf("data: a TextVectorizer without a vocabulary: call Adapt")
 	}
 	seqs := make([][]int64, len(texts))
 	for i, t := range texts {
@@ -105,7 +105,7 @@ func (v *TextVectorizer) Ints(texts []string) (*tensor.Tensor, error) {
 // or with multiHot whether it does.
 func (v *TextVectorizer) Counts(texts []string, multiHot bool) (*tensor.Tensor, error) {
 	if len(v.Vocabulary) == 0 {
-		return nil, fmt.Errorf("data: a TextVectorizer without a vocabulary: call Adapt")
+		return nil, errs.Errorf("data: a TextVectorizer without a vocabulary: call Adapt")
 	}
 	n := len(v.Vocabulary) - 1
 	if v.MaxTokens > 0 {

@@ -2,8 +2,9 @@ package loss
 
 import (
 	"encoding/json"
-	"fmt"
 	"reflect"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // row is a class with its defaults; the names are the class, the function, and Keras' other spellings.
@@ -64,13 +65,13 @@ func Decode(name string, config json.RawMessage) (Loss, error) {
 			p.Elem().Set(reflect.ValueOf(r.def))
 			if len(config) > 0 {
 				if err := json.Unmarshal(config, p.Interface()); err != nil {
-					return nil, fmt.Errorf("loss: %s config: %w", name, err)
+					return nil, errs.Errorf("loss: %s config: %w", name, err)
 				}
 			}
 			return p.Elem().Interface().(Loss), nil
 		}
 	}
-	return nil, fmt.Errorf("loss: unknown loss %q", name)
+	return nil, errs.Errorf("loss: unknown loss %q", name)
 }
 
 // Encode is l's class name and config as Keras writes them.
@@ -81,7 +82,7 @@ func Encode(l Loss) (class string, config json.RawMessage, err error) {
 			return r.names[0], config, err
 		}
 	}
-	return "", nil, fmt.Errorf("loss: %T is none of Keras'", l)
+	return "", nil, errs.Errorf("loss: %T is none of Keras'", l)
 }
 
 // IsClassNumbers reports whether l's targets are class numbers in [0, classes): what data is checked for

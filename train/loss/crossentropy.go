@@ -2,9 +2,9 @@ package loss
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops/expr"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -190,7 +190,7 @@ func classNumbers(e expr.E, name string, t, p *graph.Value, axis int) *graph.Val
 		}
 	}
 	if t.Type.Rank() != r-1 {
-		e.B.Fail(fmt.Errorf("loss: %s takes class numbers for predictions %v, got %v", name, p.Type, t.Type))
+		e.B.Fail(errs.Errorf("loss: %s takes class numbers for predictions %v, got %v", name, p.Type, t.Type))
 		return e.Sum(p, false, axis)
 	}
 	return t

@@ -3,9 +3,8 @@
 package loss
 
 import (
-	"fmt"
-
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops/expr"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -61,7 +60,7 @@ func (r Reduction) check() error {
 	case "", SumOverBatchSize, Sum, Mean, MeanWithSampleWeight, None:
 		return nil
 	}
-	return fmt.Errorf("loss: unknown reduction %q", string(r))
+	return errs.Errorf("loss: unknown reduction %q", string(r))
 }
 
 // Build is l of predictions against targets, reduced. weight (a number per sample or element) and mask (of
@@ -69,7 +68,7 @@ func (r Reduction) check() error {
 func Build(b *graph.Builder, l Loss, yTrue, yPred, weight, mask *graph.Value) *graph.Value {
 	e := expr.E{B: b}
 	if yTrue.Type.Rank() < 0 || yPred.Type.Rank() < 0 {
-		b.Fail(fmt.Errorf("loss: the ranks of targets %v and predictions %v must be known", yTrue.Type, yPred.Type))
+		b.Fail(errs.Errorf("loss: the ranks of targets %v and predictions %v must be known", yTrue.Type, yPred.Type))
 		return e.C(yPred, 0)
 	}
 	if err := l.Common().Reduction.check(); err != nil {
@@ -153,6 +152,6 @@ func Mask(e expr.E, weight, mask *graph.Value, dt tensor.DType, r Reduction) *gr
 // rank fails where x's rank is not n.
 func rank(e expr.E, name, what string, x *graph.Value, n int) {
 	if x.Type.Rank() != n {
-		e.B.Fail(fmt.Errorf("loss: %s takes %s of rank %d, got %v", name, what, n, x.Type))
+		e.B.Fail(errs.Errorf("loss: %s takes %s of rank %d, got %v", name, what, n, x.Type))
 	}
 }

@@ -1,10 +1,10 @@
 package metric
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -52,16 +52,16 @@ func (m *AUC) check() error {
 	switch m.Curve {
 	case "", "ROC", "roc", "PR", "pr", "PRGAIN", "prgain":
 	default:
-		return fmt.Errorf("metric: AUC curve %q is none of ROC, PR, PRGAIN", m.Curve)
+		return errs.Errorf("metric: AUC curve %q is none of ROC, PR, PRGAIN", m.Curve)
 	}
 	switch m.SummationMethod {
 	case "", "interpolation", "Interpolation", "minoring", "Minoring", "majoring", "Majoring":
 	default:
-		return fmt.Errorf("metric: AUC summation method %q is none of interpolation, minoring, majoring",
+		return errs.Errorf("metric: AUC summation method %q is none of interpolation, minoring, majoring",
 			m.SummationMethod)
 	}
 	if m.NumThresholds == 1 || m.NumThresholds < 0 {
-		return fmt.Errorf("metric: AUC needs more than %d thresholds", m.NumThresholds)
+		return errs.Errorf("metric: AUC needs more than %d thresholds", m.NumThresholds)
 	}
 	return nil
 }

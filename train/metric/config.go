@@ -2,9 +2,10 @@ package metric
 
 import (
 	"encoding/json"
-	"fmt"
 	"reflect"
 	"slices"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 func numberOrList(p []byte, out *[]float64) error {
@@ -23,6 +24,7 @@ type row struct {
 	make        func() Metric
 }
 
+//go:noinline
 func fnRow(class, name string, f func(t, p array) (array, error), aliases ...string) row {
 	return row{class, name, aliases, func() Metric { return &fnMetric{f: f} }}
 }
@@ -131,13 +133,13 @@ func Decode(class string, config json.RawMessage) (Metric, error) {
 			m.(interface{ setClass(string) }).setClass(r.class)
 			if len(config) > 0 {
 				if err := json.Unmarshal(config, m); err != nil {
-					return nil, fmt.Errorf("metric: %s config: %w", class, err)
+					return nil, errs.Errorf("metric: %s config: %w", class, err)
 				}
 			}
 			return m, nil
 		}
 	}
-	return nil, fmt.Errorf("metric: unknown metric %q", class)
+	return nil, errs.Errorf("metric: unknown metric %q", class)
 }
 
 // ForShapes resolves "accuracy" ("acc") and "crossentropy" ("ce") by the shapes of targets and outputs, as
@@ -177,7 +179,7 @@ func ForShapes(name string, yTrue, yPred []int) (Metric, error) {
 func Encode(m Metric) (class string, config json.RawMessage, err error) {
 	b, ok := m.(interface{ keras() (class, name string) })
 	if !ok {
-		return "", nil, fmt.Errorf("metric: %T is none of Keras'", m)
+		return "", nil, errs.Errorf("metric: %T is none of Keras'", m)
 	}
 	class, name := b.keras()
 	if class == "" { // made as a struct
@@ -188,7 +190,7 @@ func Encode(m Metric) (class string, config json.RawMessage, err error) {
 		}
 	}
 	if class == "" {
-		return "", nil, fmt.Errorf("metric: %T is none of Keras'", m)
+		return "", nil, errs.Errorf("metric: %T is none of Keras'", m)
 	}
 	cfg := map[string]any{}
 	given(reflect.ValueOf(m), cfg)

@@ -1,11 +1,11 @@
 package metric
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"sort"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -45,7 +45,7 @@ func evenly(th []float64) bool {
 func checkThresholds(th []float64) error {
 	for _, v := range th {
 		if !(v >= 0 && v <= 1) {
-			return fmt.Errorf("metric: threshold %v is outside [0, 1]", v)
+			return errs.Errorf("metric: threshold %v is outside [0, 1]", v)
 		}
 	}
 	return nil
@@ -66,7 +66,7 @@ func (c *counts) prepare(yTrue, yPred, weight *tensor.Tensor) (confusion, error)
 	}
 	p, t = sameRank(p, t, true)
 	if !slices.Equal(t.shape, p.shape) {
-		return confusion{}, fmt.Errorf("metric: targets %v against predictions %v", t.shape, p.shape)
+		return confusion{}, errs.Errorf("metric: targets %v against predictions %v", t.shape, p.shape)
 	}
 	w := array{[]int{}, []float64{1}}
 	if weight != nil {
@@ -87,7 +87,7 @@ func (c *counts) prepare(yTrue, yPred, weight *tensor.Tensor) (confusion, error)
 		}
 	}
 	if shape, err := joint(w.shape, p.shape); err != nil || !slices.Equal(shape, p.shape) {
-		return confusion{}, fmt.Errorf("metric: weights %v for predictions %v", w.shape, p.shape)
+		return confusion{}, errs.Errorf("metric: weights %v for predictions %v", w.shape, p.shape)
 	}
 	out := confusion{w: slices.Clone(broadcast(w, p.shape).v), labels: 1}
 	if p.rank() > 1 {
@@ -98,7 +98,7 @@ func (c *counts) prepare(yTrue, yPred, weight *tensor.Tensor) (confusion, error)
 		out.t = append(out.t, t.v[i] != 0)
 		if c.labelWeights != nil && c.labels == 0 {
 			if len(c.labelWeights) != out.labels {
-				return out, fmt.Errorf("metric: %d label weights for %d labels", len(c.labelWeights), out.labels)
+				return out, errs.Errorf("metric: %d label weights for %d labels", len(c.labelWeights), out.labels)
 			}
 			out.w[i] *= c.labelWeights[i%out.labels]
 		}
@@ -125,11 +125,11 @@ func filterTopK(p array, k int) array {
 
 func oneClass(p, t array, id int) (array, array, error) {
 	if p.rank() < 2 {
-		return p, t, fmt.Errorf("metric: class_id needs predictions of rank 2, got %v", p.shape)
+		return p, t, errs.Errorf("metric: class_id needs predictions of rank 2, got %v", p.shape)
 	}
 	n := p.dim(-1)
 	if id < -n || id >= n {
-		return p, t, fmt.Errorf("metric: class_id %d of %d classes", id, n)
+		return p, t, errs.Errorf("metric: class_id %d of %d classes", id, n)
 	}
 	id = (id + n) % n
 	shape := append(slices.Clone(p.shape[:p.rank()-1]), 1)
@@ -189,13 +189,13 @@ func (c *counts) update(s []float64, b confusion) {
 func (b *Base) count(c *counts, yTrue, yPred, weight *tensor.Tensor) error {
 	batch, err := c.prepare(yTrue, yPred, weight)
 	if err != nil {
-		return fmt.Errorf("%s: %w", b.Name(), err)
+		return errs.Errorf("%s: %w", b.Name(), err)
 	}
 	if c.labels < 0 {
 		c.labels = batch.labels
 	}
 	if c.labels > 0 && c.labels != batch.labels {
-		return fmt.Errorf("%s: %d labels, expected %d", b.Name(), batch.labels, c.labels)
+		return errs.Errorf("%s: %d labels, expected %d", b.Name(), batch.labels, c.labels)
 	}
 	c.update(b.need(4*len(c.thresholds)*c.columns()), batch)
 	return nil

@@ -1,9 +1,10 @@
 package metric
 
 import (
-	"fmt"
 	"math"
 	"slices"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // Each function below is Keras' of that name: one value per row (the last axis gone) or per element.
@@ -194,7 +195,7 @@ func classRows(t, p array) (array, error) {
 		t.shape = t.shape[:t.rank()-1]
 	}
 	if p.rank() == 0 || !slices.Equal(t.shape, p.shape[:p.rank()-1]) {
-		return t, fmt.Errorf("metric: class numbers %v for scores %v", t.shape, p.shape)
+		return t, errs.Errorf("metric: class numbers %v for scores %v", t.shape, p.shape)
 	}
 	return t, nil
 }
@@ -229,7 +230,7 @@ func elementwise(t, p array, f func(t, p float64) bool) (array, error) {
 
 func categoricalAccuracy(t, p array) (array, error) {
 	if t.rank() != p.rank() {
-		return t, fmt.Errorf("metric: one-hot targets %v for scores %v", t.shape, p.shape)
+		return t, errs.Errorf("metric: one-hot targets %v for scores %v", t.shape, p.shape)
 	}
 	return perRow(func(t, p []float64) float64 {
 		if argmax(t) == argmax(p) {
@@ -277,7 +278,7 @@ func topK(t array, p array, k int, sparse, sorted bool) (array, error) {
 		t, err = classRows(t, p)
 	} else {
 		if !slices.Equal(t.shape, p.shape) || p.rank() == 0 {
-			return t, fmt.Errorf("metric: one-hot targets %v for scores %v", t.shape, p.shape)
+			return t, errs.Errorf("metric: one-hot targets %v for scores %v", t.shape, p.shape)
 		}
 		t = rows(t, p, func(t, _ []float64) float64 { return float64(argmax(t)) })
 	}

@@ -4,9 +4,9 @@
 package metric
 
 import (
-	"fmt"
 	"slices"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -47,16 +47,23 @@ func (b *Base) Name() string {
 	return b.name
 }
 
+//go:noinline
 func (b *Base) setDefaultName(name string) { b.name = name }
 
+//go:noinline
 func (b *Base) setClass(class string) { b.class = class }
 
+//go:noinline
 func (b *Base) keras() (class, name string) { return b.class, b.Name() }
 
 // Rename gives the metric another name.
+//
+//go:noinline
 func (b *Base) Rename(name string) { b.Label = name }
 
 // Reset implements Metric.
+//
+//go:noinline
 func (b *Base) Reset() { clear(b.s) }
 
 // State implements Metric.
@@ -104,7 +111,7 @@ func of(t *tensor.Tensor) (array, error) {
 
 func both(yTrue, yPred *tensor.Tensor) (t, p array, err error) {
 	if yTrue == nil || yPred == nil {
-		return t, p, fmt.Errorf("metric: targets and predictions are both needed")
+		return t, p, errs.Errorf("metric: targets and predictions are both needed")
 	}
 	if t, err = of(yTrue); err == nil {
 		p, err = of(yPred)
@@ -136,7 +143,7 @@ func aligned(t, p array) (array, array, error) {
 	}
 	shape, err := joint(t.shape, p.shape)
 	if err != nil {
-		return t, p, fmt.Errorf("metric: targets %v against predictions %v", t.shape, p.shape)
+		return t, p, errs.Errorf("metric: targets %v against predictions %v", t.shape, p.shape)
 	}
 	return broadcast(t, shape), broadcast(p, shape), nil
 }
@@ -158,7 +165,7 @@ func joint(a, b []int) ([]int, error) {
 		case x == 1:
 			out[i] = y
 		default:
-			return nil, fmt.Errorf("metric: shapes %v and %v don't broadcast", a, b)
+			return nil, errs.Errorf("metric: shapes %v and %v don't broadcast", a, b)
 		}
 	}
 	return out, nil
@@ -205,7 +212,7 @@ func axisLast(a array, axis int) (array, error) {
 		axis += a.rank()
 	}
 	if axis < 0 || axis >= a.rank() {
-		return a, fmt.Errorf("metric: axis %d of shape %v", axis, a.shape)
+		return a, errs.Errorf("metric: axis %d of shape %v", axis, a.shape)
 	}
 	if axis == a.rank()-1 {
 		return a, nil
@@ -264,7 +271,7 @@ func samplewise(values array, weight *tensor.Tensor, mean bool) (v, w array, wei
 	values, w = sameRank(values, w, true)
 	values = reduceTail(values, w.rank(), mean)
 	if _, err := joint(w.shape, values.shape); err != nil || w.rank() > values.rank() {
-		return values, w, false, fmt.Errorf("metric: weights %v for values %v", w.shape, values.shape)
+		return values, w, false, errs.Errorf("metric: weights %v for values %v", w.shape, values.shape)
 	}
 	rank := w.rank()
 	w = broadcast(w, values.shape)

@@ -1,10 +1,10 @@
 package metric
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -25,9 +25,9 @@ func (m *FBetaScore) Update(yTrue, yPred, weight *tensor.Tensor) error {
 	}
 	switch {
 	case m.Average != "" && m.Average != "micro" && m.Average != "macro" && m.Average != "weighted":
-		return fmt.Errorf("metric: FBetaScore average %q is none of micro, macro, weighted", m.Average)
+		return errs.Errorf("metric: FBetaScore average %q is none of micro, macro, weighted", m.Average)
 	case p.rank() != 2 || !slices.Equal(t.shape, p.shape):
-		return fmt.Errorf("metric: FBetaScore takes two matrices, got %v and %v", t.shape, p.shape)
+		return errs.Errorf("metric: FBetaScore takes two matrices, got %v and %v", t.shape, p.shape)
 	}
 	w := array{[]int{}, []float64{1}}
 	if weight != nil {
@@ -39,7 +39,7 @@ func (m *FBetaScore) Update(yTrue, yPred, weight *tensor.Tensor) error {
 		}
 	}
 	if shape, err := joint(w.shape, p.shape); err != nil || !slices.Equal(shape, p.shape) {
-		return fmt.Errorf("metric: weights %v for predictions %v", w.shape, p.shape)
+		return errs.Errorf("metric: weights %v for predictions %v", w.shape, p.shape)
 	}
 	w = broadcast(w, p.shape)
 	classes := p.dim(1)
@@ -131,7 +131,7 @@ func (m *R2Score) Update(yTrue, yPred, weight *tensor.Tensor) error {
 	}
 	t, p = sameRank(t, p, true)
 	if p.rank() != 2 || !slices.Equal(t.shape, p.shape) {
-		return fmt.Errorf("metric: R2Score takes two matrices, got %v and %v", t.shape, p.shape)
+		return errs.Errorf("metric: R2Score takes two matrices, got %v and %v", t.shape, p.shape)
 	}
 	w := array{[]int{}, []float64{1}}
 	if weight != nil {
@@ -143,7 +143,7 @@ func (m *R2Score) Update(yTrue, yPred, weight *tensor.Tensor) error {
 		}
 	}
 	if shape, err := joint(w.shape, p.shape); err != nil || !slices.Equal(shape, p.shape) {
-		return fmt.Errorf("metric: weights %v for predictions %v", w.shape, p.shape)
+		return errs.Errorf("metric: weights %v for predictions %v", w.shape, p.shape)
 	}
 	w = broadcast(w, p.shape)
 	n := p.dim(1)
@@ -234,10 +234,10 @@ func (m *iou) update(yTrue, yPred, weight *tensor.Tensor, sparseTrue, sparsePred
 		return err
 	}
 	if m.NumClasses <= 0 {
-		return fmt.Errorf("metric: %s needs a positive num_classes", m.Name())
+		return errs.Errorf("metric: %s needs a positive num_classes", m.Name())
 	}
 	if len(t.v) != len(p.v) {
-		return fmt.Errorf("metric: targets %v against predictions %v", t.shape, p.shape)
+		return errs.Errorf("metric: targets %v against predictions %v", t.shape, p.shape)
 	}
 	w := make([]float64, len(t.v))
 	for i := range w {
@@ -249,7 +249,7 @@ func (m *iou) update(yTrue, yPred, weight *tensor.Tensor, sparseTrue, sparsePred
 			return err
 		}
 		if len(a.v) != len(w) && len(a.v) != 1 {
-			return fmt.Errorf("metric: %d weights for %d elements", len(a.v), len(w))
+			return errs.Errorf("metric: %d weights for %d elements", len(a.v), len(w))
 		}
 		for i := range w {
 			w[i] = a.v[min(i, len(a.v)-1)]

@@ -1,9 +1,9 @@
 package metric
 
 import (
-	"fmt"
 	"math"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -15,7 +15,7 @@ func (b *Base) wrap(yTrue, yPred, weight *tensor.Tensor, f func(t, p array) (arr
 	}
 	v, err := f(t, p)
 	if err != nil {
-		return fmt.Errorf("%s: %w", b.Name(), err)
+		return errs.Errorf("%s: %w", b.Name(), err)
 	}
 	return b.add(v, weight)
 }
@@ -155,7 +155,7 @@ func (m *SparseCategoricalCrossentropy) Update(yTrue, yPred, weight *tensor.Tens
 		t, err = classRows(t, p)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", m.Name(), err)
+		return errs.Errorf("%s: %w", m.Name(), err)
 	}
 	n := p.dim(-1)
 	out := array{t.shape, make([]float64, len(t.v))}
@@ -166,7 +166,7 @@ func (m *SparseCategoricalCrossentropy) Update(yTrue, yPred, weight *tensor.Tens
 			continue
 		}
 		if c < 0 || int(c) >= n {
-			return fmt.Errorf("%s: class %v of %d", m.Name(), c, n)
+			return errs.Errorf("%s: class %v of %d", m.Name(), c, n)
 		}
 		out.v[i] = -logProbs(p.v[i*n:(i+1)*n], m.FromLogits)[int(c)]
 		kept[i] = 1

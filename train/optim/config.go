@@ -3,10 +3,10 @@ package optim
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"reflect"
 	"strings"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/train/schedule"
 )
 
@@ -125,14 +125,14 @@ func Decode(class string, config json.RawMessage) (Optimizer, error) {
 			return o, nil
 		}
 		if err := json.Unmarshal(config, o); err != nil {
-			return nil, fmt.Errorf("optim: %s config: %w", class, err)
+			return nil, errs.Errorf("optim: %s config: %w", class, err)
 		}
 		if l, ok := o.(*LossScaleOptimizer); ok {
 			return o, l.decodeInner(config)
 		}
 		return o, check(class, o)
 	}
-	return nil, fmt.Errorf("optim: unknown optimizer %q", class)
+	return nil, errs.Errorf("optim: unknown optimizer %q", class)
 }
 
 func (o *LossScaleOptimizer) decodeInner(config json.RawMessage) error {
@@ -153,15 +153,15 @@ func check(class string, o Optimizer) error {
 		if v, ok := some(p); ok {
 			set++
 			if v < 0 {
-				return fmt.Errorf("optim: %s clips at %v", class, v)
+				return errs.Errorf("optim: %s clips at %v", class, v)
 			}
 		}
 	}
 	if set > 1 {
-		return fmt.Errorf("optim: %s: only one of clipnorm, global_clipnorm and clipvalue can be set", class)
+		return errs.Errorf("optim: %s: only one of clipnorm, global_clipnorm and clipvalue can be set", class)
 	}
 	if n := steps(c.GradientAccumulationSteps); c.GradientAccumulationSteps != nil && n < 2 {
-		return fmt.Errorf("optim: %s: gradient_accumulation_steps is %d, at least 2 make sense", class, n)
+		return errs.Errorf("optim: %s: gradient_accumulation_steps is %d, at least 2 make sense", class, n)
 	}
 	return nil
 }
@@ -180,7 +180,7 @@ func Encode(o Optimizer) (class string, config json.RawMessage, err error) {
 		}
 		return r.class, config, err
 	}
-	return "", nil, fmt.Errorf("optim: %T is none of Keras'", o)
+	return "", nil, errs.Errorf("optim: %T is none of Keras'", o)
 }
 
 func (o *LossScaleOptimizer) encode() (json.RawMessage, error) {

@@ -3,11 +3,11 @@
 package optim
 
 import (
-	"fmt"
 	"path"
 	"strings"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/layers/constraint"
 	"github.com/nnrt/nnrt/layers/initializer"
 	"github.com/nnrt/nnrt/ops"
@@ -77,7 +77,7 @@ func Build(b *graph.Builder, o Optimizer, vars []Var, lr *graph.Value, scale *Sc
 	a := &apply{e: expr.E{B: b}, o: o, cfg: o.Options(), vars: vars, lr: lr, cur: map[*graph.Value]*graph.Value{}}
 	for i, v := range vars {
 		if !v.Param.Type.DType.IsFloat() {
-			return nil, fmt.Errorf("optim: %s is %v, which can't be trained", v.Path, v.Param.Type)
+			return nil, errs.Errorf("optim: %s is %v, which can't be trained", v.Path, v.Param.Type)
 		}
 		if v.Path == "" {
 			a.vars[i].Path = v.Param.Name
@@ -337,6 +337,8 @@ type preparer interface {
 type slotter struct{ a *apply }
 
 // add declares slots of the given names for each variable in turn, with zeros.
+//
+//go:noinline
 func (s *slotter) add(names ...string) {
 	for i := range s.a.vars {
 		for _, n := range names {
@@ -374,6 +376,8 @@ type step struct {
 }
 
 // w is the variable's present value.
+//
+//go:noinline
 func (c *step) w() *graph.Value { return c.get(c.vars[c.i].Param) }
 
 // setW changes the variable.
@@ -448,7 +452,7 @@ func LossScale(b *graph.Builder, o Optimizer, dt tensor.DType) (*graph.Value, *S
 func (a *apply) scaled(l *LossScaleOptimizer, s *Scale) (*State, error) {
 	e := a.e
 	if l.Inner == nil {
-		return nil, fmt.Errorf("optim: LossScaleOptimizer without an inner optimizer")
+		return nil, errs.Errorf("optim: LossScaleOptimizer without an inner optimizer")
 	}
 	if s == nil {
 		_, s = LossScale(e.B, l, tensor.Float32)

@@ -3,10 +3,11 @@ package schedule
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"reflect"
 	"strings"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // Schedule gives the learning rate of a step, counted from 0.
@@ -173,12 +174,12 @@ func Decode(class string, config json.RawMessage) (Schedule, error) {
 		}
 	}
 	if def == nil {
-		return nil, fmt.Errorf("schedule: unknown schedule %q", class)
+		return nil, errs.Errorf("schedule: unknown schedule %q", class)
 	}
 	p := reflect.New(reflect.TypeOf(def))
 	p.Elem().Set(reflect.ValueOf(def))
 	if err := json.Unmarshal(config, p.Interface()); err != nil {
-		return nil, fmt.Errorf("schedule: %s config: %w", class, err)
+		return nil, errs.Errorf("schedule: %s config: %w", class, err)
 	}
 	s := p.Elem().Interface().(Schedule)
 	return s, check(class, s)
@@ -192,7 +193,7 @@ func Encode(s Schedule) (class string, config json.RawMessage, err error) {
 			return name, config, err
 		}
 	}
-	return "", nil, fmt.Errorf("schedule: %T is none of Keras'", s)
+	return "", nil, errs.Errorf("schedule: %T is none of Keras'", s)
 }
 
 func check(class string, s Schedule) error {
@@ -210,11 +211,11 @@ func check(class string, s Schedule) error {
 		steps = d.FirstDecaySteps
 	case PiecewiseConstantDecay:
 		if len(d.Values) != len(d.Boundaries)+1 {
-			return fmt.Errorf("schedule: %s has %d values for %d boundaries", class, len(d.Values), len(d.Boundaries))
+			return errs.Errorf("schedule: %s has %d values for %d boundaries", class, len(d.Values), len(d.Boundaries))
 		}
 	}
 	if !(steps > 0) {
-		return fmt.Errorf("schedule: %s over %v steps", class, steps)
+		return errs.Errorf("schedule: %s over %v steps", class, steps)
 	}
 	return nil
 }

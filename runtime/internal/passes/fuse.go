@@ -235,6 +235,8 @@ func fuseConv(r *rewrite.Rewriter, n *graph.Node, op ops.Conv) bool {
 }
 
 // input is input i of n, nil where omitted.
+//
+//go:noinline
 func input(n *graph.Node, i int) *graph.Value {
 	if i >= len(n.In) {
 		return nil

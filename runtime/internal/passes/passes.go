@@ -3,11 +3,11 @@
 package passes
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // Context is what passes may ask.
@@ -74,7 +74,7 @@ func run(g *graph.Graph, c Context, list []Pass) error {
 			continue
 		}
 		if err := p.Run(g, c); err != nil {
-			return fmt.Errorf("%s: %w", p.Name, err)
+			return errs.Errorf("%s: %w", p.Name, err)
 		}
 	}
 	return nil
@@ -100,7 +100,7 @@ func reinfer(n *graph.Node) error {
 	}
 	outs, err := n.Op.Infer(types)
 	if err == nil && len(outs) != len(n.Out) {
-		err = fmt.Errorf("has %d outputs, Infer gives %d", len(n.Out), len(outs))
+		err = errs.Errorf("has %d outputs, Infer gives %d", len(n.Out), len(outs))
 	}
 	if err != nil {
 		return &graph.TypeError{Op: n.Op.Name(), Node: n.Out[0].Name, Origin: n.Origin, Msg: err.Error(), Err: err}

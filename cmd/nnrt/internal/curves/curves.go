@@ -3,13 +3,14 @@ package curves
 
 import (
 	"encoding/json"
-	"fmt"
 	"image/color"
 	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // History is each metric's value after each epoch: Keras' history.history.
@@ -20,7 +21,7 @@ type History map[string][]float64
 func Parse(p []byte) (History, error) {
 	var raw map[string]json.RawMessage
 	if err := json.Unmarshal(bare(p), &raw); err != nil {
-		return nil, fmt.Errorf("a history is a JSON object of lists of numbers: %w", err)
+		return nil, errs.Errorf("a history is a JSON object of lists of numbers: %w", err)
 	}
 	if inner, ok := raw["history"]; ok {
 		return Parse(inner)
@@ -42,7 +43,7 @@ func Parse(p []byte) (History, error) {
 		}
 	}
 	if len(h) == 0 {
-		return nil, fmt.Errorf("the history holds no list of numbers")
+		return nil, errs.Errorf("the history holds no list of numbers")
 	}
 	return h, nil
 }
@@ -118,7 +119,7 @@ func Draw(h History, title, file string) ([]byte, error) {
 	case ".png":
 		c = newRaster(width, panelHeight)
 	default:
-		return nil, fmt.Errorf("%s: a picture's name ends in .svg or .png", file)
+		return nil, errs.Errorf("%s: a picture's name ends in .svg or .png", file)
 	}
 	for i, names := range panels {
 		label := names[0]

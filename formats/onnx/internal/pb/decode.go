@@ -235,6 +235,7 @@ func (f *field) text(name string) (string, error) {
 	return string(f.b), f.charge(name, int64(len(f.b)))
 }
 
+//go:noinline
 func (f *field) str(name string, dst *string) (err error) {
 	*dst, err = f.text(name)
 	return err

@@ -1,11 +1,12 @@
 package pb
 
 import (
-	"fmt"
 	"io"
 	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // MaxSize is the most bytes a protobuf message may have: sizes are int32 in
@@ -37,7 +38,7 @@ func (e *Encoded) Size() int64 { return e.size }
 // WriteTo writes the message. It refuses one over MaxSize, before the first byte.
 func (e *Encoded) WriteTo(w io.Writer) (int64, error) {
 	if e.size > MaxSize {
-		return 0, fmt.Errorf("message of %d bytes exceeds protobuf's limit of %d", e.size, MaxSize)
+		return 0, errs.Errorf("message of %d bytes exceeds protobuf's limit of %d", e.size, MaxSize)
 	}
 	var n int64
 	for i := len(e.chunks) - 1; i >= 0; i-- {
@@ -72,6 +73,7 @@ type writer struct {
 
 const writerBlock = 16 << 10
 
+//go:noinline
 func (w *writer) flush() {
 	if w.at < w.end {
 		w.chunks = append(w.chunks, w.buf[w.at:w.end:w.end])
@@ -80,6 +82,8 @@ func (w *writer) flush() {
 }
 
 // room is the n bytes before what is already written, to be filled.
+//
+//go:noinline
 func (w *writer) room(n int) []byte {
 	if w.at < n {
 		w.flush()
@@ -129,6 +133,7 @@ func (w *writer) presentStr(num protowire.Number, s string) {
 	w.prefix(num, start)
 }
 
+//go:noinline
 func (w *writer) str(num protowire.Number, s string) {
 	if s != "" {
 		w.presentStr(num, s)

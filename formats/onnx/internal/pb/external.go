@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/mmap"
 	"github.com/nnrt/nnrt/internal/sha1"
 )
@@ -55,13 +55,13 @@ func parsePlace(entries []*StringStringEntryProto) (place, error) {
 	number := func(e *StringStringEntryProto) (int64, error) {
 		v, err := strconv.ParseInt(e.Value, 10, 64)
 		if err != nil || v < 0 {
-			return 0, fmt.Errorf("external data: %s %q", e.Key, e.Value)
+			return 0, errs.Errorf("external data: %s %q", e.Key, e.Value)
 		}
 		return v, nil
 	}
 	for _, e := range entries {
 		if seen[e.Key] {
-			return p, fmt.Errorf("external data: key %q twice", e.Key)
+			return p, errs.Errorf("external data: key %q twice", e.Key)
 		}
 		seen[e.Key] = true
 		var err error
@@ -95,15 +95,15 @@ func (x *External) bytes(p *TensorProto, want int64) ([]byte, any, error) {
 		return nil, nil, err
 	}
 	if at.length >= 0 && at.length != want {
-		return nil, nil, fmt.Errorf("external data %q: length %d, but %v%v takes %d", at.location, at.length, p.DataType, p.Dims, want)
+		return nil, nil, errs.Errorf("external data %q: length %d, but %v%v takes %d", at.location, at.length, p.DataType, p.Dims, want)
 	}
 	f, err := x.open(at)
 	if err != nil {
-		return nil, nil, fmt.Errorf("external data %q: %w", at.location, err)
+		return nil, nil, errs.Errorf("external data %q: %w", at.location, err)
 	}
 	size := int64(len(f.data))
 	if at.offset > size || want > size-at.offset {
-		return nil, nil, fmt.Errorf("external data %q: %d bytes at offset %d exceed its %d", at.location, want, at.offset, size)
+		return nil, nil, errs.Errorf("external data %q: %d bytes at offset %d exceed its %d", at.location, want, at.offset, size)
 	}
 	return f.data[at.offset : at.offset+want : at.offset+want], f.keep, nil
 }
@@ -129,7 +129,7 @@ func (x *External) open(at place) (extFile, error) {
 	if at.checksum != "" {
 		sum := sha1.Sum(f.data)
 		if want, err := hex.DecodeString(at.checksum); err != nil || !bytes.Equal(want, sum[:]) {
-			return f, fmt.Errorf("checksum %q, but the file's is %x", at.checksum, sum)
+			return f, errs.Errorf("checksum %q, but the file's is %x", at.checksum, sum)
 		}
 	}
 	x.files[at.location] = f
@@ -142,7 +142,7 @@ func (x *External) mapBelowRoot(name string) (extFile, error) {
 		return extFile{}, err
 	}
 	if !named.Mode().IsRegular() {
-		return extFile{}, fmt.Errorf("not a regular file but %v", named.Mode().Type())
+		return extFile{}, errs.Errorf("not a regular file but %v", named.Mode().Type())
 	}
 	f, err := x.root.Open(name)
 	if err != nil {
@@ -157,7 +157,7 @@ func (x *External) mapBelowRoot(name string) (extFile, error) {
 		return extFile{}, errors.New("the file changed while it was opened")
 	}
 	if n := hardLinks(opened); n > 1 && !x.AllowHardLinks {
-		return extFile{}, fmt.Errorf("the file has %d hard links", n)
+		return extFile{}, errs.Errorf("the file has %d hard links", n)
 	}
 	m, err := mmap.Map(f)
 	if err != nil {
@@ -172,7 +172,7 @@ func (x *External) readFS(name string) (extFile, error) {
 		return extFile{}, err
 	}
 	if !st.Mode().IsRegular() {
-		return extFile{}, fmt.Errorf("not a regular file but %v", st.Mode().Type())
+		return extFile{}, errs.Errorf("not a regular file but %v", st.Mode().Type())
 	}
 	data, err := fs.ReadFile(x.fsys, name)
 	return extFile{data: data}, err

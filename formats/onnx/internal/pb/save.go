@@ -1,13 +1,13 @@
 package pb
 
 import (
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/nnrt/nnrt/internal/atomicfile"
+	"github.com/nnrt/nnrt/internal/errs"
 )
 
 // SaveOptions steers Save; the zero value writes one file where that can be.
@@ -38,7 +38,7 @@ func Save(name string, m *ModelProto, o SaveOptions) error {
 		o.DataName = filepath.Base(name) + ".data"
 	}
 	if !filepath.IsLocal(o.DataName) || strings.ContainsAny(o.DataName, `/\`) || o.DataName == filepath.Base(name) {
-		return fmt.Errorf("%s: external data can't be in %q", name, o.DataName)
+		return errs.Errorf("%s: external data can't be in %q", name, o.DataName)
 	}
 	e := Encode(m)
 	if !o.External && e.Size() <= o.maxSize {
@@ -51,11 +51,11 @@ func Save(name string, m *ModelProto, o SaveOptions) error {
 		}
 	}()
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return errs.Errorf("%s: %w", name, err)
 	}
 	e = Encode(m)
 	if e.Size() > o.maxSize {
-		return fmt.Errorf("%s: %d bytes remain without external data, protobuf allows %d", name, e.Size(), o.maxSize)
+		return errs.Errorf("%s: %d bytes remain without external data, protobuf allows %d", name, e.Size(), o.maxSize)
 	}
 	if len(moved) > 0 {
 		if err := saveData(filepath.Join(filepath.Dir(name), o.DataName), moved); err != nil {
@@ -72,7 +72,7 @@ func saveModel(name string, e *Encoded) error {
 	}
 	defer f.Close()
 	if _, err := e.WriteTo(f); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return errs.Errorf("%s: %w", name, err)
 	}
 	return f.Commit()
 }
@@ -99,7 +99,7 @@ func (m *ModelProto) externalise(o SaveOptions) (moved []movedTensor, err error)
 	end := int64(0)
 	m.walkTensors(func(t *TensorProto) {
 		if t.DataLocation == LocationExternal && err == nil {
-			err = fmt.Errorf("tensor %q: its data is in another file already", t.Name)
+			err = errs.Errorf("tensor %q: its data is in another file already", t.Name)
 		}
 		if len(t.RawData) < o.MinExternal || t.DataLocation == LocationExternal {
 			return
@@ -127,10 +127,10 @@ func saveData(name string, moved []movedTensor) error {
 	at := int64(0)
 	for _, t := range moved {
 		if _, err := f.Write(make([]byte, t.offset-at)); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return errs.Errorf("%s: %w", name, err)
 		}
 		if _, err := f.Write(t.was.RawData); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return errs.Errorf("%s: %w", name, err)
 		}
 		at = t.offset + int64(len(t.was.RawData))
 	}

@@ -2,9 +2,9 @@ package pb
 
 import (
 	"errors"
-	"fmt"
 	"math"
 
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -23,7 +23,7 @@ func (t DataType) DType() (tensor.DType, error) {
 	if t > Undefined && int(t) < len(dtypes) {
 		return dtypes[t], nil
 	}
-	return tensor.Invalid, fmt.Errorf("no element type %v", t)
+	return tensor.Invalid, errs.Errorf("no element type %v", t)
 }
 
 // DataTypeOf is d as ONNX has it; Undefined where d is no element type.
@@ -50,7 +50,7 @@ func Shape(dims []int64) ([]int, int, error) {
 	shape := make([]int, len(dims))
 	for i, d := range dims {
 		if d != int64(int(d)) {
-			return nil, 0, fmt.Errorf("%w: dimension %d", tensor.ErrShape, d)
+			return nil, 0, errs.Errorf("%w: dimension %d", tensor.ErrShape, d)
 		}
 		shape[i] = int(d)
 	}
@@ -63,7 +63,7 @@ func Shape(dims []int64) ([]int, int, error) {
 func (s *Source) Tensor(p *TensorProto) (*tensor.Tensor, error) {
 	t, err := s.tensor(p)
 	if err != nil {
-		return nil, fmt.Errorf("tensor %q: %w", p.Name, err)
+		return nil, errs.Errorf("tensor %q: %w", p.Name, err)
 	}
 	return t, nil
 }
@@ -86,7 +86,7 @@ func (s *Source) tensor(p *TensorProto) (*tensor.Tensor, error) {
 	}
 	if p.DataLocation == LocationExternal {
 		if used != "" {
-			return nil, fmt.Errorf("both external data and %s", used)
+			return nil, errs.Errorf("both external data and %s", used)
 		}
 		if dt == tensor.String {
 			return nil, errors.New("external data of strings")
@@ -103,9 +103,9 @@ func (s *Source) tensor(p *TensorProto) (*tensor.Tensor, error) {
 	case n == 0:
 		return tensor.Make(dt, shape)
 	case used == "":
-		return nil, fmt.Errorf("no data for %v%v", dt, shape)
+		return nil, errs.Errorf("no data for %v%v", dt, shape)
 	case used != typedField(dt):
-		return nil, fmt.Errorf("%v elements in %s, want %s", dt, used, typedField(dt))
+		return nil, errs.Errorf("%v elements in %s, want %s", dt, used, typedField(dt))
 	}
 	return p.fromTyped(dt, shape, n)
 }
@@ -123,9 +123,9 @@ func (p *TensorProto) usedField(n int) (string, error) {
 		switch {
 		case f.size == 0:
 		case n == 0:
-			return "", fmt.Errorf("%s is not empty, but shape %v is", f.name, p.Dims)
+			return "", errs.Errorf("%s is not empty, but shape %v is", f.name, p.Dims)
 		case used != "":
-			return "", fmt.Errorf("both %s and %s hold elements", used, f.name)
+			return "", errs.Errorf("both %s and %s hold elements", used, f.name)
 		default:
 			used = f.name
 		}
@@ -165,7 +165,7 @@ func fromRaw(dt tensor.DType, shape []int, n int, raw []byte, keep any) (*tensor
 		return nil, errors.New("strings in raw_data")
 	}
 	if want := packedSize(dt, n); int64(len(raw)) != want {
-		return nil, fmt.Errorf("%d bytes of data, but %v%v takes %d", len(raw), dt, shape, want)
+		return nil, errs.Errorf("%d bytes of data, but %v%v takes %d", len(raw), dt, shape, want)
 	}
 	if dt.Bits() < 8 {
 		t, err := tensor.Make(dt, shape)
@@ -245,7 +245,7 @@ func (p *TensorProto) fromTyped(dt tensor.DType, shape []int, n int) (*tensor.Te
 		want *= 2
 	}
 	if count != want {
-		return nil, fmt.Errorf("%d entries in %s, but %v%v takes %d", count, typedField(dt), dt, shape, want)
+		return nil, errs.Errorf("%d entries in %s, but %v%v takes %d", count, typedField(dt), dt, shape, want)
 	}
 	t, err := tensor.Make(dt, shape)
 	if err != nil {
@@ -263,7 +263,7 @@ func (p *TensorProto) fromTyped(dt tensor.DType, shape []int, n int) (*tensor.Te
 	case tensor.Uint32:
 		for i, v := range p.Uint64Data {
 			if v > math.MaxUint32 {
-				return nil, fmt.Errorf("element %d: %d is no uint32", i, v)
+				return nil, errs.Errorf("element %d: %d is no uint32", i, v)
 			}
 			tensor.As[uint32](t)[i] = uint32(v)
 		}
@@ -299,7 +299,7 @@ func (p *TensorProto) fromInt32(t *tensor.Tensor) error {
 	for i, v := range p.Int32Data {
 		// Bit patterns may come sign-extended.
 		if v < lo || v > hi || dt.IsUnsigned() && dt.Bits() >= 8 && v < 0 || dt.IsSigned() && dt.Bits() >= 8 && v > hi/2 {
-			return fmt.Errorf("element %d: %d is no %v", i, v, dt)
+			return errs.Errorf("element %d: %d is no %v", i, v, dt)
 		}
 		if bits == 16 {
 			t.Bytes()[2*i], t.Bytes()[2*i+1] = byte(v), byte(v>>8)
@@ -335,7 +335,7 @@ func (s *Source) Dense(p *SparseTensorProto) (*tensor.Tensor, error) {
 	}
 	t, err := s.scatter(vals, idx, p.Dims)
 	if err != nil {
-		return nil, fmt.Errorf("sparse tensor %q: %w", p.Values.Name, err)
+		return nil, errs.Errorf("sparse tensor %q: %w", p.Values.Name, err)
 	}
 	return t, nil
 }
@@ -351,11 +351,11 @@ func (s *Source) scatter(vals, idx *tensor.Tensor, dims []int64) (*tensor.Tensor
 	}
 	dt := vals.DType()
 	if size := max(dt.Size(), 16*boolInt(dt == tensor.String)); int64(n) > limit/int64(size) {
-		return nil, fmt.Errorf("%v%v exceeds the limit of %d bytes", dt, shape, limit)
+		return nil, errs.Errorf("%v%v exceeds the limit of %d bytes", dt, shape, limit)
 	}
 	linear := idx.Rank() == 1 && idx.Dim(0) == vals.Len()
 	if idx.DType() != tensor.Int64 || vals.Rank() != 1 || !linear && !(idx.Rank() == 2 && idx.Dim(0) == vals.Len() && idx.Dim(1) == len(shape)) {
-		return nil, fmt.Errorf("indices %v%v for values %v of a tensor %v", idx.DType(), idx.Shape(), vals.Shape(), shape)
+		return nil, errs.Errorf("indices %v%v for values %v of a tensor %v", idx.DType(), idx.Shape(), vals.Shape(), shape)
 	}
 	out, err := tensor.Make(dt, shape)
 	if err != nil {
@@ -370,13 +370,13 @@ func (s *Source) scatter(vals, idx *tensor.Tensor, dims []int64) (*tensor.Tensor
 			for a, d := range shape {
 				c := at[i*len(shape)+a]
 				if c < 0 || c >= int64(d) {
-					return nil, fmt.Errorf("index %d of axis %d is outside %v", c, a, shape)
+					return nil, errs.Errorf("index %d of axis %d is outside %v", c, a, shape)
 				}
 				off = off*int64(d) + c
 			}
 		}
 		if off <= prev || off >= int64(n) {
-			return nil, fmt.Errorf("index %d: %d after %d is not ascending below %d", i, off, prev, n)
+			return nil, errs.Errorf("index %d: %d after %d is not ascending below %d", i, off, prev, n)
 		}
 		prev = off
 		if dt == tensor.String {
@@ -401,7 +401,7 @@ func boolInt(b bool) int {
 func FromTensor(name string, t *tensor.Tensor) (*TensorProto, error) {
 	p := &TensorProto{Name: name, DataType: DataTypeOf(t.DType())}
 	if p.DataType == Undefined {
-		return nil, fmt.Errorf("tensor %q: no ONNX type for %v", name, t.DType())
+		return nil, errs.Errorf("tensor %q: no ONNX type for %v", name, t.DType())
 	}
 	for _, d := range t.Shape() {
 		p.Dims = append(p.Dims, int64(d))

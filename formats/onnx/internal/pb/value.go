@@ -1,8 +1,7 @@
 package pb
 
 import (
-	"fmt"
-
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -10,14 +9,14 @@ import (
 // Invalid: its message does not tell.
 func (s *Source) Sequence(p *SequenceProto) (*tensor.Sequence, error) {
 	out := &tensor.Sequence{}
-	fail := func(i int, err error) error { return fmt.Errorf("sequence %q: element %d: %w", p.Name, i, err) }
+	fail := func(i int, err error) error { return errs.Errorf("sequence %q: element %d: %w", p.Name, i, err) }
 	add := func(i int, v tensor.Value, err error) error {
 		if err != nil {
 			return fail(i, err)
 		}
 		if t, ok := v.(*tensor.Tensor); ok {
 			if i > 0 && t.DType() != out.DType {
-				return fail(i, fmt.Errorf("%v in a sequence of %v", t.DType(), out.DType))
+				return fail(i, errs.Errorf("%v in a sequence of %v", t.DType(), out.DType))
 			}
 			out.DType = t.DType()
 		}
@@ -35,7 +34,7 @@ func (s *Source) Sequence(p *SequenceProto) (*tensor.Sequence, error) {
 		}
 	}
 	if count != want {
-		return nil, fmt.Errorf("sequence %q of %v holds %d elements of other kinds", p.Name, p.ElemType, count-want)
+		return nil, errs.Errorf("sequence %q of %v holds %d elements of other kinds", p.Name, p.ElemType, count-want)
 	}
 	for i, e := range p.TensorValues {
 		t, err := s.Tensor(e)
@@ -90,7 +89,7 @@ func (s *Source) Optional(p *OptionalProto) (*tensor.Optional, error) {
 		return &tensor.Optional{}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("optional %q: %w", p.Name, err)
+		return nil, errs.Errorf("optional %q: %w", p.Name, err)
 	}
 	return &tensor.Optional{Elem: v}, nil
 }
@@ -99,7 +98,7 @@ func (s *Source) Optional(p *OptionalProto) (*tensor.Optional, error) {
 // element each.
 func (s *Source) Map(p *MapProto) (*tensor.Map, error) {
 	fail := func(format string, args ...any) (*tensor.Map, error) {
-		return nil, fmt.Errorf("map %q: %w", p.Name, fmt.Errorf(format, args...))
+		return nil, errs.Errorf("map %q: %w", p.Name, errs.Errorf(format, args...))
 	}
 	dt, err := p.KeyType.DType()
 	if err != nil {
@@ -167,7 +166,7 @@ func FromValue(name string, v tensor.Value) (Message, error) {
 	case *tensor.Map:
 		return fromMap(name, v)
 	}
-	return nil, fmt.Errorf("value %q: no message for %T", name, v)
+	return nil, errs.Errorf("value %q: no message for %T", name, v)
 }
 
 func fromSequence(name string, v *tensor.Sequence) (*SequenceProto, error) {
@@ -175,7 +174,7 @@ func fromSequence(name string, v *tensor.Sequence) (*SequenceProto, error) {
 	for i, e := range v.Elems {
 		m, err := FromValue("", e)
 		if err != nil {
-			return nil, fmt.Errorf("sequence %q: element %d: %w", name, i, err)
+			return nil, errs.Errorf("sequence %q: element %d: %w", name, i, err)
 		}
 		kind := ElemUndefined
 		switch m := m.(type) {
@@ -189,7 +188,7 @@ func fromSequence(name string, v *tensor.Sequence) (*SequenceProto, error) {
 			kind, p.MapValues = ElemMap, append(p.MapValues, m)
 		}
 		if i > 0 && kind != p.ElemType {
-			return nil, fmt.Errorf("sequence %q: element %d is a %v, those before it are %v", name, i, kind, p.ElemType)
+			return nil, errs.Errorf("sequence %q: element %d is a %v, those before it are %v", name, i, kind, p.ElemType)
 		}
 		p.ElemType = kind
 	}
@@ -206,7 +205,7 @@ func fromOptional(name string, v *tensor.Optional) (*OptionalProto, error) {
 	}
 	m, err := FromValue("", v.Elem)
 	if err != nil {
-		return nil, fmt.Errorf("optional %q: %w", name, err)
+		return nil, errs.Errorf("optional %q: %w", name, err)
 	}
 	switch m := m.(type) {
 	case *TensorProto:
@@ -230,12 +229,12 @@ func fromMap(name string, v *tensor.Map) (*MapProto, error) {
 	} else {
 		keys, err := v.Keys.Int64s()
 		if err != nil {
-			return nil, fmt.Errorf("map %q: keys: %w", name, err)
+			return nil, errs.Errorf("map %q: keys: %w", name, err)
 		}
 		p.Keys = keys
 	}
 	if v.Values.Len() != v.Keys.Len() {
-		return nil, fmt.Errorf("map %q: %d keys, %d values", name, v.Keys.Len(), v.Values.Len())
+		return nil, errs.Errorf("map %q: %d keys, %d values", name, v.Keys.Len(), v.Values.Len())
 	}
 	seq := &tensor.Sequence{DType: v.Values.DType()}
 	for i := range v.Values.Len() {

@@ -7,7 +7,7 @@ import (
 	"github.com/nnrt/nnrt/ops"
 )
 
-// Augmentation layers are their input in inference. In training (Options.Training) each image of a batch gets
+// Augmentation layers are their input in inference, but for AutoContrast and CLAHE. In training (Options.Training) each image of a batch gets
 // draws of its own, from Philox by way of package train. Those that mix labels too, or whose distribution no
 // operator has, are refused in training.
 
@@ -215,7 +215,8 @@ type Equalization struct {
 	Bins       int    `def:"256"`
 }
 
-// ContrastLimitedAdaptiveHistogramEqualization evens out histograms of tiles; it is refused in training.
+// ContrastLimitedAdaptiveHistogramEqualization evens out histograms of tiles, in inference too: its config is
+// read and written, calls are refused.
 type ContrastLimitedAdaptiveHistogramEqualization struct {
 	Base
 	ValueRange   any      `def:"[0, 255]"`
@@ -335,7 +336,7 @@ func (c *Call) augment(dataFormat string, seed *int, f func(d *draws, x *graph.V
 // would be wrong.
 func (c *Call) untrained() []*graph.Value {
 	if c.Opts.Training {
-		c.Failf("is not available in training")
+		c.unsupportedf("is not available in training")
 	}
 	return one(c.FloatArg(0))
 }

@@ -2,6 +2,7 @@ package layers_test
 
 import (
 	"context"
+	"errors"
 	"math"
 	"testing"
 
@@ -71,6 +72,44 @@ func TestAugmentation(t *testing.T) {
 	m := layers.NewSequential("m", &layers.InputLayer{BatchShape: []int{-1, 4, 4, 3}}, &layers.MixUp{})
 	_, err := m.Graph(layers.Options{Training: true})
 	require.ErrorContains(t, err, "not available in training")
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+}
+
+// TestRefusedInInference wants layers that compute something in inference which no graph does to be refused.
+func TestRefusedInInference(t *testing.T) {
+	two := 2
+	for name, c := range map[string]struct {
+		l     layers.Layer
+		dtype string
+		says  string
+	}{
+		"clahe":     {&layers.ContrastLimitedAdaptiveHistogramEqualization{Base: layers.Named("c")}, "float32", `ContrastLimitedAdaptiveHistogramEqualization "c": evens out histograms`},
+		"hashing":   {&layers.Hashing{NumBins: 3}, "string", "hashes strings"},
+		"farmhash":  {&layers.IntegerLookup{Vocabulary: []any{10, 20}, NumOOVIndices: &two, OOVMethod: "farmhash"}, "int64", "oov_method farmhash"},
+		"salt":      {&layers.IntegerLookup{Vocabulary: []any{10, 20}, NumOOVIndices: &two, OOVMethod: "farmhash", Salt: []any{1, 2}}, "int64", "salt [1 2]"},
+		"oov words": {&layers.StringLookup{Vocabulary: []any{"a"}, NumOOVIndices: &two}, "string", "num_oov_indices 2"},
+		"tf_idf":    {&layers.StringLookup{Vocabulary: []any{"a"}, OutputMode: "tf_idf"}, "string", "tf_idf"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := layers.NewSequential("m", &layers.InputLayer{BatchShape: []int{-1, 4, 4, 3}, InputDType: c.dtype}, c.l)
+			_, err := m.Graph(layers.Options{})
+			require.ErrorIs(t, err, errors.ErrUnsupported)
+			require.ErrorContains(t, err, c.says)
+		})
+	}
+}
+
+// TestEncodedCategories wants masks encoded as nothing, and higher ranks joined along axis 1, as Keras has it.
+func TestEncodedCategories(t *testing.T) {
+	words, err := tensor.FromStrings([]string{"dog", "", "cow", "cat"}, 4, 1)
+	require.NoError(t, err)
+	y := runOne(t, &layers.StringLookup{Vocabulary: []any{"cat", "dog"}, MaskToken: "", OutputMode: "multi_hot"}, "string", words, layers.Options{})
+	require.Equal(t, []float32{0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0}, tensor.As[float32](y))
+	x := tensor.Of([]int64{0, 1, 1, 1}, 1, 2, 2)
+	y = runOne(t, &layers.CategoryEncoding{NumTokens: 2}, "int64", x, layers.Options{})
+	require.Equal(t, []float32{1, 1, 0, 1}, tensor.As[float32](y))
+	y = runOne(t, &layers.CategoryEncoding{NumTokens: 2, OutputMode: "count"}, "int64", x, layers.Options{})
+	require.Equal(t, []float32{1, 1, 0, 2}, tensor.As[float32](y))
 }
 
 // TestQuarterTurn rotates by exactly a quarter: a known picture.

@@ -138,9 +138,10 @@ func (l *RandomElasticTransform) Call(c *Call) []*graph.Value { return c.untrain
 // Call implements Layer.
 func (l *RandomGaussianBlur) Call(c *Call) []*graph.Value { return c.untrained() }
 
-// Call implements Layer.
+// Call implements Layer. Keras equalizes in inference as in training, so that the input for it would be wrong.
 func (l *ContrastLimitedAdaptiveHistogramEqualization) Call(c *Call) []*graph.Value {
-	return c.untrained()
+	c.unsupportedf("evens out histograms of tiles, which is not implemented: do so before the model and cut this layer off")
+	return one(c.X())
 }
 
 // Call implements Layer.

@@ -18,6 +18,7 @@
 package layers
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/nnrt/nnrt/graph"
@@ -170,6 +171,11 @@ type Call struct {
 // Failf records the error of a layer whose inputs or config don't fit.
 func (c *Call) Failf(format string, args ...any) {
 	c.Fail(errs.Errorf("layers: %s %q: %s", ClassName(c.Layer), c.st.path, fmt.Sprintf(format, args...)))
+}
+
+// unsupportedf is Failf for what the layer does but no graph can: it records an errors.ErrUnsupported.
+func (c *Call) unsupportedf(format string, args ...any) {
+	c.Fail(fmt.Errorf("layers: %s %q: %s: %w", ClassName(c.Layer), c.st.path, fmt.Sprintf(format, args...), errors.ErrUnsupported))
 }
 
 // X is the first input. Where there is none it records an error and returns a placeholder.

@@ -92,6 +92,23 @@ func (l *LookupConfig) tokens(oov string) []string {
 
 func (l *LookupConfig) mode() string { return orString(l.OutputMode, "int") }
 
+// computable records an error where the lookup has no vocabulary, or hashes, which no graph does.
+func (l *LookupConfig) computable(c *Call, n int, text bool) bool {
+	switch {
+	case l.Vocabulary == nil:
+		c.Failf("has no vocabulary: it was not adapted, or its asset is missing")
+	case n < 0:
+		c.Failf("num_oov_indices %d", n)
+	case n > 1 && (text || l.Invert):
+		c.unsupportedf("num_oov_indices %d hashes strings, which is not supported", n)
+	case n > 1 && (l.Salt != nil || orAny(l.OOVMethod, "floormod") != any("floormod")):
+		c.unsupportedf("num_oov_indices %d with oov_method %v and salt %v hashes, which is not supported", n, l.OOVMethod, l.Salt)
+	case l.mode() == "tf_idf":
+		c.unsupportedf("output_mode tf_idf is not supported")
+	}
+	return c.Err() == nil
+}
+
 func (l *LookupConfig) call(c *Call, text bool) []*graph.Value {
 	x := c.X()
 	oov := "-1"
@@ -102,15 +119,7 @@ func (l *LookupConfig) call(c *Call, text bool) []*graph.Value {
 		oov = fmt.Sprint(l.OOVToken)
 	}
 	n := orInt(l.NumOOVIndices, 1)
-	switch {
-	case l.Vocabulary == nil:
-		c.Failf("has no vocabulary: it was not adapted, or its asset is missing")
-	case n < 0 || n > 1 && (text || l.Invert):
-		c.Failf("num_oov_indices %d hashes strings, which is not supported", n)
-	case l.mode() == "tf_idf":
-		c.Failf("output_mode tf_idf is not supported")
-	}
-	if c.Err() != nil {
+	if !l.computable(c, n, text) {
 		return one(x)
 	}
 	tokens := l.tokens(oov)
@@ -124,6 +133,8 @@ func (l *LookupConfig) call(c *Call, text bool) []*graph.Value {
 	if mask {
 		start++
 		keys, places = append(keys, fmt.Sprint(l.MaskToken)), append(places, 0)
+	} else if l.MaskToken != nil { // encoded as nothing at all, not even as out of the vocabulary
+		keys, places = append(keys, fmt.Sprint(l.MaskToken)), append(places, -1)
 	}
 	for i, t := range tokens {
 		keys, places = append(keys, t), append(places, int64(start+i))
@@ -236,7 +247,7 @@ func (l *TextVectorization) LoadVocabulary(lines []string) {
 
 // Call implements Layer.
 func (l *TextVectorization) Call(c *Call) []*graph.Value {
-	c.Failf("splits text, which no operator does: tokenize before the model and cut this layer off")
+	c.unsupportedf("splits text, which no operator does: tokenize before the model and cut this layer off")
 	return one(c.X())
 }
 
@@ -252,7 +263,7 @@ type Hashing struct {
 
 // Call implements Layer.
 func (l *Hashing) Call(c *Call) []*graph.Value {
-	c.Failf("hashes strings with FarmHash, which no operator does: hash before the model and cut this layer off")
+	c.unsupportedf("hashes strings with FarmHash, which no operator does: hash before the model and cut this layer off")
 	return one(c.X())
 }
 
@@ -266,7 +277,7 @@ type HashedCrossing struct {
 
 // Call implements Layer.
 func (l *HashedCrossing) Call(c *Call) []*graph.Value {
-	c.Failf("hashes strings with FarmHash, which no operator does: hash before the model and cut this layer off")
+	c.unsupportedf("hashes strings with FarmHash, which no operator does: hash before the model and cut this layer off")
 	return one(c.X())
 }
 

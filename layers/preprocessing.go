@@ -295,14 +295,15 @@ func (c *Call) encodeCategories(x *graph.Value, depth int, mode string, weights 
 	if c.rank(x) == 0 {
 		return hot
 	}
+	axis := min(c.rank(x)-1, 1) // Keras joins axis 1 of higher ranks too, not the last
 	switch mode {
 	case "multi_hot":
-		return c.max(hot, false, -2)
+		return c.max(hot, false, axis)
 	case "count":
 		if weights != nil {
 			hot = c.mul(hot, c.expandDims(c.cast(weights, dt), -1))
 		}
-		return c.sum(hot, false, -2)
+		return c.sum(hot, false, axis)
 	}
 	c.Failf("unknown output_mode %q", mode)
 	return hot

@@ -251,6 +251,9 @@ func (f *File) loadLegacy(h *hdf5.File, g *hdf5.Group, opts Options) error {
 	if err != nil {
 		return err
 	}
+	if a, err := g.Attr("layer_names"); err == nil {
+		f.fixedNames = a.Type().Class == hdf5.ClassString
+	}
 	var saved []savedLayer
 	for _, n := range names {
 		s, err := readSaved(g, n)

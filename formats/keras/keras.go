@@ -67,6 +67,10 @@ type File struct {
 	Metadata []byte
 	// Report says what binding the weights left over.
 	Report Report
+
+	// fixedNames is whether the file's lists of names were of fixed-size strings, as h5py before 3.0 (tf.keras
+	// up to 2.4) wrote them; Keras2H5 writes them as they were.
+	fixedNames bool
 }
 
 // Report is what didn't match when weights were bound.

@@ -349,12 +349,13 @@ func writeTensor(g *hdf5.GroupWriter, name string, t *tensor.Tensor) error {
 // attrLimit is what Keras puts into one attribute before it cuts the list.
 const attrLimit = 64512
 
-// setList writes a list of strings as Keras does: empty as float64, long ones cut into name0, name1, ...
-func setList(g *hdf5.GroupWriter, name string, list []string) error {
+// setList writes a list of strings as Keras does: empty as float64, long ones cut into name0, name1, ... Keras
+// cuts an array of NumPy, so that the parts are fixed-size strings whatever h5py makes of whole lists.
+func setList(g *hdf5.GroupWriter, name string, list []string, fixed bool) error {
 	if len(list) == 0 {
 		return g.SetAttr(name, hdf5.Data{Type: hdf5.NewFloat(8), Dims: []uint64{0}, Bytes: []byte{}})
 	}
-	longest := 16
+	longest := 1
 	for _, s := range list {
 		longest = max(longest, len(s))
 	}
@@ -362,17 +363,25 @@ func setList(g *hdf5.GroupWriter, name string, list []string) error {
 	for (len(list)+chunks-1)/chunks*longest > attrLimit {
 		chunks++
 	}
+	if chunks == 1 && fixed {
+		return g.SetAttr(name, hdf5.FixedStrings(list))
+	}
 	if chunks == 1 {
 		return g.SetAttr(name, hdf5.Strings(list, hdf5.ASCII))
 	}
-	// as numpy's array_split: the first parts are one longer
+	// as numpy's array_split: the first parts are one longer, and all are of the longest name's size
 	at := 0
 	for i := range chunks {
 		n := len(list) / chunks
 		if i < len(list)%chunks {
 			n++
 		}
-		if err := g.SetAttr(name+strconv.Itoa(i), hdf5.Strings(list[at:at+n], hdf5.ASCII)); err != nil {
+		b := make([]byte, n*longest)
+		for j, s := range list[at : at+n] {
+			copy(b[j*longest:], s)
+		}
+		d := hdf5.Data{Type: hdf5.NewFixedString(longest, hdf5.NullPad, hdf5.ASCII), Dims: []uint64{uint64(n)}, Bytes: b}
+		if err := g.SetAttr(name+strconv.Itoa(i), d); err != nil {
 			return err
 		}
 		at += n
@@ -436,7 +445,7 @@ func (f *File) writeLegacy(w io.Writer) error {
 	if err := f.writeLayers(g, ""); err != nil {
 		return err
 	}
-	if err := f.writeOptimizer(root, forKeras3(f)); err != nil {
+	if err := f.writeOptimizer(root, forKeras3(f), false); err != nil {
 		return err
 	}
 	_, err = h.WriteTo(w)
@@ -458,8 +467,9 @@ func legacyLayers(m *layers.Model) []layers.Layer {
 	return out
 }
 
-// writeLayers writes each layer's weights, whose names end in suffix.
+// writeLayers writes each layer's weights, whose names end in suffix (Keras 2's ":0", or none).
 func (f *File) writeLayers(g *hdf5.GroupWriter, suffix string) error {
+	fixed := suffix != "" && f.fixedNames
 	var names []string
 	for _, l := range legacyLayers(f.Model) {
 		name := l.Common().Name
@@ -480,21 +490,21 @@ func (f *File) writeLayers(g *hdf5.GroupWriter, suffix string) error {
 				return err
 			}
 		}
-		if err := setList(lg, "weight_names", weights); err != nil {
+		if err := setList(lg, "weight_names", weights, fixed); err != nil {
 			return err
 		}
 	}
-	if err := setList(g, "layer_names", names); err != nil {
+	if err := setList(g, "layer_names", names, fixed); err != nil {
 		return err
 	}
 	top, err := g.Group("top_level_model_weights")
 	if err != nil {
 		return err
 	}
-	return setList(top, "weight_names", nil)
+	return setList(top, "weight_names", nil, fixed)
 }
 
-func (f *File) writeOptimizer(root *hdf5.GroupWriter, state []Variable) error {
+func (f *File) writeOptimizer(root *hdf5.GroupWriter, state []Variable, fixed bool) error {
 	if len(state) == 0 {
 		return nil
 	}
@@ -513,5 +523,5 @@ func (f *File) writeOptimizer(root *hdf5.GroupWriter, state []Variable) error {
 			return err
 		}
 	}
-	return setList(g, "weight_names", names)
+	return setList(g, "weight_names", names, fixed)
 }

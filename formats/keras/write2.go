@@ -59,7 +59,7 @@ func (f *File) writeKeras2(w io.Writer) error {
 	if err := f.writeLayers(g, ":0"); err != nil {
 		return err
 	}
-	if err := f.writeOptimizer(root, f.forKeras2()); err != nil {
+	if err := f.writeOptimizer(root, f.forKeras2(), f.fixedNames); err != nil {
 		return err
 	}
 	_, err = h.WriteTo(w)

@@ -92,6 +92,7 @@ func (d *Device) kernels() []devices.Kernel {
 		d.viewKernels(),
 		d.pickKernels(),
 		d.groupedKernels(),
+		d.treeKernels(),
 	)
 }
 

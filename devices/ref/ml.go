@@ -36,9 +36,6 @@ func mlKernels() []devices.Kernel {
 		fn(scaler),
 		fn(svmClassifier),
 		fn(svmRegressor),
-		fn(treeEnsemble),
-		fn(treeEnsembleClassifier),
-		fn(treeEnsembleRegressor),
 		fn(zipMap),
 	}
 }

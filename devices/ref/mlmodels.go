@@ -52,16 +52,21 @@ func argmax(row []float64) int {
 // setLabels writes the classes' labels; without any the class numbers themselves.
 func setLabels(out *tensor.Tensor, classes []int, strings []string, ints []int64) {
 	for i, k := range classes {
-		switch {
-		case len(strings) > 0:
-			if k >= 0 && k < len(strings) {
-				out.Strings()[i] = strings[k]
-			}
-		case len(ints) > 0 && k >= 0 && k < len(ints):
-			tensor.As[int64](out)[i] = ints[k]
-		case len(ints) == 0:
-			tensor.As[int64](out)[i] = int64(k)
+		setLabel(out, i, k, strings, ints)
+	}
+}
+
+// setLabel writes the label of class k at element i.
+func setLabel(out *tensor.Tensor, i, k int, strings []string, ints []int64) {
+	switch {
+	case len(strings) > 0:
+		if k >= 0 && k < len(strings) {
+			out.Strings()[i] = strings[k]
 		}
+	case len(ints) > 0 && k >= 0 && k < len(ints):
+		tensor.As[int64](out)[i] = ints[k]
+	case len(ints) == 0:
+		tensor.As[int64](out)[i] = int64(k)
 	}
 }
 

@@ -64,6 +64,7 @@ func Kernels() []devices.Kernel {
 		signalKernels(),
 		imageKernels(),
 		mlKernels(),
+		treeKernels(),
 		microsoftKernels(),
 		trainingKernels(),
 		lossKernels(),

@@ -3,22 +3,24 @@ package ref
 import (
 	"math"
 
+	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
 
-// treeNode is an inner node or a leaf of any of the tree operators.
+// treeNode is an inner node of any of the tree operators. Its branches are indices of inner nodes, or ^i for leaf i.
 type treeNode struct {
-	leaf        bool
-	mode        uint8 // as in ops.TreeEnsemble.NodesModes
-	feature     int
-	split       float64
-	members     []float64
-	trackMissed bool
-	yes, no     int
-	votes       []vote
+	split   float64
+	yes, no int32
+	feature int32
+	set     int32 // of forest.sets, where mode is member
+	mode    uint8 // as in ops.TreeEnsemble.NodesModes
+	missing bool  // NaN goes the way of yes
 }
+
+// member is the mode of a node that tests for one of a set of values.
+const member = 6
 
 // vote is what a leaf adds to a target.
 type vote struct {
@@ -28,31 +30,43 @@ type vote struct {
 
 // forest is trees over one list of nodes.
 type forest struct {
-	nodes []treeNode
-	roots []int
+	nodes   []treeNode
+	sets    [][]float64
+	roots   []int32 // as the branches of a node
+	first   []int32 // the votes of leaf i are votes[first[i]:first[i+1]]
+	votes   []vote
+	columns int // that the nodes look at: the highest feature, plus one
 }
 
-// leafOf walks from a root to the leaf for a row.
-func (f *forest) leafOf(root int, row []float64) (*treeNode, error) {
+// leafOf walks from a root to the leaf for a row: its ^index, or an inner node if there is a cycle.
+func leafOf[T float32 | float64](f *forest, root int32, row []T) int32 {
 	at := root
 	for range len(f.nodes) + 1 {
-		n := &f.nodes[at]
-		if n.leaf {
-			return n, nil
+		if at < 0 {
+			break
 		}
-		if n.goesYes(row[n.feature]) {
+		n := &f.nodes[at]
+		if n.goesYes(f, float64(row[n.feature])) {
 			at = n.yes
 		} else {
 			at = n.no
 		}
 	}
-	return nil, errs.Errorf("a tree has a cycle")
+	return at
 }
 
-func (n *treeNode) goesYes(x float64) bool {
-	if math.IsNaN(x) && n.trackMissed {
+func (n *treeNode) goesYes(f *forest, x float64) bool {
+	switch {
+	case n.mode == 0 && !n.missing:
+		return x <= n.split
+	case n.missing && x != x:
 		return true
 	}
+	return n.test(f, x)
+}
+
+//go:noinline
+func (n *treeNode) test(f *forest, x float64) bool {
 	switch n.mode {
 	case 0:
 		return x <= n.split
@@ -67,7 +81,7 @@ func (n *treeNode) goesYes(x float64) bool {
 	case 5:
 		return x != n.split
 	}
-	for _, m := range n.members {
+	for _, m := range f.sets[n.set] {
 		if x == m {
 			return true
 		}
@@ -75,35 +89,13 @@ func (n *treeNode) goesYes(x float64) bool {
 	return false
 }
 
-// aggregate folds the votes of all trees for one row: 0 average, 1 sum, 2 min, 3 max. has tells which
-// targets got any vote.
-func (f *forest) aggregate(row []float64, how, targets int) (sum []float64, has []bool, err error) {
-	sum, has = make([]float64, targets), make([]bool, targets)
-	for _, root := range f.roots {
-		leaf, err := f.leafOf(root, row)
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, v := range leaf.votes {
-			switch {
-			case how == 2 && has[v.target]:
-				sum[v.target] = math.Min(sum[v.target], v.weight)
-			case how == 3 && has[v.target]:
-				sum[v.target] = math.Max(sum[v.target], v.weight)
-			case how >= 2:
-				sum[v.target] = v.weight
-			default:
-				sum[v.target] += v.weight
-			}
-			has[v.target] = true
-		}
+// look gives the node at place i a feature to look at.
+func (f *forest) look(i, feature int) error {
+	if feature < 0 || feature >= math.MaxInt32 {
+		return errs.Errorf("node %d looks at feature %d", i, feature)
 	}
-	if how == 0 && len(f.roots) > 0 {
-		for i := range sum {
-			sum[i] /= float64(len(f.roots))
-		}
-	}
-	return sum, has, nil
+	f.nodes[i].feature, f.columns = int32(feature), max(f.columns, feature+1)
+	return nil
 }
 
 // doubles is a list of floats as the operator means them: float32, unless the tensor form holds doubles.
@@ -126,216 +118,170 @@ func oldForest(t ops.Trees, trees, nodes, targets []int, weights []float64) (*fo
 	if err != nil {
 		return nil, err
 	}
-	f := &forest{nodes: make([]treeNode, len(t.NodesNodeids))}
-	at := map[[2]int]int{}
+	f, leaves := &forest{}, int32(0)
+	at := make(map[[2]int]int, len(t.NodesNodeids))
+	link := make([]int32, len(t.NodesNodeids)) // of each tuple, as the branches of a node
 	for i, id := range t.NodesNodeids {
 		at[[2]int{t.NodesTreeids[i], id}] = i
-	}
-	child := map[int]bool{}
-	for i := range f.nodes {
-		n := treeNode{leaf: t.NodesModes[i] == "LEAF", mode: nodeModes[t.NodesModes[i]], feature: t.NodesFeatureids[i], split: values[i],
-			trackMissed: i < len(t.NodesMissingValueTracksTrue) && t.NodesMissingValueTracksTrue[i] != 0}
-		if !n.leaf {
-			var ok1, ok2 bool
-			n.yes, ok1 = at[[2]int{t.NodesTreeids[i], t.NodesTruenodeids[i]}]
-			n.no, ok2 = at[[2]int{t.NodesTreeids[i], t.NodesFalsenodeids[i]}]
-			if !ok1 || !ok2 {
-				return nil, errs.Errorf("node %d of tree %d leads to a node that isn't there", t.NodesNodeids[i], t.NodesTreeids[i])
-			}
-			child[n.yes], child[n.no] = true, true
+		if t.NodesModes[i] == "LEAF" {
+			link[i] = ^leaves
+			leaves++
+			continue
 		}
-		f.nodes[i] = n
+		link[i] = int32(len(f.nodes))
+		f.nodes = append(f.nodes, treeNode{mode: nodeModes[t.NodesModes[i]], split: values[i],
+			missing: i < len(t.NodesMissingValueTracksTrue) && t.NodesMissingValueTracksTrue[i] != 0})
+		if err := f.look(len(f.nodes)-1, t.NodesFeatureids[i]); err != nil {
+			return nil, err
+		}
+	}
+	child := make([]bool, len(link))
+	for i, l := range link {
+		if l < 0 {
+			continue
+		}
+		yes, ok1 := at[[2]int{t.NodesTreeids[i], t.NodesTruenodeids[i]}]
+		no, ok2 := at[[2]int{t.NodesTreeids[i], t.NodesFalsenodeids[i]}]
+		if !ok1 || !ok2 {
+			return nil, errs.Errorf("node %d of tree %d leads to a node that isn't there", t.NodesNodeids[i], t.NodesTreeids[i])
+		}
+		child[yes], child[no] = true, true
+		f.nodes[l].yes, f.nodes[l].no = link[yes], link[no]
 	}
 	seen := map[int]bool{}
 	for i, tree := range t.NodesTreeids {
 		if !child[i] && !seen[tree] {
 			seen[tree] = true
-			f.roots = append(f.roots, i)
+			f.roots = append(f.roots, link[i])
 		}
 	}
-	for i, k := range targets {
+	of := make([]int32, len(targets)) // the leaf of each vote
+	for i := range targets {
 		leaf, ok := at[[2]int{trees[i], nodes[i]}]
 		if !ok {
 			return nil, errs.Errorf("a vote at node %d of tree %d, which isn't there", nodes[i], trees[i])
 		}
-		f.nodes[leaf].votes = append(f.nodes[leaf].votes, vote{k, weights[i]})
+		of[i] = ^link[leaf] // negative at an inner node, where no vote counts
 	}
+	f.vote(int(leaves), of, targets, weights)
 	return f, nil
 }
 
-func treeEnsembleRegressor(op ops.TreeEnsembleRegressor, c *Call) error {
-	weights, err := doubles(op.TargetWeights, op.TargetWeightsAsTensor)
-	if err != nil {
-		return err
+// vote sorts votes by their leaves; those of one leaf stay in order.
+func (f *forest) vote(leaves int, of []int32, targets []int, weights []float64) {
+	f.first = make([]int32, leaves+1)
+	count := 0
+	for _, l := range of {
+		if l >= 0 {
+			f.first[l+1]++
+			count++
+		}
 	}
-	base, err := doubles(op.BaseValues, op.BaseValuesAsTensor)
-	if err != nil {
-		return err
+	for l := range leaves {
+		f.first[l+1] += f.first[l]
 	}
-	f, err := oldForest(op.Trees, op.TargetTreeids, op.TargetNodeids, op.TargetIds, weights)
-	if err != nil {
-		return err
+	next := append([]int32{}, f.first...)
+	f.votes = make([]vote, count)
+	for i, l := range of {
+		if l >= 0 {
+			f.votes[next[l]] = vote{targets[i], weights[i]}
+			next[l]++
+		}
 	}
-	how := map[string]int{"AVERAGE": 0, "": 1, "SUM": 1, "MIN": 2, "MAX": 3}[op.AggregateFunction]
-	return regress(c, f, how, op.NTargets, base, op.PostTransform)
 }
 
-func regress(c *Call, f *forest, how, targets int, base []float64, post string) error {
-	x, n, cols, err := matrix(c.In(0))
-	if err != nil {
-		return err
-	}
-	out := make([]float64, 0, n*targets)
-	for r := range n {
-		sum, _, err := f.aggregate(x[r*cols:][:cols], how, targets)
-		if err != nil {
-			return err
-		}
-		for i := range sum {
-			if i < len(base) {
-				sum[i] += base[i]
-			} else if len(base) == 1 {
-				sum[i] += base[0]
-			}
-		}
-		postTransform(post, sum)
-		out = append(out, sum...)
-	}
-	return c.Out(0).SetFloat64s(out)
-}
-
-func treeEnsemble(op ops.TreeEnsemble, c *Call) error {
+// newForest builds a forest of the newest operator's lists.
+func newForest(op ops.TreeEnsemble) (*forest, error) {
 	splits, err := op.NodesSplits.Float64s()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	weights, err := op.LeafWeights.Float64s()
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if op.NodesModes.DType() != tensor.Uint8 {
+		return nil, errs.Errorf("nodes_modes are %v, where %v is meant", op.NodesModes.DType(), tensor.Uint8)
 	}
 	modes := tensor.As[uint8](op.NodesModes)
-	var sets [][]float64
+	f := &forest{nodes: make([]treeNode, len(op.NodesFeatureids))}
 	if op.MembershipValues != nil {
 		v, err := op.MembershipValues.Float64s()
 		if err != nil {
-			return err
+			return nil, err
 		}
-		sets = append(sets, nil)
+		f.sets = append(f.sets, nil)
 		for _, x := range v {
 			if math.IsNaN(x) {
-				sets = append(sets, nil)
+				f.sets = append(f.sets, nil)
 				continue
 			}
-			sets[len(sets)-1] = append(sets[len(sets)-1], x)
+			f.sets[len(f.sets)-1] = append(f.sets[len(f.sets)-1], x)
 		}
 	}
-	inner := len(op.NodesFeatureids)
-	f := &forest{nodes: make([]treeNode, inner+len(op.LeafTargetids)), roots: op.TreeRoots}
-	for i := range inner {
-		n := treeNode{mode: modes[i], feature: op.NodesFeatureids[i], split: splits[i], yes: op.NodesTruenodeids[i], no: op.NodesFalsenodeids[i],
-			trackMissed: i < len(op.NodesMissingValueTracksTrue) && op.NodesMissingValueTracksTrue[i] != 0}
+	set := int32(0)
+	for i := range f.nodes {
+		n := &f.nodes[i]
+		*n = treeNode{mode: modes[i], split: splits[i], yes: int32(op.NodesTruenodeids[i]), no: int32(op.NodesFalsenodeids[i]),
+			missing: i < len(op.NodesMissingValueTracksTrue) && op.NodesMissingValueTracksTrue[i] != 0}
 		if op.NodesTrueleafs[i] != 0 {
-			n.yes += inner
+			n.yes = ^n.yes
 		}
 		if op.NodesFalseleafs[i] != 0 {
-			n.no += inner
+			n.no = ^n.no
 		}
-		if n.mode == 6 {
-			if len(sets) == 0 {
-				return errs.Errorf("node %d tests membership, and membership_values has no set for it", i)
+		if err := f.look(i, op.NodesFeatureids[i]); err != nil {
+			return nil, err
+		}
+		if n.mode == member {
+			if int(set) == len(f.sets) {
+				return nil, errs.Errorf("node %d tests membership, and membership_values has no set for it", i)
 			}
-			n.members, sets = sets[0], sets[1:]
-		} else if n.mode > 6 {
-			return errs.Errorf("node %d has mode %d", i, n.mode)
+			n.set = set
+			set++
+		} else if n.mode > member {
+			return nil, errs.Errorf("node %d has mode %d", i, n.mode)
 		}
-		f.nodes[i] = n
 	}
-	for i, k := range op.LeafTargetids {
-		f.nodes[inner+i] = treeNode{leaf: true, votes: []vote{{k, weights[i]}}}
+	for _, r := range op.TreeRoots {
+		f.roots = append(f.roots, int32(r))
 	}
-	posts := []string{ops.PostNone, ops.PostSoftmax, ops.PostLogistic, ops.PostSoftmaxZero, ops.PostProbit}
-	return regress(c, f, op.AggregateFunction, op.NTargets, nil, posts[op.PostTransform])
+	of := make([]int32, len(op.LeafTargetids))
+	for i := range of {
+		of[i] = int32(i)
+	}
+	f.vote(len(of), of, op.LeafTargetids, weights)
+	return f, nil
 }
 
-func treeEnsembleClassifier(op ops.TreeEnsembleClassifier, c *Call) error {
-	weights, err := doubles(op.ClassWeights, op.ClassWeightsAsTensor)
-	if err != nil {
-		return err
+// treeKernels run what NewEnsemble prepares.
+func treeKernels() []devices.Kernel {
+	list := []devices.Kernel{
+		devices.For[ops.TreeEnsemble]("ref/TreeEnsemble", nil, nil),
+		devices.For[ops.TreeEnsembleClassifier]("ref/TreeEnsembleClassifier", nil, nil),
+		devices.For[ops.TreeEnsembleRegressor]("ref/TreeEnsembleRegressor", nil, nil),
 	}
-	base, err := doubles(op.BaseValues, op.BaseValuesAsTensor)
-	if err != nil {
-		return err
-	}
-	f, err := oldForest(op.Trees, op.ClassTreeids, op.ClassNodeids, op.ClassIds, weights)
-	if err != nil {
-		return err
-	}
-	x, n, cols, err := matrix(c.In(0))
-	if err != nil {
-		return err
-	}
-	positive := true
-	voted := map[int]bool{}
-	for i, k := range op.ClassIds {
-		voted[k] = true
-		positive = positive && weights[i] >= 0
-	}
-	k := max(len(op.ClasslabelsInt64s)+len(op.ClasslabelsStrings), 1)
-	classes, scores := make([]int, n), []float64{}
-	for r := range n {
-		sum, has, err := f.aggregate(x[r*cols:][:cols], 1, k)
-		if err != nil {
-			return err
+	for i := range list {
+		list[i].Prepare = func(r devices.Request) (devices.Step, error) {
+			e, err := NewEnsemble(r)
+			return ensembleStep{e}, err
 		}
-		if k <= 2 && len(voted) == 1 {
-			s := 0.0
-			for i, v := range sum {
-				if has[i] {
-					s += v
-				}
-			}
-			if len(base) > 0 {
-				s += base[len(base)-1]
-			}
-			class, two := binaryVote(s, positive, op.PostTransform)
-			classes[r] = class
-			scores = append(scores, two...)
-			continue
-		}
-		for i := range sum {
-			if i < len(base) {
-				sum[i] += base[i]
-			}
-		}
-		classes[r] = argmax(sum)
-		postTransform(op.PostTransform, sum)
-		scores = append(scores, sum...)
 	}
-	setLabels(c.Out(0), classes, op.ClasslabelsStrings, op.ClasslabelsInt64s)
-	return c.Out(1).SetFloat64s(scores)
+	return list
 }
 
-// binaryVote is the class and two scores of a single score for two classes. Weights that are all
-// positive are probabilities, others margins, as the runtimes take them.
-func binaryVote(s float64, positive bool, post string) (class int, scores []float64) {
-	threshold := 0.0
-	if positive {
-		threshold = 0.5
+type ensembleStep struct{ e *Ensemble }
+
+func (ensembleStep) Scratch() int { return 0 }
+
+func (s ensembleStep) Run(a *devices.Args) error {
+	var r EnsembleRun
+	rows, err := r.Start(s.e, a)
+	if err != nil {
+		return err
 	}
-	if s > threshold {
-		class = 1
+	for at := 0; at < rows; at += s.e.Block() {
+		r.Rows(at, min(at+s.e.Block(), rows))
 	}
-	if post == ops.PostProbit {
-		one := []float64{s}
-		postTransform(post, one)
-		return class, []float64{1 - one[0], one[0]}
-	}
-	if positive {
-		return class, []float64{1 - s, s}
-	}
-	two := []float64{-s, s}
-	if post != ops.PostSoftmaxZero {
-		postTransform(post, two)
-	}
-	return class, two
+	return r.Finish()
 }

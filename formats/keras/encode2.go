@@ -207,7 +207,7 @@ var absent2 = []string{
 var only3 = map[string]string{
 	"quantization_config": "null", "lora_rank": "*", "lora_alpha": "*", "gptq_unpacked_column_size": "*", "renorm": "false", "renorm_clipping": "*", "renorm_momentum": "*",
 	"synchronized": "*", "rms_scaling": "false", "use_cudnn": "*", "flash_attention": "*", "sliding_window": "null", "use_gate": "false", "pad_to_aspect_ratio": "false",
-	"fill_mode": "*", "fill_value": "*", "antialias": "false", "bounding_box_format": "*", "optional": "*", "autocast": "*", "zero_output_for_mask": "*",
+	"fill_mode": "*", "fill_value": "*", "antialias": "false", "bounding_box_format": "*", "optional": "*", "autocast": "*",
 }
 
 // dropped2 is keys of single classes that Keras 2 takes no notice of.
@@ -275,7 +275,13 @@ func (e *encoder2) layer(l layers.Layer) (layers.Config, error) {
 // value is one entry of a config as Keras 2 has it; false where it has none.
 func (e *encoder2) value(l layers.Layer, class string, en layers.Entry) (layers.Entry, bool) {
 	if slices.Contains(dropped2[class], en.Key) {
+		if en.Key == "data_format" && en.Value == "channels_first" {
+			e.refuse(l, class, "Keras 2 has it for channels_last only")
+		}
 		return en, false
+	}
+	if en.Key == "zero_output_for_mask" { // a keyword of Keras 2's RNN, in its config only where it is on
+		return en, en.Value == true
 	}
 	random := strings.HasPrefix(class, "Random")
 	if harmless, ok := only3[en.Key]; ok && !(random && strings.HasPrefix(en.Key, "fill")) {

@@ -200,3 +200,35 @@ func TestKeras2NameLists(t *testing.T) {
 		require.Equal(t, long, got)
 	}
 }
+
+// TestKeras2ZeroOutputForMask wants what masked steps give to be kept.
+func TestKeras2ZeroOutputForMask(t *testing.T) {
+	for _, zero := range []bool{false, true} {
+		m := layers.NewSequential("m", &layers.InputLayer{Base: layers.Named("x"), BatchShape: []int{-1, 5, 3}}, &layers.Masking{Base: layers.Named("masking")},
+			&layers.LSTM{Base: layers.Named("lstm"), ReturnSequences: true, ZeroOutputForMask: zero, Units: 2})
+		require.NoError(t, m.Build())
+		var b bytes.Buffer
+		require.NoError(t, Write(&b, &File{Model: m}, Keras2H5, WriteOptions{}))
+		back, err := ReadBytes(b.Bytes(), Options{})
+		require.NoError(t, err)
+		want, _ := text(t, m)
+		got, _ := text(t, back.Model)
+		require.Equal(t, want, got)
+		require.Equal(t, zero, strings.Contains(string(back.Config), `"zero_output_for_mask": true`))
+	}
+}
+
+// TestKeras2ChannelsFirst wants layers that Keras 2 has for the last axis only to be refused for the first.
+func TestKeras2ChannelsFirst(t *testing.T) {
+	for _, format := range []string{"channels_last", "channels_first"} {
+		m := layers.NewSequential("m", &layers.InputLayer{Base: layers.Named("x"), BatchShape: []int{-1, 6, 6, 6}}, &layers.CenterCrop{Base: layers.Named("crop"), Height: 2, Width: 3, DataFormat: format})
+		require.NoError(t, m.Build())
+		err := Write(&bytes.Buffer{}, &File{Model: m}, Keras2H5, WriteOptions{})
+		if format == "channels_last" {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorIs(t, err, errors.ErrUnsupported)
+		require.ErrorContains(t, err, `CenterCrop "crop": Keras 2 has it for channels_last only`)
+	}
+}

@@ -197,6 +197,13 @@ func (p pair) stop() {
 	}
 }
 
+const (
+	// shortestTurn is long beside what a turn begins with: another's data in the caches, parked threads.
+	shortestTurn = 200 * time.Millisecond
+	// rest is between turns, as ONNX Runtime's threads look for work for a while after a run.
+	rest = 50 * time.Millisecond
+)
+
 // turns lets both sides run for slices of a span, in turn, and appends their times.
 func (p pair) turns(span, slice time.Duration, ms *[2][]float64) error {
 	for end := time.Now().Add(2 * span); time.Now().Before(end) || len(ms[0]) < 3; {
@@ -206,7 +213,7 @@ func (p pair) turns(span, slice time.Duration, ms *[2][]float64) error {
 				return fmt.Errorf("%s: %w", sides[i], err)
 			}
 			ms[i] = append(ms[i], m...)
-			time.Sleep(3 * time.Millisecond) // the other side's threads may spin for a moment
+			time.Sleep(rest)
 		}
 	}
 	return nil
@@ -232,7 +239,7 @@ func compare(c benchCase, batch, threads int, m measure) (row, error) {
 		}
 		defer p.stop()
 		var ms [2][]float64
-		if err := p.turns(span, span/15, &ms); err != nil {
+		if err := p.turns(span, max(span/15, shortestTurn), &ms); err != nil {
 			return r, err
 		}
 		var med [2]float64

@@ -17,9 +17,14 @@ type Task interface {
 	Tile(i, worker int)
 }
 
-// spinRounds bounds how long an idle worker looks for the next job before it parks; each round is
-// tens of nanoseconds, so all of them take about the time of waking a parked goroutine.
-const spinRounds = 200
+// spinRounds bounds how long an idle worker looks for the next job before it parks, while no caller is between
+// Enter and Leave: a few microseconds. runRounds is the same inside a series of Runs, and for a caller who waits for the
+// last tiles of a helper: some 200 microseconds, as waking a parked thread takes 50 to 100 on a virtual machine, which is as
+// long as a layer of a small network takes. Between series nobody spins.
+const (
+	spinRounds = 200
+	runRounds  = 10000
+)
 
 // A Pool hands out tiles to its workers and to the callers of Run. It is safe for concurrent
 // use: jobs of several callers share the workers, each of which helps the job that has the fewest.
@@ -187,7 +192,7 @@ func (p *Pool) retire(j *job) bool {
 	}
 	p.mu.Unlock()
 	for i := 0; j.helpers.Load() > 0; i++ {
-		if i < spinRounds {
+		if i < runRounds {
 			pause(i)
 			continue
 		}
@@ -285,7 +290,7 @@ func (p *Pool) work() {
 
 // spin waits a moment for a job posted after seen.
 func (p *Pool) spin(seen uint32) bool {
-	for i := range spinRounds {
+	for i := 0; i < spinRounds || i < runRounds && p.runs.Load() == 1; i++ {
 		if p.posted.Load() != seen {
 			return true
 		}

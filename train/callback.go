@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nnrt/nnrt/internal/atomicfile"
 	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 	"github.com/nnrt/nnrt/train/metric"
@@ -393,23 +394,32 @@ func (c *CSVLogger) OnTrainBegin(f *Fit) error {
 		}
 		sep := orName(c.Separator, ",")
 		for i, line := range strings.SplitAfter(string(p), "\n") {
+			if !strings.HasSuffix(line, "\n") {
+				break // cut short by the end of its process
+			}
 			first, rest, _ := strings.Cut(strings.TrimSpace(line), sep)
 			if i == 0 && first == "epoch" {
 				c.names = strings.Split(rest, sep)
 			} else if epoch, err := strconv.Atoi(first); err == nil && f.Options.resume != nil && epoch >= f.Options.resume.Epoch {
 				break
 			}
-			if strings.HasSuffix(line, "\n") {
-				kept = append(kept, line)
-			}
+			kept = append(kept, line)
 		}
 	}
-	file, err := os.Create(c.Path)
-	if err != nil {
+	if len(kept) == 0 {
+		file, err := os.Create(c.Path)
+		c.file = file
 		return err
 	}
+	// A process that is killed right here must not take the lines of earlier ones along.
+	if err := atomicfile.Write(c.Path, func(w io.Writer) error {
+		_, err := io.WriteString(w, strings.Join(kept, ""))
+		return err
+	}); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(c.Path, os.O_WRONLY|os.O_APPEND, 0)
 	c.file = file
-	_, err = io.WriteString(file, strings.Join(kept, ""))
 	return err
 }
 

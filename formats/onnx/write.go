@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,18 +49,24 @@ func Write(w io.Writer, g *graph.Graph, opts WriteOptions) error {
 		return err
 	}
 	_, err = pb.Encode(m.proto).WriteTo(w)
+	runtime.KeepAlive(m)
 	return err
 }
 
 // Encoded is a model ready to be written. It aliases the graph's tensors.
 type Encoded struct {
 	proto *pb.ModelProto
+	graph *graph.Graph // keeps the mapped file whose bytes proto aliases
 	// Opset is the version of the default operator set that was chosen.
 	Opset int
 }
 
 // Bytes is the whole model.
-func (e *Encoded) Bytes() []byte { return pb.Marshal(e.proto) }
+func (e *Encoded) Bytes() []byte {
+	b := pb.Marshal(e.proto)
+	runtime.KeepAlive(e)
+	return b
+}
 
 // Encode makes a model of a canonical graph.
 func Encode(g *graph.Graph, opts WriteOptions) (*Encoded, error) {
@@ -73,7 +80,7 @@ func Encode(g *graph.Graph, opts WriteOptions) (*Encoded, error) {
 	for v := lo; ; v++ {
 		m, err := encodeAt(g, v, opts.Ops)
 		if err == nil {
-			return &Encoded{proto: m, Opset: v}, nil
+			return &Encoded{proto: m, graph: g, Opset: v}, nil
 		}
 		var un *formats.UnsupportedError
 		if v >= hi || !errors.As(err, &un) {
@@ -88,6 +95,7 @@ func WriteFile(path string, g *graph.Graph, opts WriteOptions) error {
 	if err != nil {
 		return err
 	}
+	defer runtime.KeepAlive(m)
 	if opts.External || pb.Encode(m.proto).Size() > pb.MaxSize {
 		if err := m.externalise(path+".data", opts.ExternalFrom); err != nil {
 			return err

@@ -4,10 +4,9 @@ package constraint
 
 import (
 	"encoding/json"
-	"reflect"
 
 	"github.com/nnrt/nnrt/graph"
-	"github.com/nnrt/nnrt/internal/errs"
+	"github.com/nnrt/nnrt/internal/classes"
 	"github.com/nnrt/nnrt/layers/initializer"
 	"github.com/nnrt/nnrt/ops/expr"
 )
@@ -72,47 +71,27 @@ func (c MinMaxNorm) Apply(b *graph.Builder, w *graph.Value) *graph.Value {
 	return e.Mul(w, e.Div(want, e.AddC(norm, epsilon)))
 }
 
-// rows is every constraint with Keras' defaults; the first name is the class.
-var rows = []struct {
-	def   Constraint
-	names []string
-}{
-	{MaxNorm{MaxValue: 2, Axis: Axes{0}}, []string{"MaxNorm", "max_norm"}},
-	{NonNeg{}, []string{"NonNeg", "non_neg"}},
-	{UnitNorm{Axis: Axes{0}}, []string{"UnitNorm", "unit_norm"}},
-	{MinMaxNorm{MaxValue: 1, Rate: 1, Axis: Axes{0}}, []string{"MinMaxNorm", "min_max_norm"}},
-}
+// table is every constraint with Keras' defaults; the first name is the class.
+var table = classes.Table{Package: "constraint", Kind: "constraint", Rows: []classes.Row{
+	{Default: MaxNorm{MaxValue: 2, Axis: Axes{0}}, Names: []string{"MaxNorm", "max_norm"}},
+	{Default: NonNeg{}, Names: []string{"NonNeg", "non_neg"}},
+	{Default: UnitNorm{Axis: Axes{0}}, Names: []string{"UnitNorm", "unit_norm"}},
+	{Default: MinMaxNorm{MaxValue: 1, Rate: 1, Axis: Axes{0}}, Names: []string{"MinMaxNorm", "min_max_norm"}},
+}}
 
 // New is the constraint of a Keras name ("max_norm", "MaxNorm") with its default config.
 func New(name string) (Constraint, error) { return Decode(name, nil) }
 
 // Decode makes the constraint of a Keras class name from its config; absent keys take Keras' defaults.
 func Decode(name string, config json.RawMessage) (Constraint, error) {
-	for _, r := range rows {
-		for _, n := range r.names {
-			if n != name {
-				continue
-			}
-			p := reflect.New(reflect.TypeOf(r.def))
-			p.Elem().Set(reflect.ValueOf(r.def))
-			if len(config) > 0 {
-				if err := json.Unmarshal(config, p.Interface()); err != nil {
-					return nil, errs.Errorf("constraint: %s config: %w", name, err)
-				}
-			}
-			return p.Elem().Interface().(Constraint), nil
-		}
+	v, err := table.Decode(name, config)
+	if err != nil {
+		return nil, err
 	}
-	return nil, errs.Errorf("constraint: unknown constraint %q", name)
+	return v.(Constraint), nil
 }
 
 // Encode is c's class name and config as Keras writes them.
 func Encode(c Constraint) (class string, config json.RawMessage, err error) {
-	for _, row := range rows {
-		if reflect.TypeOf(row.def) == reflect.TypeOf(c) {
-			config, err = json.Marshal(c)
-			return row.names[0], config, err
-		}
-	}
-	return "", nil, errs.Errorf("constraint: %T is none of Keras'", c)
+	return table.Encode(c)
 }

@@ -2,9 +2,8 @@ package initializer
 
 import (
 	"encoding/json"
-	"reflect"
-	"strings"
 
+	"github.com/nnrt/nnrt/internal/classes"
 	"github.com/nnrt/nnrt/internal/errs"
 )
 
@@ -89,80 +88,46 @@ func (v *Values) flatten(x any) error {
 	return nil
 }
 
-// row is a class with its defaults.
-type row struct {
-	def   Initializer
-	names []string // the class name first, then Keras' other spellings
-}
-
-// rows is every initializer; the first name is what Keras 3 writes.
-var rows = []row{
-	{Zeros{}, []string{"Zeros", "zeros", "zero"}},
-	{Ones{}, []string{"Ones", "ones", "one"}},
-	{Constant{Value: Values{0}}, []string{"Constant", "constant"}},
-	{Identity{Gain: 1}, []string{"Identity", "identity", "IdentityInitializer"}},
-	{RandomNormal{Stddev: 0.05}, []string{"RandomNormal", "random_normal", "normal"}},
-	{TruncatedNormal{Stddev: 0.05}, []string{"TruncatedNormal", "truncated_normal"}},
-	{RandomUniform{Minval: -0.05, Maxval: 0.05}, []string{"RandomUniform", "random_uniform", "uniform"}},
-	{VarianceScaling{Scale: 1, Mode: "fan_in", Distribution: "truncated_normal"},
-		[]string{"VarianceScaling", "variance_scaling"}},
-	{GlorotUniform{}, []string{"GlorotUniform", "glorot_uniform"}},
-	{GlorotNormal{}, []string{"GlorotNormal", "glorot_normal"}},
-	{HeUniform{}, []string{"HeUniform", "he_uniform"}},
-	{HeNormal{}, []string{"HeNormal", "he_normal"}},
-	{LecunUniform{}, []string{"LecunUniform", "lecun_uniform"}},
-	{LecunNormal{}, []string{"LecunNormal", "lecun_normal"}},
-	{Orthogonal{Gain: 1}, []string{"Orthogonal", "orthogonal", "OrthogonalInitializer"}},
-	{STFT{Side: "real", Window: "hann", Scaling: "density"}, []string{"STFT", "stft", "STFTInitializer"}},
-}
+// table is every initializer; the first name is what Keras 3 writes.
+var table = classes.Table{Package: "initializer", Kind: "initializer", Rows: []classes.Row{
+	{Default: Zeros{}, Names: []string{"Zeros", "zeros", "zero"}},
+	{Default: Ones{}, Names: []string{"Ones", "ones", "one"}},
+	{Default: Constant{Value: Values{0}}, Names: []string{"Constant", "constant"}},
+	{Default: Identity{Gain: 1}, Names: []string{"Identity", "identity", "IdentityInitializer"}},
+	{Default: RandomNormal{Stddev: 0.05}, Names: []string{"RandomNormal", "random_normal", "normal"}},
+	{Default: TruncatedNormal{Stddev: 0.05}, Names: []string{"TruncatedNormal", "truncated_normal"}},
+	{Default: RandomUniform{Minval: -0.05, Maxval: 0.05}, Names: []string{"RandomUniform", "random_uniform", "uniform"}},
+	{Default: VarianceScaling{Scale: 1, Mode: "fan_in", Distribution: "truncated_normal"},
+		Names: []string{"VarianceScaling", "variance_scaling"}},
+	{Default: GlorotUniform{}, Names: []string{"GlorotUniform", "glorot_uniform"}},
+	{Default: GlorotNormal{}, Names: []string{"GlorotNormal", "glorot_normal"}},
+	{Default: HeUniform{}, Names: []string{"HeUniform", "he_uniform"}},
+	{Default: HeNormal{}, Names: []string{"HeNormal", "he_normal"}},
+	{Default: LecunUniform{}, Names: []string{"LecunUniform", "lecun_uniform"}},
+	{Default: LecunNormal{}, Names: []string{"LecunNormal", "lecun_normal"}},
+	{Default: Orthogonal{Gain: 1}, Names: []string{"Orthogonal", "orthogonal", "OrthogonalInitializer"}},
+	{Default: STFT{Side: "real", Window: "hann", Scaling: "density"}, Names: []string{"STFT", "stft", "STFTInitializer"}},
+}}
 
 // New is the initializer of a Keras name ("glorot_uniform", "GlorotUniform") with its default config.
 func New(name string) (Initializer, error) { return Decode(name, nil) }
 
 // Decode makes the initializer of a Keras class name from its config; absent keys take Keras' defaults.
 func Decode(name string, config json.RawMessage) (Initializer, error) {
-	for _, r := range rows {
-		for _, n := range r.names {
-			if n != name {
-				continue
-			}
-			p := reflect.New(reflect.TypeOf(r.def))
-			p.Elem().Set(reflect.ValueOf(r.def))
-			if len(config) > 0 {
-				if err := json.Unmarshal(config, p.Interface()); err != nil {
-					return nil, errs.Errorf("initializer: %s config: %w", name, err)
-				}
-			}
-			return p.Elem().Interface().(Initializer), nil
-		}
+	v, err := table.Decode(name, config)
+	if err != nil {
+		return nil, err
 	}
-	return nil, errs.Errorf("initializer: unknown initializer %q", name)
+	return v.(Initializer), nil
 }
 
 // ClassName is what Keras calls in's class; empty for one that is not Keras'.
-func ClassName(in Initializer) string {
-	for _, r := range rows {
-		if reflect.TypeOf(r.def) == reflect.TypeOf(in) {
-			return r.names[0]
-		}
-	}
-	return ""
-}
+func ClassName(in Initializer) string { return table.ClassName(in) }
 
 // Encode is in's class name and config as Keras writes them.
 func Encode(in Initializer) (class string, config json.RawMessage, err error) {
-	if class = ClassName(in); class == "" {
-		return "", nil, errs.Errorf("initializer: %T is none of Keras'", in)
-	}
-	config, err = json.Marshal(in)
-	return class, config, err
+	return table.Encode(in)
 }
 
 // Names is every accepted name, for messages.
-func Names() string {
-	var s []string
-	for _, r := range rows {
-		s = append(s, r.names[0])
-	}
-	return strings.Join(s, ", ")
-}
+func Names() string { return table.Names() }

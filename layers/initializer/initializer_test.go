@@ -17,17 +17,17 @@ import (
 )
 
 func TestDecodeDefaultsAndAliases(t *testing.T) {
-	for _, r := range rows {
-		for _, name := range r.names {
+	for _, r := range table.Rows {
+		for _, name := range r.Names {
 			in, err := New(name)
 			require.NoError(t, err)
-			require.Equal(t, r.def, in)
+			require.Equal(t, r.Default, in)
 		}
-		class, cfg, err := Encode(r.def)
+		class, cfg, err := Encode(r.Default.(Initializer))
 		require.NoError(t, err)
 		back, err := Decode(class, cfg)
 		require.NoError(t, err, class)
-		require.Equal(t, r.def, back)
+		require.Equal(t, r.Default, back)
 	}
 	_, err := New("nonsense")
 	require.ErrorContains(t, err, "nonsense")

@@ -3,9 +3,9 @@ package regularizer
 
 import (
 	"encoding/json"
-	"reflect"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/classes"
 	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops/expr"
 )
@@ -94,47 +94,27 @@ func (r Orthogonal) Penalty(b *graph.Builder, x *graph.Value) *graph.Value {
 	return e.MulC(e.Sum(e.Abs(product), false), r.Factor*0.5/pairs)
 }
 
-// rows is every regularizer with Keras' defaults; the first name is the class.
-var rows = []struct {
-	def   Regularizer
-	names []string
-}{
-	{L1L2{}, []string{"L1L2", "l1_l2"}},
-	{L1{L1: 0.01}, []string{"L1", "l1"}},
-	{L2{L2: 0.01}, []string{"L2", "l2"}},
-	{Orthogonal{Factor: 0.01, Mode: "rows"}, []string{"OrthogonalRegularizer", "orthogonal_regularizer"}},
-}
+// table is every regularizer with Keras' defaults; the first name is the class.
+var table = classes.Table{Package: "regularizer", Kind: "regularizer", Rows: []classes.Row{
+	{Default: L1L2{}, Names: []string{"L1L2", "l1_l2"}},
+	{Default: L1{L1: 0.01}, Names: []string{"L1", "l1"}},
+	{Default: L2{L2: 0.01}, Names: []string{"L2", "l2"}},
+	{Default: Orthogonal{Factor: 0.01, Mode: "rows"}, Names: []string{"OrthogonalRegularizer", "orthogonal_regularizer"}},
+}}
 
 // New is the regularizer of a Keras name ("l2", "L2") with its default config.
 func New(name string) (Regularizer, error) { return Decode(name, nil) }
 
 // Decode makes the regularizer of a Keras class name from its config; absent keys take Keras' defaults.
 func Decode(name string, config json.RawMessage) (Regularizer, error) {
-	for _, r := range rows {
-		for _, n := range r.names {
-			if n != name {
-				continue
-			}
-			p := reflect.New(reflect.TypeOf(r.def))
-			p.Elem().Set(reflect.ValueOf(r.def))
-			if len(config) > 0 {
-				if err := json.Unmarshal(config, p.Interface()); err != nil {
-					return nil, errs.Errorf("regularizer: %s config: %w", name, err)
-				}
-			}
-			return p.Elem().Interface().(Regularizer), nil
-		}
+	v, err := table.Decode(name, config)
+	if err != nil {
+		return nil, err
 	}
-	return nil, errs.Errorf("regularizer: unknown regularizer %q", name)
+	return v.(Regularizer), nil
 }
 
 // Encode is r's class name and config as Keras writes them.
 func Encode(r Regularizer) (class string, config json.RawMessage, err error) {
-	for _, row := range rows {
-		if reflect.TypeOf(row.def) == reflect.TypeOf(r) {
-			config, err = json.Marshal(r)
-			return row.names[0], config, err
-		}
-	}
-	return "", nil, errs.Errorf("regularizer: %T is none of Keras'", r)
+	return table.Encode(r)
 }

@@ -4,9 +4,8 @@ package schedule
 import (
 	"encoding/json"
 	"math"
-	"reflect"
-	"strings"
 
+	"github.com/nnrt/nnrt/internal/classes"
 	"github.com/nnrt/nnrt/internal/errs"
 )
 
@@ -154,46 +153,30 @@ func (d CosineDecayRestarts) At(step int) float64 {
 	return d.InitialLearningRate * ((1-d.Alpha)*c + d.Alpha)
 }
 
-// schedules is every class with Keras' defaults.
-var schedules = map[string]Schedule{
-	"ExponentialDecay":       ExponentialDecay{Name: "ExponentialDecay"},
-	"InverseTimeDecay":       InverseTimeDecay{Name: "InverseTimeDecay"},
-	"PiecewiseConstantDecay": PiecewiseConstantDecay{Name: "PiecewiseConstant"},
-	"PolynomialDecay":        PolynomialDecay{EndLearningRate: 0.0001, Power: 1, Name: "PolynomialDecay"},
-	"CosineDecay":            CosineDecay{Name: "CosineDecay"},
-	"CosineDecayRestarts":    CosineDecayRestarts{TMul: 2, MMul: 1, Name: "SGDRDecay"},
-}
+// table is every schedule with Keras' defaults.
+var table = classes.Table{Package: "schedule", Kind: "schedule", Rows: []classes.Row{
+	{Default: ExponentialDecay{Name: "ExponentialDecay"}, Names: []string{"ExponentialDecay", "exponential_decay"}},
+	{Default: InverseTimeDecay{Name: "InverseTimeDecay"}, Names: []string{"InverseTimeDecay", "inverse_time_decay"}},
+	{Default: PiecewiseConstantDecay{Name: "PiecewiseConstant"}, Names: []string{"PiecewiseConstantDecay", "piecewise_constant_decay"}},
+	{Default: PolynomialDecay{EndLearningRate: 0.0001, Power: 1, Name: "PolynomialDecay"},
+		Names: []string{"PolynomialDecay", "polynomial_decay"}},
+	{Default: CosineDecay{Name: "CosineDecay"}, Names: []string{"CosineDecay", "cosine_decay"}},
+	{Default: CosineDecayRestarts{TMul: 2, MMul: 1, Name: "SGDRDecay"}, Names: []string{"CosineDecayRestarts", "cosine_decay_restarts"}},
+}}
 
 // Decode makes the schedule of a Keras class name from its config.
 func Decode(class string, config json.RawMessage) (Schedule, error) {
-	var def Schedule
-	for name, d := range schedules { // cosine_decay is CosineDecay
-		if strings.EqualFold(name, strings.ReplaceAll(class, "_", "")) {
-			def, class = d, name
-			break
-		}
+	v, err := table.Decode(class, config)
+	if err != nil {
+		return nil, err
 	}
-	if def == nil {
-		return nil, errs.Errorf("schedule: unknown schedule %q", class)
-	}
-	p := reflect.New(reflect.TypeOf(def))
-	p.Elem().Set(reflect.ValueOf(def))
-	if err := json.Unmarshal(config, p.Interface()); err != nil {
-		return nil, errs.Errorf("schedule: %s config: %w", class, err)
-	}
-	s := p.Elem().Interface().(Schedule)
-	return s, check(class, s)
+	s := v.(Schedule)
+	return s, check(table.ClassName(s), s)
 }
 
 // Encode is s's class name and config as Keras writes them.
 func Encode(s Schedule) (class string, config json.RawMessage, err error) {
-	for name, def := range schedules {
-		if reflect.TypeOf(def) == reflect.TypeOf(s) {
-			config, err = json.Marshal(s)
-			return name, config, err
-		}
-	}
-	return "", nil, errs.Errorf("schedule: %T is none of Keras'", s)
+	return table.Encode(s)
 }
 
 func check(class string, s Schedule) error {

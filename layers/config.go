@@ -32,12 +32,28 @@ type field struct {
 	null  string // the string that the config's null is
 }
 
+// foreign reports whether a field of a config that several classes share isn't one of the class's.
+func foreign(class string, f reflect.StructField) bool {
+	only, ok := f.Tag.Lookup("only")
+	return ok && !slices.Contains(strings.Fields(only), class)
+}
+
+// ownFields records an error where a field is set that the layer's class doesn't have.
+func (c *Call) ownFields() {
+	v := reflect.Indirect(reflect.ValueOf(c.Layer))
+	for i := 0; v.Kind() == reflect.Struct && i < v.NumField(); i++ {
+		if f := v.Type().Field(i); foreign(v.Type().Name(), f) && !v.Field(i).IsZero() {
+			c.Failf("has no %s", f.Name)
+		}
+	}
+}
+
 // fieldsOf lists the config fields of a layer's struct type.
 func fieldsOf(t reflect.Type) []field {
 	var out []field
 	for i := range t.NumField() {
 		f := t.Field(i)
-		if !f.IsExported() || f.Anonymous {
+		if !f.IsExported() || f.Anonymous || foreign(t.Name(), f) {
 			continue
 		}
 		tag := f.Tag.Get("keras")

@@ -69,9 +69,7 @@ func (l *ConvConfig) call(c *Call, rank int) []*graph.Value {
 		return one(x)
 	}
 	cf := c.channelsFirst(l.DataFormat)
-	l.KernelSize = c.spread("kernel_size", l.KernelSize, rank, 1)
-	l.Strides = c.spread("strides", l.Strides, rank, 1)
-	l.DilationRate = c.spread("dilation_rate", l.DilationRate, rank, 1)
+	c.spreadKernel(rank, &l.KernelSize, &l.Strides, &l.DilationRate)
 	groups := max(l.Groups, 1)
 	in := c.dim(x, channelAxis(cf))
 	if in >= 0 && in%groups != 0 || l.Filters%groups != 0 {
@@ -84,10 +82,7 @@ func (l *ConvConfig) call(c *Call, rank int) []*graph.Value {
 	}
 	k := c.Weight("kernel", append(slices.Clone(l.KernelSize), inGroup, l.Filters),
 		With(orInit(l.KernelInitializer, "GlorotUniform"), l.KernelRegularizer, l.KernelConstraint))
-	var bias *graph.Value
-	if !l.NoBias {
-		bias = c.Weight("bias", []int{l.Filters}, With(orInit(l.BiasInitializer, "Zeros"), l.BiasRegularizer, l.BiasConstraint))
-	}
+	bias := c.bias(l.NoBias, []int{l.Filters}, l.BiasInitializer, l.BiasRegularizer, l.BiasConstraint)
 	y := c.conv(x, k, bias, convSpec{l.Strides, l.DilationRate, l.Padding, groups, cf})
 	return one(c.activateChannels(y, l.Activation, cf))
 }
@@ -256,18 +251,13 @@ func (l *ConvTransposeConfig) call(c *Call, rank int) []*graph.Value {
 		return one(x)
 	}
 	cf := c.channelsFirst(l.DataFormat)
-	l.KernelSize = c.spread("kernel_size", l.KernelSize, rank, 1)
-	l.Strides = c.spread("strides", l.Strides, rank, 1)
-	l.DilationRate = c.spread("dilation_rate", l.DilationRate, rank, 1)
+	c.spreadKernel(rank, &l.KernelSize, &l.Strides, &l.DilationRate)
 	if l.OutputPadding != nil {
 		l.OutputPadding = c.spread("output_padding", l.OutputPadding, rank, 0)
 	}
 	k := c.Weight("kernel", append(slices.Clone(l.KernelSize), l.Filters, c.dim(x, channelAxis(cf))),
 		With(orInit(l.KernelInitializer, "GlorotUniform"), l.KernelRegularizer, l.KernelConstraint))
-	var bias *graph.Value
-	if !l.NoBias {
-		bias = c.Weight("bias", []int{l.Filters}, With(orInit(l.BiasInitializer, "Zeros"), l.BiasRegularizer, l.BiasConstraint))
-	}
+	bias := c.bias(l.NoBias, []int{l.Filters}, l.BiasInitializer, l.BiasRegularizer, l.BiasConstraint)
 	if c.Err() != nil {
 		return one(x)
 	}
@@ -337,10 +327,12 @@ func transposePads(kernel, strides, dilations, outputPadding []int, padding stri
 	return pads, outPad, ""
 }
 
-// DepthwiseConfig is the config of DepthwiseConv1D and DepthwiseConv2D.
+// DepthwiseConfig is the config of the depthwise and the separable convolutions. Fields tagged "only" belong
+// to the classes listed there: in others they must be left at zero.
 type DepthwiseConfig struct {
 	Base
 	DepthMultiplier      int `def:"1"`
+	Filters              int `only:"SeparableConv1D SeparableConv2D"`
 	KernelSize           []int
 	Strides              []int  // nil: 1
 	Padding              string `def:"\"valid\""`
@@ -349,11 +341,14 @@ type DepthwiseConfig struct {
 	Activation           Activation
 	NoBias               bool    `keras:"use_bias,not"`
 	DepthwiseInitializer *Object `init:"GlorotUniform"`
+	PointwiseInitializer *Object `init:"GlorotUniform" only:"SeparableConv1D SeparableConv2D"`
 	BiasInitializer      *Object `init:"Zeros"`
 	DepthwiseRegularizer *Object
+	PointwiseRegularizer *Object `only:"SeparableConv1D SeparableConv2D"`
 	BiasRegularizer      *Object
 	ActivityRegularizer  *Object
 	DepthwiseConstraint  *Object
+	PointwiseConstraint  *Object `only:"SeparableConv1D SeparableConv2D"`
 	BiasConstraint       *Object
 }
 
@@ -364,29 +359,62 @@ type DepthwiseConv1D DepthwiseConfig
 type DepthwiseConv2D DepthwiseConfig
 
 // Call implements Layer.
-func (l *DepthwiseConv1D) Call(c *Call) []*graph.Value { return (*DepthwiseConfig)(l).call(c, 1) }
+func (l *DepthwiseConv1D) Call(c *Call) []*graph.Value {
+	return (*DepthwiseConfig)(l).call(c, 1, false)
+}
 
 // Call implements Layer.
-func (l *DepthwiseConv2D) Call(c *Call) []*graph.Value { return (*DepthwiseConfig)(l).call(c, 2) }
+func (l *DepthwiseConv2D) Call(c *Call) []*graph.Value {
+	return (*DepthwiseConfig)(l).call(c, 2, false)
+}
 
-func (l *DepthwiseConfig) call(c *Call, rank int) []*graph.Value {
+// call convolves each channel by itself, and then at every place across the channels where separable.
+func (l *DepthwiseConfig) call(c *Call, rank int, separable bool) []*graph.Value {
 	x := c.FloatArg(0)
+	c.ownFields()
 	if !c.wantRank(x, rank+2) {
 		return one(x)
 	}
 	cf := c.channelsFirst(l.DataFormat)
-	l.KernelSize = c.spread("kernel_size", l.KernelSize, rank, 1)
-	l.Strides = c.spread("strides", l.Strides, rank, 1)
-	l.DilationRate = c.spread("dilation_rate", l.DilationRate, rank, 1)
+	c.spreadKernel(rank, &l.KernelSize, &l.Strides, &l.DilationRate)
 	mult, in := max(l.DepthMultiplier, 1), c.dim(x, channelAxis(cf))
-	k := c.Weight("kernel", append(slices.Clone(l.KernelSize), in, mult),
-		With(orInit(l.DepthwiseInitializer, "GlorotUniform"), l.DepthwiseRegularizer, l.DepthwiseConstraint))
-	var bias *graph.Value
-	if !l.NoBias {
-		bias = c.Weight("bias", []int{in * mult}, With(orInit(l.BiasInitializer, "Zeros"), l.BiasRegularizer, l.BiasConstraint))
+	name, out := "kernel", in*mult
+	if separable {
+		name, out = "depthwise_kernel", l.Filters
 	}
-	y := c.depthwise(x, k, bias, convSpec{l.Strides, l.DilationRate, l.Padding, in, cf}, mult)
+	dk := c.Weight(name, append(slices.Clone(l.KernelSize), in, mult),
+		With(orInit(l.DepthwiseInitializer, "GlorotUniform"), l.DepthwiseRegularizer, l.DepthwiseConstraint))
+	var pk *graph.Value
+	if separable {
+		pk = c.Weight("pointwise_kernel", append(repeat(1, rank), in*mult, out),
+			With(orInit(l.PointwiseInitializer, "GlorotUniform"), l.PointwiseRegularizer, l.PointwiseConstraint))
+	}
+	bias := c.bias(l.NoBias, []int{out}, l.BiasInitializer, l.BiasRegularizer, l.BiasConstraint)
+	spec := convSpec{l.Strides, l.DilationRate, l.Padding, in, cf}
+	if !separable {
+		return one(c.activate(c.depthwise(x, dk, bias, spec, mult), l.Activation))
+	}
+	y := c.depthwise(x, dk, nil, spec, mult)
+	ones := repeat(1, rank)
+	y = c.conv(y, pk, bias, convSpec{ones, ones, "valid", 1, cf})
 	return one(c.activate(y, l.Activation))
+}
+
+// spreadKernel gives what a convolution walks by one number for each spatial dimension.
+func (c *Call) spreadKernel(rank int, kernel, strides, dilations *[]int) {
+	*kernel = c.spread("kernel_size", *kernel, rank, 1)
+	*strides = c.spread("strides", *strides, rank, 1)
+	*dilations = c.spread("dilation_rate", *dilations, rank, 1)
+}
+
+// bias declares a layer's bias, unless it has none.
+//
+//go:noinline
+func (c *Call) bias(none bool, shape []int, initializer, regularizer, constraint *Object) *graph.Value {
+	if none {
+		return nil
+	}
+	return c.Weight("bias", shape, With(orInit(initializer, "Zeros"), regularizer, constraint))
 }
 
 // depthwise is a convolution with a kernel in Keras' order for it: spatial..., in, multiplier.
@@ -402,62 +430,14 @@ func (c *Call) depthwise(x, kernel, bias *graph.Value, s convSpec, mult int) *gr
 	return c.conv(x, kernel, bias, s)
 }
 
-// SeparableConfig is the config of SeparableConv1D and SeparableConv2D.
-type SeparableConfig struct {
-	Base
-	DepthMultiplier      int `def:"1"`
-	Filters              int
-	KernelSize           []int
-	Strides              []int  // nil: 1
-	Padding              string `def:"\"valid\""`
-	DataFormat           string `def:"\"channels_last\""`
-	DilationRate         []int  // nil: 1
-	Activation           Activation
-	NoBias               bool    `keras:"use_bias,not"`
-	DepthwiseInitializer *Object `init:"GlorotUniform"`
-	PointwiseInitializer *Object `init:"GlorotUniform"`
-	BiasInitializer      *Object `init:"Zeros"`
-	DepthwiseRegularizer *Object
-	PointwiseRegularizer *Object
-	BiasRegularizer      *Object
-	ActivityRegularizer  *Object
-	DepthwiseConstraint  *Object
-	PointwiseConstraint  *Object
-	BiasConstraint       *Object
-}
-
 // SeparableConv1D is a depthwise convolution and one of size 1 over what it gives.
-type SeparableConv1D SeparableConfig
+type SeparableConv1D DepthwiseConfig
 
 // SeparableConv2D is a depthwise convolution and one of size 1 over what it gives.
-type SeparableConv2D SeparableConfig
+type SeparableConv2D DepthwiseConfig
 
 // Call implements Layer.
-func (l *SeparableConv1D) Call(c *Call) []*graph.Value { return (*SeparableConfig)(l).call(c, 1) }
+func (l *SeparableConv1D) Call(c *Call) []*graph.Value { return (*DepthwiseConfig)(l).call(c, 1, true) }
 
 // Call implements Layer.
-func (l *SeparableConv2D) Call(c *Call) []*graph.Value { return (*SeparableConfig)(l).call(c, 2) }
-
-func (l *SeparableConfig) call(c *Call, rank int) []*graph.Value {
-	x := c.FloatArg(0)
-	if !c.wantRank(x, rank+2) {
-		return one(x)
-	}
-	cf := c.channelsFirst(l.DataFormat)
-	l.KernelSize = c.spread("kernel_size", l.KernelSize, rank, 1)
-	l.Strides = c.spread("strides", l.Strides, rank, 1)
-	l.DilationRate = c.spread("dilation_rate", l.DilationRate, rank, 1)
-	mult, in := max(l.DepthMultiplier, 1), c.dim(x, channelAxis(cf))
-	dk := c.Weight("depthwise_kernel", append(slices.Clone(l.KernelSize), in, mult),
-		With(orInit(l.DepthwiseInitializer, "GlorotUniform"), l.DepthwiseRegularizer, l.DepthwiseConstraint))
-	pk := c.Weight("pointwise_kernel", append(repeat(1, rank), in*mult, l.Filters),
-		With(orInit(l.PointwiseInitializer, "GlorotUniform"), l.PointwiseRegularizer, l.PointwiseConstraint))
-	var bias *graph.Value
-	if !l.NoBias {
-		bias = c.Weight("bias", []int{l.Filters}, With(orInit(l.BiasInitializer, "Zeros"), l.BiasRegularizer, l.BiasConstraint))
-	}
-	y := c.depthwise(x, dk, nil, convSpec{l.Strides, l.DilationRate, l.Padding, in, cf}, mult)
-	ones := repeat(1, rank)
-	y = c.conv(y, pk, bias, convSpec{ones, ones, "valid", 1, cf})
-	return one(c.activate(y, l.Activation))
-}
+func (l *SeparableConv2D) Call(c *Call) []*graph.Value { return (*DepthwiseConfig)(l).call(c, 2, true) }

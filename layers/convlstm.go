@@ -6,15 +6,16 @@ import (
 	"github.com/nnrt/nnrt/graph"
 )
 
-// ConvLSTMConfig is the config of the convolutional LSTMs.
+// ConvLSTMConfig is the config of the convolutional LSTMs and of their cells. Fields tagged "only" belong to
+// the classes listed there: in others they must be left at zero.
 type ConvLSTMConfig struct {
 	Base
-	ReturnSequences      bool
-	ReturnState          bool
-	GoBackwards          bool
-	Stateful             bool
-	Unroll               bool
-	ZeroOutputForMask    bool
+	ReturnSequences      bool `only:"ConvLSTM1D ConvLSTM2D ConvLSTM3D"`
+	ReturnState          bool `only:"ConvLSTM1D ConvLSTM2D ConvLSTM3D"`
+	GoBackwards          bool `only:"ConvLSTM1D ConvLSTM2D ConvLSTM3D"`
+	Stateful             bool `only:"ConvLSTM1D ConvLSTM2D ConvLSTM3D"`
+	Unroll               bool `only:"ConvLSTM1D ConvLSTM2D ConvLSTM3D"`
+	ZeroOutputForMask    bool `only:"ConvLSTM1D ConvLSTM2D ConvLSTM3D"`
 	Filters              int
 	KernelSize           []int
 	Strides              []int      // nil: 1
@@ -39,7 +40,7 @@ type ConvLSTMConfig struct {
 	RecurrentDropout     float64 `def:"0.0"`
 	Seed                 *int
 
-	cell Cell
+	cell *ConvLSTMConfig // of a layer: what it runs
 }
 
 // The convolutional LSTMs are LSTMs over sequences of images, whose products are convolutions.
@@ -49,156 +50,80 @@ type (
 	ConvLSTM3D ConvLSTMConfig // three spatial dimensions
 )
 
-// ConvLSTMCellConfig is the config of a cell of a convolutional LSTM.
-type ConvLSTMCellConfig struct {
-	Base
-	Filters              int
-	KernelSize           []int
-	Strides              []int      // nil: 1
-	Padding              string     `def:"\"valid\""`
-	DataFormat           string     `def:"\"channels_last\""`
-	DilationRate         []int      // nil: 1
-	Activation           Activation `def:"\"tanh\""`
-	RecurrentActivation  Activation `def:"\"sigmoid\""`
-	NoBias               bool       `keras:"use_bias,not"`
-	KernelInitializer    *Object    `init:"GlorotUniform"`
-	RecurrentInitializer *Object    `init:"Orthogonal"`
-	BiasInitializer      *Object    `init:"Zeros"`
-	NoUnitForgetBias     bool       `keras:"unit_forget_bias,not"`
-	KernelRegularizer    *Object
-	RecurrentRegularizer *Object
-	BiasRegularizer      *Object
-	ActivityRegularizer  *Object
-	KernelConstraint     *Object
-	RecurrentConstraint  *Object
-	BiasConstraint       *Object
-	Dropout              float64 `def:"0.0"`
-	RecurrentDropout     float64 `def:"0.0"`
-	Seed                 *int
-}
-
 // The cells of the convolutional LSTMs.
 type (
-	ConvLSTM1DCell ConvLSTMCellConfig // one spatial dimension
-	ConvLSTM2DCell ConvLSTMCellConfig // two spatial dimensions
-	ConvLSTM3DCell ConvLSTMCellConfig // three spatial dimensions
+	ConvLSTM1DCell ConvLSTMConfig // one spatial dimension
+	ConvLSTM2DCell ConvLSTMConfig // two spatial dimensions
+	ConvLSTM3DCell ConvLSTMConfig // three spatial dimensions
 )
 
 func (l *ConvLSTM1D) flags() rnnFlags { return (*ConvLSTMConfig)(l).flags() }
-
-func (l *ConvLSTM1D) setFlags(sequences, state, backwards bool) {
-	(*ConvLSTMConfig)(l).setFlags(sequences, state, backwards)
-}
+func (l *ConvLSTM2D) flags() rnnFlags { return (*ConvLSTMConfig)(l).flags() }
+func (l *ConvLSTM3D) flags() rnnFlags { return (*ConvLSTMConfig)(l).flags() }
 
 // Call implements Layer.
 func (l *ConvLSTM1D) Call(c *Call) []*graph.Value {
-	if l.cell == nil {
-		l.cell = &ConvLSTM1DCell{Base: Named("conv_lstm_cell")}
-	}
-	k, ok := l.cell.(*ConvLSTM1DCell)
-	if !ok {
-		c.Failf("has a cell %T", l.cell)
-		return one(c.X())
-	}
-	*k = ConvLSTM1DCell((*ConvLSTMConfig)(l).cellConfig(k.Base))
-	return c.recur(k, l.flags(), "cell")
+	return c.recur((*ConvLSTM1DCell)((*ConvLSTMConfig)(l).makeCell()), l.flags())
+}
+
+// Call implements Layer.
+func (l *ConvLSTM2D) Call(c *Call) []*graph.Value {
+	return c.recur((*ConvLSTM2DCell)((*ConvLSTMConfig)(l).makeCell()), l.flags())
+}
+
+// Call implements Layer.
+func (l *ConvLSTM3D) Call(c *Call) []*graph.Value {
+	return c.recur((*ConvLSTM3DCell)((*ConvLSTMConfig)(l).makeCell()), l.flags())
 }
 
 // Call implements Layer.
 func (l *ConvLSTM1DCell) Call(c *Call) []*graph.Value { return callCell(c, l) }
 
-// Prepare implements Cell.
-func (l *ConvLSTM1DCell) Prepare(c *Call, x *graph.Value) *Step {
-	return (*ConvLSTMCellConfig)(l).prepare(c, x, 1)
-}
-
-func (l *ConvLSTM2D) flags() rnnFlags { return (*ConvLSTMConfig)(l).flags() }
-
-func (l *ConvLSTM2D) setFlags(sequences, state, backwards bool) {
-	(*ConvLSTMConfig)(l).setFlags(sequences, state, backwards)
-}
-
-// Call implements Layer.
-func (l *ConvLSTM2D) Call(c *Call) []*graph.Value {
-	if l.cell == nil {
-		l.cell = &ConvLSTM2DCell{Base: Named("conv_lstm_cell")}
-	}
-	k, ok := l.cell.(*ConvLSTM2DCell)
-	if !ok {
-		c.Failf("has a cell %T", l.cell)
-		return one(c.X())
-	}
-	*k = ConvLSTM2DCell((*ConvLSTMConfig)(l).cellConfig(k.Base))
-	return c.recur(k, l.flags(), "cell")
-}
-
 // Call implements Layer.
 func (l *ConvLSTM2DCell) Call(c *Call) []*graph.Value { return callCell(c, l) }
-
-// Prepare implements Cell.
-func (l *ConvLSTM2DCell) Prepare(c *Call, x *graph.Value) *Step {
-	return (*ConvLSTMCellConfig)(l).prepare(c, x, 2)
-}
-
-func (l *ConvLSTM3D) flags() rnnFlags { return (*ConvLSTMConfig)(l).flags() }
-
-func (l *ConvLSTM3D) setFlags(sequences, state, backwards bool) {
-	(*ConvLSTMConfig)(l).setFlags(sequences, state, backwards)
-}
-
-// Call implements Layer.
-func (l *ConvLSTM3D) Call(c *Call) []*graph.Value {
-	if l.cell == nil {
-		l.cell = &ConvLSTM3DCell{Base: Named("conv_lstm_cell")}
-	}
-	k, ok := l.cell.(*ConvLSTM3DCell)
-	if !ok {
-		c.Failf("has a cell %T", l.cell)
-		return one(c.X())
-	}
-	*k = ConvLSTM3DCell((*ConvLSTMConfig)(l).cellConfig(k.Base))
-	return c.recur(k, l.flags(), "cell")
-}
 
 // Call implements Layer.
 func (l *ConvLSTM3DCell) Call(c *Call) []*graph.Value { return callCell(c, l) }
 
 // Prepare implements Cell.
+func (l *ConvLSTM1DCell) Prepare(c *Call, x *graph.Value) *Step {
+	return (*ConvLSTMConfig)(l).prepare(c, x, 1)
+}
+
+// Prepare implements Cell.
+func (l *ConvLSTM2DCell) Prepare(c *Call, x *graph.Value) *Step {
+	return (*ConvLSTMConfig)(l).prepare(c, x, 2)
+}
+
+// Prepare implements Cell.
 func (l *ConvLSTM3DCell) Prepare(c *Call, x *graph.Value) *Step {
-	return (*ConvLSTMCellConfig)(l).prepare(c, x, 3)
+	return (*ConvLSTMConfig)(l).prepare(c, x, 3)
 }
 
 func (l *ConvLSTMConfig) flags() rnnFlags {
-	return rnnFlags{l.ReturnSequences, l.ReturnState, l.GoBackwards, l.Stateful, l.Unroll, l.ZeroOutputForMask}
+	return rnnFlags{&l.ReturnSequences, &l.ReturnState, &l.GoBackwards, l.Stateful, l.Unroll, l.ZeroOutputForMask}
 }
 
-func (l *ConvLSTMConfig) setFlags(sequences, state, backwards bool) {
-	l.ReturnSequences, l.ReturnState, l.GoBackwards = sequences, state, backwards
-}
-
-func (l *ConvLSTMConfig) cellConfig(b Base) ConvLSTMCellConfig {
-	return ConvLSTMCellConfig{
-		Base: b, Filters: l.Filters, KernelSize: l.KernelSize, Strides: l.Strides, Padding: l.Padding,
-		DataFormat: l.DataFormat, DilationRate: l.DilationRate, Activation: l.Activation,
-		RecurrentActivation: l.RecurrentActivation, NoBias: l.NoBias, NoUnitForgetBias: l.NoUnitForgetBias,
-		KernelInitializer: l.KernelInitializer, RecurrentInitializer: l.RecurrentInitializer, BiasInitializer: l.BiasInitializer,
-		KernelRegularizer: l.KernelRegularizer, RecurrentRegularizer: l.RecurrentRegularizer, BiasRegularizer: l.BiasRegularizer,
-		KernelConstraint: l.KernelConstraint, RecurrentConstraint: l.RecurrentConstraint, BiasConstraint: l.BiasConstraint,
-		Dropout: l.Dropout, RecurrentDropout: l.RecurrentDropout, Seed: l.Seed,
+// makeCell is the config of the layer's cell, the same one each time.
+func (l *ConvLSTMConfig) makeCell() *ConvLSTMConfig {
+	if l.cell == nil {
+		l.cell = &ConvLSTMConfig{Base: Named("conv_lstm_cell")}
 	}
+	base := l.cell.Base
+	*l.cell = *l
+	l.cell.Base, l.cell.cell = base, nil
+	return l.cell
 }
 
 // prepare declares the weights of a cell over that many spatial dimensions. x has a time axis where it has
 // one dimension more than an image; then Project works on all steps as one batch.
-func (l *ConvLSTMCellConfig) prepare(c *Call, x *graph.Value, rank int) *Step {
+func (l *ConvLSTMConfig) prepare(c *Call, x *graph.Value, rank int) *Step {
 	if r := c.rank(x); r != rank+2 && r != rank+3 {
 		c.Failf("takes images or sequences of images of %d dimensions, got %v", rank, x.Type)
 		return &Step{}
 	}
 	cf := c.channelsFirst(l.DataFormat)
-	l.KernelSize = c.spread("kernel_size", l.KernelSize, rank, 1)
-	l.Strides = c.spread("strides", l.Strides, rank, 1)
-	l.DilationRate = c.spread("dilation_rate", l.DilationRate, rank, 1)
+	c.spreadKernel(rank, &l.KernelSize, &l.Strides, &l.DilationRate)
 	in := c.dim(x, -1)
 	if cf {
 		in = c.dim(x, -rank-1)

@@ -101,10 +101,8 @@ func (l *Dense) Call(c *Call) []*graph.Value {
 		return one(x)
 	}
 	k := c.Weight("kernel", []int{c.dim(x, -1), l.Units}, With(orInit(l.KernelInitializer, "GlorotUniform"), l.KernelRegularizer, l.KernelConstraint))
-	y := c.Add(ops.MatMul{}, x, k)
-	if !l.NoBias {
-		y = c.add(y, c.Weight("bias", []int{l.Units}, With(orInit(l.BiasInitializer, "Zeros"), l.BiasRegularizer, l.BiasConstraint)))
-	}
+	b := c.bias(l.NoBias, []int{l.Units}, l.BiasInitializer, l.BiasRegularizer, l.BiasConstraint)
+	y := c.affine(x, k, b)
 	return one(c.activate(y, l.Activation))
 }
 

@@ -140,10 +140,7 @@ func (l *LocallyConnectedConfig) call(c *Call, rank int) []*graph.Value {
 		patch *= l.KernelSize[i]
 	}
 	k := c.Weight("kernel", []int{places, patch, l.Filters}, With(orInit(l.KernelInitializer, "GlorotUniform"), l.KernelRegularizer, l.KernelConstraint))
-	var b *graph.Value
-	if !l.NoBias {
-		b = c.Weight("bias", append(spatial, l.Filters), With(orInit(l.BiasInitializer, "Zeros"), l.BiasRegularizer, l.BiasConstraint))
-	}
+	b := c.bias(l.NoBias, append(spatial, l.Filters), l.BiasInitializer, l.BiasRegularizer, l.BiasConstraint)
 	y := c.Add(ops.LocallyConnected{KernelShape: l.KernelSize, Strides: l.Strides, Format: format(cf)}, x, k, b)
 	return one(c.activate(y, l.Activation))
 }

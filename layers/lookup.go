@@ -314,8 +314,8 @@ func (l *TernaryDense) Call(c *Call) []*graph.Value {
 	if l.Threshold == nil {
 		y = c.mul(y, mean)
 	}
-	if !l.NoBias {
-		y = c.add(y, c.Weight("bias", []int{l.Units}, With(orInit(l.BiasInitializer, "Zeros"), l.BiasRegularizer, l.BiasConstraint)))
+	if b := c.bias(l.NoBias, []int{l.Units}, l.BiasInitializer, l.BiasRegularizer, l.BiasConstraint); b != nil {
+		y = c.add(y, b)
 	}
 	return one(c.activate(y, l.Activation))
 }

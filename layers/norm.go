@@ -132,20 +132,7 @@ func (l *LayerNormalization) Call(c *Call) []*graph.Value {
 	if c.Err() != nil {
 		return one(x)
 	}
-	axes := l.Axis
-	if axes == nil {
-		axes = []int{-1}
-	}
-	axes = slices.Clone(axes)
-	for i, a := range axes {
-		axes[i] = c.axis(a, r)
-	}
-	slices.Sort(axes)
-	shape, sizes := repeat(1, r), make([]int, len(axes))
-	for i, a := range axes {
-		sizes[i] = c.dim(x, a)
-		shape[a] = sizes[i]
-	}
+	axes, shape, sizes := c.normAxes(x, l.Axis)
 	var gamma, beta *graph.Value
 	if !l.NoScale || l.RmsScaling {
 		gamma = c.Weight("gamma", sizes, With(orInit(l.GammaInitializer, "Ones"), l.GammaRegularizer, l.GammaConstraint))
@@ -174,6 +161,25 @@ func (l *LayerNormalization) Call(c *Call) []*graph.Value {
 		y = c.add(y, c.reshapeTo(beta, shape...))
 	}
 	return one(y)
+}
+
+// normAxes is the axes to normalize over (nil: the last) in order, x's shape with 1 for all others, and their
+// sizes.
+func (c *Call) normAxes(x *graph.Value, axes []int) (sorted, shape, sizes []int) {
+	if axes == nil {
+		axes = []int{-1}
+	}
+	r := c.rank(x)
+	for _, a := range axes {
+		sorted = append(sorted, c.axis(a, r))
+	}
+	slices.Sort(sorted)
+	shape = repeat(1, r)
+	for _, a := range sorted {
+		sizes = append(sizes, c.dim(x, a))
+		shape[a] = c.dim(x, a)
+	}
+	return sorted, shape, sizes
 }
 
 // stashType is ONNX's number of the type in which the mean is computed: double for double, float otherwise.
@@ -270,24 +276,7 @@ type RMSNormalization struct {
 // Call implements Layer.
 func (l *RMSNormalization) Call(c *Call) []*graph.Value {
 	x := c.FloatArg(0)
-	r := c.rank(x)
-	if c.Err() != nil {
-		return one(x)
-	}
-	axes := l.Axis
-	if axes == nil {
-		axes = []int{-1}
-	}
-	axes = slices.Clone(axes)
-	for i, a := range axes {
-		axes[i] = c.axis(a, r)
-	}
-	slices.Sort(axes)
-	shape, sizes := repeat(1, r), make([]int, len(axes))
-	for i, a := range axes {
-		sizes[i] = c.dim(x, a)
-		shape[a] = sizes[i]
-	}
+	axes, shape, sizes := c.normAxes(x, l.Axis)
 	scale := c.Weight("scale", sizes, From("Ones"))
 	ms := c.mean(c.mul(x, x), true, axes...)
 	y := c.div(x, c.Add(ops.Sqrt{}, c.addN(ms, orFloat(l.Epsilon, 1e-6))))

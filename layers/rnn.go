@@ -30,180 +30,93 @@ var rnnRows = []row{
 // wrapper is a layer around another one.
 type wrapper interface{ inner() Layer }
 
-// rnnFlags is the part of the config that every recurrent layer has.
+// rnnFlags is the part of the config that every recurrent layer has; sequences, state and backwards are
+// places to set too.
 type rnnFlags struct {
-	sequences, state, backwards, stateful, unroll, zero bool
+	sequences, state, backwards *bool
+	stateful, unroll, zero      bool
 }
 
 // recurrent is a layer that Bidirectional can wrap.
 type recurrent interface {
 	Layer
 	flags() rnnFlags
-	setFlags(sequences, state, backwards bool)
+}
+
+// RecurrentConfig is the config of SimpleRNN, LSTM and GRU and of their cells. Fields tagged "only" belong to
+// the classes listed there: in others they must be left at zero.
+type RecurrentConfig struct {
+	Base
+	ReturnSequences      bool `only:"SimpleRNN LSTM GRU"`
+	ReturnState          bool `only:"SimpleRNN LSTM GRU"`
+	GoBackwards          bool `only:"SimpleRNN LSTM GRU"`
+	Stateful             bool `only:"SimpleRNN LSTM GRU"`
+	Unroll               bool `only:"SimpleRNN LSTM GRU"`
+	ZeroOutputForMask    bool `only:"SimpleRNN LSTM GRU"`
+	Units                int
+	Activation           Activation `def:"\"tanh\""`
+	RecurrentActivation  Activation `def:"\"sigmoid\"" only:"LSTM LSTMCell GRU GRUCell"`
+	NoBias               bool       `keras:"use_bias,not"`
+	KernelInitializer    *Object    `init:"GlorotUniform"`
+	RecurrentInitializer *Object    `init:"Orthogonal"`
+	BiasInitializer      *Object    `init:"Zeros"`
+	NoUnitForgetBias     bool       `keras:"unit_forget_bias,not" only:"LSTM LSTMCell"`
+	KernelRegularizer    *Object
+	RecurrentRegularizer *Object
+	BiasRegularizer      *Object
+	ActivityRegularizer  *Object `only:"SimpleRNN LSTM GRU"`
+	KernelConstraint     *Object
+	RecurrentConstraint  *Object
+	BiasConstraint       *Object
+	Dropout              float64 `def:"0.0"`
+	RecurrentDropout     float64 `def:"0.0"`
+	ResetBefore          bool    `keras:"reset_after,not" only:"GRU GRUCell"` // the reset gate applies before the product
+	Seed                 *int    `only:"LSTM GRU SimpleRNNCell LSTMCell GRUCell"`
+
+	cell *RecurrentConfig // of a layer: what it runs
 }
 
 // SimpleRNN is a fully connected recurrent layer whose output is its next state.
-type SimpleRNN struct {
-	Base
-	ReturnSequences      bool
-	ReturnState          bool
-	GoBackwards          bool
-	Stateful             bool
-	Unroll               bool
-	ZeroOutputForMask    bool
-	Units                int
-	Activation           Activation `def:"\"tanh\""`
-	NoBias               bool       `keras:"use_bias,not"`
-	KernelInitializer    *Object    `init:"GlorotUniform"`
-	RecurrentInitializer *Object    `init:"Orthogonal"`
-	BiasInitializer      *Object    `init:"Zeros"`
-	KernelRegularizer    *Object
-	RecurrentRegularizer *Object
-	BiasRegularizer      *Object
-	ActivityRegularizer  *Object
-	KernelConstraint     *Object
-	RecurrentConstraint  *Object
-	BiasConstraint       *Object
-	Dropout              float64 `def:"0.0"`
-	RecurrentDropout     float64 `def:"0.0"`
+type SimpleRNN RecurrentConfig
 
-	cell *SimpleRNNCell
-}
+// LSTM is a long short-term memory layer.
+type LSTM RecurrentConfig
 
-func (l *SimpleRNN) flags() rnnFlags {
-	return rnnFlags{l.ReturnSequences, l.ReturnState, l.GoBackwards, l.Stateful, l.Unroll, l.ZeroOutputForMask}
-}
+// GRU is a layer of gated recurrent units.
+type GRU RecurrentConfig
 
-func (l *SimpleRNN) setFlags(sequences, state, backwards bool) {
-	l.ReturnSequences, l.ReturnState, l.GoBackwards = sequences, state, backwards
-}
+func (l *SimpleRNN) flags() rnnFlags { return (*RecurrentConfig)(l).flags() }
+func (l *LSTM) flags() rnnFlags      { return (*RecurrentConfig)(l).flags() }
+func (l *GRU) flags() rnnFlags       { return (*RecurrentConfig)(l).flags() }
 
 // Call implements Layer.
 func (l *SimpleRNN) Call(c *Call) []*graph.Value {
-	if l.cell == nil {
-		l.cell = &SimpleRNNCell{Base: Named("simple_rnn_cell")}
-	}
-	k := l.cell
-	*k = SimpleRNNCell{
-		Base: k.Base, Units: l.Units, Activation: l.Activation, NoBias: l.NoBias,
-		KernelInitializer: l.KernelInitializer, RecurrentInitializer: l.RecurrentInitializer, BiasInitializer: l.BiasInitializer,
-		KernelRegularizer: l.KernelRegularizer, RecurrentRegularizer: l.RecurrentRegularizer, BiasRegularizer: l.BiasRegularizer,
-		KernelConstraint: l.KernelConstraint, RecurrentConstraint: l.RecurrentConstraint, BiasConstraint: l.BiasConstraint,
-		Dropout: l.Dropout, RecurrentDropout: l.RecurrentDropout,
-	}
-	return c.recur(k, l.flags(), "cell")
-}
-
-// LSTM is a long short-term memory layer.
-type LSTM struct {
-	Base
-	ReturnSequences      bool
-	ReturnState          bool
-	GoBackwards          bool
-	Stateful             bool
-	Unroll               bool
-	ZeroOutputForMask    bool
-	Units                int
-	Activation           Activation `def:"\"tanh\""`
-	RecurrentActivation  Activation `def:"\"sigmoid\""`
-	NoBias               bool       `keras:"use_bias,not"`
-	KernelInitializer    *Object    `init:"GlorotUniform"`
-	RecurrentInitializer *Object    `init:"Orthogonal"`
-	BiasInitializer      *Object    `init:"Zeros"`
-	NoUnitForgetBias     bool       `keras:"unit_forget_bias,not"`
-	KernelRegularizer    *Object
-	RecurrentRegularizer *Object
-	BiasRegularizer      *Object
-	ActivityRegularizer  *Object
-	KernelConstraint     *Object
-	RecurrentConstraint  *Object
-	BiasConstraint       *Object
-	Dropout              float64 `def:"0.0"`
-	RecurrentDropout     float64 `def:"0.0"`
-	Seed                 *int
-
-	cell *LSTMCell
-}
-
-func (l *LSTM) flags() rnnFlags {
-	return rnnFlags{l.ReturnSequences, l.ReturnState, l.GoBackwards, l.Stateful, l.Unroll, l.ZeroOutputForMask}
-}
-
-func (l *LSTM) setFlags(sequences, state, backwards bool) {
-	l.ReturnSequences, l.ReturnState, l.GoBackwards = sequences, state, backwards
+	return c.recur((*SimpleRNNCell)((*RecurrentConfig)(l).makeCell("simple_rnn_cell")), l.flags())
 }
 
 // Call implements Layer.
 func (l *LSTM) Call(c *Call) []*graph.Value {
-	if l.cell == nil {
-		l.cell = &LSTMCell{Base: Named("lstm_cell")}
-	}
-	k := l.cell
-	*k = LSTMCell{
-		Base: k.Base, Units: l.Units, Activation: l.Activation, RecurrentActivation: l.RecurrentActivation,
-		NoBias: l.NoBias, NoUnitForgetBias: l.NoUnitForgetBias,
-		KernelInitializer: l.KernelInitializer, RecurrentInitializer: l.RecurrentInitializer, BiasInitializer: l.BiasInitializer,
-		KernelRegularizer: l.KernelRegularizer, RecurrentRegularizer: l.RecurrentRegularizer, BiasRegularizer: l.BiasRegularizer,
-		KernelConstraint: l.KernelConstraint, RecurrentConstraint: l.RecurrentConstraint, BiasConstraint: l.BiasConstraint,
-		Dropout: l.Dropout, RecurrentDropout: l.RecurrentDropout, Seed: l.Seed,
-	}
-	return c.recur(k, l.flags(), "cell")
-}
-
-// GRU is a layer of gated recurrent units.
-type GRU struct {
-	Base
-	ReturnSequences      bool
-	ReturnState          bool
-	GoBackwards          bool
-	Stateful             bool
-	Unroll               bool
-	ZeroOutputForMask    bool
-	Units                int
-	Activation           Activation `def:"\"tanh\""`
-	RecurrentActivation  Activation `def:"\"sigmoid\""`
-	NoBias               bool       `keras:"use_bias,not"`
-	KernelInitializer    *Object    `init:"GlorotUniform"`
-	RecurrentInitializer *Object    `init:"Orthogonal"`
-	BiasInitializer      *Object    `init:"Zeros"`
-	KernelRegularizer    *Object
-	RecurrentRegularizer *Object
-	BiasRegularizer      *Object
-	ActivityRegularizer  *Object
-	KernelConstraint     *Object
-	RecurrentConstraint  *Object
-	BiasConstraint       *Object
-	Dropout              float64 `def:"0.0"`
-	RecurrentDropout     float64 `def:"0.0"`
-	ResetBefore          bool    `keras:"reset_after,not"`
-	Seed                 *int
-
-	cell *GRUCell
-}
-
-func (l *GRU) flags() rnnFlags {
-	return rnnFlags{l.ReturnSequences, l.ReturnState, l.GoBackwards, l.Stateful, l.Unroll, l.ZeroOutputForMask}
-}
-
-func (l *GRU) setFlags(sequences, state, backwards bool) {
-	l.ReturnSequences, l.ReturnState, l.GoBackwards = sequences, state, backwards
+	return c.recur((*LSTMCell)((*RecurrentConfig)(l).makeCell("lstm_cell")), l.flags())
 }
 
 // Call implements Layer.
 func (l *GRU) Call(c *Call) []*graph.Value {
+	return c.recur((*GRUCell)((*RecurrentConfig)(l).makeCell("gru_cell")), l.flags())
+}
+
+func (l *RecurrentConfig) flags() rnnFlags {
+	return rnnFlags{&l.ReturnSequences, &l.ReturnState, &l.GoBackwards, l.Stateful, l.Unroll, l.ZeroOutputForMask}
+}
+
+// makeCell is the config of the layer's cell, the same one each time.
+func (l *RecurrentConfig) makeCell(name string) *RecurrentConfig {
 	if l.cell == nil {
-		l.cell = &GRUCell{Base: Named("gru_cell")}
+		l.cell = &RecurrentConfig{Base: Named(name)}
 	}
-	k := l.cell
-	*k = GRUCell{
-		Base: k.Base, Units: l.Units, Activation: l.Activation, RecurrentActivation: l.RecurrentActivation,
-		NoBias: l.NoBias, ResetBefore: l.ResetBefore,
-		KernelInitializer: l.KernelInitializer, RecurrentInitializer: l.RecurrentInitializer, BiasInitializer: l.BiasInitializer,
-		KernelRegularizer: l.KernelRegularizer, RecurrentRegularizer: l.RecurrentRegularizer, BiasRegularizer: l.BiasRegularizer,
-		KernelConstraint: l.KernelConstraint, RecurrentConstraint: l.RecurrentConstraint, BiasConstraint: l.BiasConstraint,
-		Dropout: l.Dropout, RecurrentDropout: l.RecurrentDropout, Seed: l.Seed,
-	}
-	return c.recur(k, l.flags(), "cell")
+	base := l.cell.Base
+	*l.cell = *l
+	l.cell.Base, l.cell.cell = base, nil
+	return l.cell
 }
 
 // RNN runs a cell, or a list of cells (Keras 2), over the time steps.
@@ -219,11 +132,7 @@ type RNN struct {
 }
 
 func (l *RNN) flags() rnnFlags {
-	return rnnFlags{l.ReturnSequences, l.ReturnState, l.GoBackwards, l.Stateful, l.Unroll, l.ZeroOutputForMask}
-}
-
-func (l *RNN) setFlags(sequences, state, backwards bool) {
-	l.ReturnSequences, l.ReturnState, l.GoBackwards = sequences, state, backwards
+	return rnnFlags{&l.ReturnSequences, &l.ReturnState, &l.GoBackwards, l.Stateful, l.Unroll, l.ZeroOutputForMask}
 }
 
 // Call implements Layer.
@@ -233,7 +142,7 @@ func (l *RNN) Call(c *Call) []*graph.Value {
 		c.Failf("has no cell")
 		return one(c.X())
 	}
-	return c.recur(cell, l.flags(), "cell")
+	return c.recur(cell, l.flags())
 }
 
 // initialStates is what a call of a recurrent layer passes as states: by name, or behind the sequence.
@@ -248,8 +157,9 @@ func (c *Call) initialStates() []*graph.Value {
 }
 
 // recur runs a cell over axis 1 of the input and gives the layer's outputs.
-func (c *Call) recur(cell Cell, f rnnFlags, attr string) []*graph.Value {
+func (c *Call) recur(cell Cell, f rnnFlags) []*graph.Value {
 	x := c.FloatArg(0)
+	c.ownFields()
 	if c.rank(x) < 3 {
 		c.Failf("takes sequences (batch, time, features), got %v", x.Type)
 		return one(x)
@@ -259,7 +169,7 @@ func (c *Call) recur(cell Cell, f rnnFlags, attr string) []*graph.Value {
 		return one(x)
 	}
 	mask := c.InMask()
-	in := c.scope(attr, false, cell)
+	in := c.scope("cell", false, cell)
 	step := cell.Prepare(in, x)
 	if c.Err() != nil {
 		return one(x)
@@ -297,13 +207,13 @@ func (c *Call) recur(cell Cell, f rnnFlags, attr string) []*graph.Value {
 		c.Graph().Updates = append(c.Graph().Updates, graph.Update{Param: p, Value: final[i]})
 	}
 	y := last
-	if f.sequences {
+	if *f.sequences {
 		y = outs
 		if mask != nil {
 			c.SetMask(y, mask)
 		}
 	}
-	if f.state {
+	if *f.state {
 		return append(one(y), final...)
 	}
 	return one(y)
@@ -353,7 +263,7 @@ func (c *Call) steps(seq, mask *graph.Value, states []*graph.Value, step *Step, 
 	}
 	for i := range n {
 		t := i
-		if f.backwards {
+		if *f.backwards {
 			t = n - 1 - i
 		}
 		y, next := step.Run(xs[t], states)
@@ -367,11 +277,11 @@ func (c *Call) steps(seq, mask *graph.Value, states []*graph.Value, step *Step, 
 			return seq, seq, states
 		}
 		prev, states = y, next
-		if f.sequences {
+		if *f.sequences {
 			ys = append(ys, c.expandDims(y, 1))
 		}
 	}
-	if f.sequences {
+	if *f.sequences {
 		outs = c.concat(1, ys...)
 	}
 	return outs, prev, states

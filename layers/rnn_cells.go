@@ -36,6 +36,7 @@ func (s *Step) project(x *graph.Value) *graph.Value {
 // callCell is a cell called as a layer: the input and the states, in; the output and the states, out.
 func callCell(c *Call, cell Cell) []*graph.Value {
 	x := c.FloatArg(0)
+	c.ownFields()
 	s := cell.Prepare(c, x)
 	if c.Err() != nil {
 		return one(x)
@@ -87,36 +88,30 @@ func (c *Call) times(x, factor *graph.Value) *graph.Value {
 }
 
 // SimpleRNNCell is h' = activation(x·W + b + h·U).
-type SimpleRNNCell struct {
-	Base
-	Units                int
-	Activation           Activation `def:"\"tanh\""`
-	NoBias               bool       `keras:"use_bias,not"`
-	KernelInitializer    *Object    `init:"GlorotUniform"`
-	RecurrentInitializer *Object    `init:"Orthogonal"`
-	BiasInitializer      *Object    `init:"Zeros"`
-	KernelRegularizer    *Object
-	RecurrentRegularizer *Object
-	BiasRegularizer      *Object
-	KernelConstraint     *Object
-	RecurrentConstraint  *Object
-	BiasConstraint       *Object
-	Dropout              float64 `def:"0.0"`
-	RecurrentDropout     float64 `def:"0.0"`
-	Seed                 *int
-}
+type SimpleRNNCell RecurrentConfig
+
+// LSTMCell is a long short-term memory; its gates are in the order input, forget, candidate, output.
+type LSTMCell RecurrentConfig
+
+// GRUCell is a gated recurrent unit; its gates are in the order update, reset, candidate.
+type GRUCell RecurrentConfig
 
 // Call implements Layer.
 func (l *SimpleRNNCell) Call(c *Call) []*graph.Value { return callCell(c, l) }
 
 // weights declares kernel, recurrent kernel and bias of a cell with so many gates.
-func (c *Call) cellWeights(in, units, gates int, biasShape []int, noBias bool, k, r, b, kr, rr, br, kc, rc, bc *Object) (kernel, recurrent, bias *graph.Value) {
-	kernel = c.Weight("kernel", []int{in, gates * units}, With(orInit(k, "GlorotUniform"), kr, kc))
-	recurrent = c.Weight("recurrent_kernel", []int{units, gates * units}, With(orInit(r, "Orthogonal"), rr, rc))
-	if !noBias {
-		bias = c.Weight("bias", biasShape, With(b, br, bc))
+func (l *RecurrentConfig) weights(c *Call, in, gates int, biasShape []int, bias *Object) (k, r, b *graph.Value) {
+	k = c.Weight("kernel", []int{in, gates * l.Units}, With(orInit(l.KernelInitializer, "GlorotUniform"), l.KernelRegularizer, l.KernelConstraint))
+	r = c.Weight("recurrent_kernel", []int{l.Units, gates * l.Units}, With(orInit(l.RecurrentInitializer, "Orthogonal"), l.RecurrentRegularizer, l.RecurrentConstraint))
+	if !l.NoBias {
+		b = c.Weight("bias", biasShape, With(bias, l.BiasRegularizer, l.BiasConstraint))
 	}
-	return kernel, recurrent, bias
+	return k, r, b
+}
+
+// projection is the part of a step that doesn't depend on the state.
+func (l *RecurrentConfig) projection(c *Call, k, b *graph.Value) func(x *graph.Value) *graph.Value {
+	return func(x *graph.Value) *graph.Value { return c.affine(c.stepDropout(x, l.Dropout, l.Seed), k, b) }
 }
 
 // orDefault is the activation, or def where none is set. Linear is spelled "linear".
@@ -129,15 +124,10 @@ func (a Activation) orDefault(def Activation) Activation {
 
 // Prepare implements Cell.
 func (l *SimpleRNNCell) Prepare(c *Call, x *graph.Value) *Step {
-	k, r, b := c.cellWeights(c.dim(x, -1), l.Units, 1, []int{l.Units}, l.NoBias,
-		l.KernelInitializer, l.RecurrentInitializer, orInit(l.BiasInitializer, "Zeros"),
-		l.KernelRegularizer, l.RecurrentRegularizer, l.BiasRegularizer,
-		l.KernelConstraint, l.RecurrentConstraint, l.BiasConstraint)
+	k, r, b := (*RecurrentConfig)(l).weights(c, c.dim(x, -1), 1, []int{l.Units}, orInit(l.BiasInitializer, "Zeros"))
 	drop := c.stateDropout(x, l.Units, l.RecurrentDropout, l.Seed)
 	return &Step{
-		Project: func(x *graph.Value) *graph.Value {
-			return c.affine(c.stepDropout(x, l.Dropout, l.Seed), k, b)
-		},
+		Project: (*RecurrentConfig)(l).projection(c, k, b),
 		Run: func(x *graph.Value, s []*graph.Value) (*graph.Value, []*graph.Value) {
 			h := c.activate(c.add(x, c.Add(ops.MatMul{}, c.times(s[0], drop), r)), l.Activation.orDefault("tanh"))
 			return h, one(h)
@@ -153,28 +143,6 @@ func (c *Call) affine(x, k, b *graph.Value) *graph.Value {
 		y = c.add(y, b)
 	}
 	return y
-}
-
-// LSTMCell is a long short-term memory; its gates are in the order input, forget, candidate, output.
-type LSTMCell struct {
-	Base
-	Units                int
-	Activation           Activation `def:"\"tanh\""`
-	RecurrentActivation  Activation `def:"\"sigmoid\""`
-	NoBias               bool       `keras:"use_bias,not"`
-	NoUnitForgetBias     bool       `keras:"unit_forget_bias,not"`
-	KernelInitializer    *Object    `init:"GlorotUniform"`
-	RecurrentInitializer *Object    `init:"Orthogonal"`
-	BiasInitializer      *Object    `init:"Zeros"`
-	KernelRegularizer    *Object
-	RecurrentRegularizer *Object
-	BiasRegularizer      *Object
-	KernelConstraint     *Object
-	RecurrentConstraint  *Object
-	BiasConstraint       *Object
-	Dropout              float64 `def:"0.0"`
-	RecurrentDropout     float64 `def:"0.0"`
-	Seed                 *int
 }
 
 // Call implements Layer.
@@ -198,16 +166,11 @@ func lstmBias(o *Object, off bool) *Object {
 // Prepare implements Cell.
 func (l *LSTMCell) Prepare(c *Call, x *graph.Value) *Step {
 	u := l.Units
-	k, r, b := c.cellWeights(c.dim(x, -1), u, 4, []int{4 * u}, l.NoBias,
-		l.KernelInitializer, l.RecurrentInitializer, lstmBias(l.BiasInitializer, l.NoUnitForgetBias),
-		l.KernelRegularizer, l.RecurrentRegularizer, l.BiasRegularizer,
-		l.KernelConstraint, l.RecurrentConstraint, l.BiasConstraint)
+	k, r, b := (*RecurrentConfig)(l).weights(c, c.dim(x, -1), 4, []int{4 * u}, lstmBias(l.BiasInitializer, l.NoUnitForgetBias))
 	drop := c.stateDropout(x, u, l.RecurrentDropout, l.Seed)
 	act, rec := l.Activation.orDefault("tanh"), l.RecurrentActivation.orDefault("sigmoid")
 	return &Step{
-		Project: func(x *graph.Value) *graph.Value {
-			return c.affine(c.stepDropout(x, l.Dropout, l.Seed), k, b)
-		},
+		Project: (*RecurrentConfig)(l).projection(c, k, b),
 		Run: func(x *graph.Value, s []*graph.Value) (*graph.Value, []*graph.Value) {
 			z := c.add(x, c.Add(ops.MatMul{}, c.times(s[0], drop), r))
 			g := c.split(z, -1, u, u, u, u)
@@ -228,28 +191,6 @@ func (c *Call) lstmGates(g []*graph.Value, carry *graph.Value, act, rec Activati
 	return h, []*graph.Value{h, carry}
 }
 
-// GRUCell is a gated recurrent unit; its gates are in the order update, reset, candidate.
-type GRUCell struct {
-	Base
-	Units                int
-	Activation           Activation `def:"\"tanh\""`
-	RecurrentActivation  Activation `def:"\"sigmoid\""`
-	NoBias               bool       `keras:"use_bias,not"`
-	KernelInitializer    *Object    `init:"GlorotUniform"`
-	RecurrentInitializer *Object    `init:"Orthogonal"`
-	BiasInitializer      *Object    `init:"Zeros"`
-	KernelRegularizer    *Object
-	RecurrentRegularizer *Object
-	BiasRegularizer      *Object
-	KernelConstraint     *Object
-	RecurrentConstraint  *Object
-	BiasConstraint       *Object
-	Dropout              float64 `def:"0.0"`
-	RecurrentDropout     float64 `def:"0.0"`
-	ResetBefore          bool    `keras:"reset_after,not"` // the reset gate applies before the product
-	Seed                 *int
-}
-
 // Call implements Layer.
 func (l *GRUCell) Call(c *Call) []*graph.Value { return callCell(c, l) }
 
@@ -260,10 +201,7 @@ func (l *GRUCell) Prepare(c *Call, x *graph.Value) *Step {
 	if l.ResetBefore {
 		biasShape = []int{3 * u}
 	}
-	k, r, b := c.cellWeights(c.dim(x, -1), u, 3, biasShape, l.NoBias,
-		l.KernelInitializer, l.RecurrentInitializer, orInit(l.BiasInitializer, "Zeros"),
-		l.KernelRegularizer, l.RecurrentRegularizer, l.BiasRegularizer,
-		l.KernelConstraint, l.RecurrentConstraint, l.BiasConstraint)
+	k, r, b := (*RecurrentConfig)(l).weights(c, c.dim(x, -1), 3, biasShape, orInit(l.BiasInitializer, "Zeros"))
 	drop := c.stateDropout(x, u, l.RecurrentDropout, l.Seed)
 	act, rec := l.Activation.orDefault("tanh"), l.RecurrentActivation.orDefault("sigmoid")
 	var bias, recBias *graph.Value
@@ -280,9 +218,7 @@ func (l *GRUCell) Prepare(c *Call, x *graph.Value) *Step {
 		rGates, rCand = rs[0], rs[1]
 	}
 	return &Step{
-		Project: func(x *graph.Value) *graph.Value {
-			return c.affine(c.stepDropout(x, l.Dropout, l.Seed), k, bias)
-		},
+		Project: (*RecurrentConfig)(l).projection(c, k, bias),
 		Run: func(x *graph.Value, s []*graph.Value) (*graph.Value, []*graph.Value) {
 			h := s[0]
 			dropped := c.times(h, drop)

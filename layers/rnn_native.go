@@ -157,16 +157,16 @@ func (c *Call) nativeOf(cell Cell) *native {
 // runNative runs a cell's operator over x (batch, time, features).
 func (c *Call) runNative(n *native, x *graph.Value, states []*graph.Value, f rnnFlags) (outs, last *graph.Value, final []*graph.Value) {
 	dir := "forward"
-	if f.backwards {
+	if *f.backwards {
 		dir = "reverse"
 	}
 	ys := n.run(c.transpose(x, 1, 0, 2), states, dir)
 	for _, s := range ys[1:] {
 		final = append(final, c.squeeze(s, 0))
 	}
-	if f.sequences {
+	if *f.sequences {
 		outs = c.transpose(c.squeeze(ys[0], 1), 1, 0, 2)
-		if f.backwards {
+		if *f.backwards {
 			outs = c.reverse(outs, 1)
 		}
 	}
@@ -219,7 +219,7 @@ func (c *Call) scan(seq, mask *graph.Value, states []*graph.Value, step *Step, f
 	c.Graph().Nodes = c.Graph().Nodes[:from]
 	captures := capture(body, c.Unique)
 	op := ops.Scan{Body: body, NumStates: len(carried), NumScanInputs: len(axes), ScanInputAxes: axes, ScanOutputAxes: []int{1}}
-	if f.backwards {
+	if *f.backwards {
 		op.ScanInputDirections = repeat(1, len(axes))
 	}
 	res := c.AddN(op, append(inputs, captures...)...)

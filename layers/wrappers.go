@@ -49,8 +49,8 @@ func (l *Bidirectional) prepare(c *Call) bool {
 		if r, ok := bw.(*RNN); ok {
 			r.Cell = copyCell(r.Cell)
 		}
-		fl := fw.flags()
-		bw.setFlags(fl.sequences, fl.state, !fl.backwards)
+		back := bw.flags().backwards
+		*back = !*back
 		bw.Common().Name = "backward_" + stem
 		l.BackwardLayer = bw
 	}
@@ -110,18 +110,18 @@ func (l *Bidirectional) Call(c *Call) []*graph.Value {
 	}
 	f := l.forward.flags()
 	y, z := fw[0], bw[0]
-	if f.sequences {
+	if *f.sequences {
 		z = c.reverse(z, 1)
 	}
 	outs := c.mergeHalves(y, z, l.MergeMode)
-	if f.sequences {
+	if *f.sequences {
 		if m := c.InMask(); m != nil {
 			for _, v := range outs {
 				c.SetMask(v, m)
 			}
 		}
 	}
-	if f.state {
+	if *f.state {
 		outs = append(append(outs, fw[1:]...), bw[1:]...)
 	}
 	return outs

@@ -304,55 +304,48 @@ func hardSigmoid(cfg map[string]any, key string) {
 	}
 }
 
-// theanoPadding makes a layer of a Theano model pad as Theano does.
-func theanoPadding(l layers.Layer) {
-	fix := func(p *string) {
-		if *p == "same" {
-			*p = layers.TheanoSame
-		}
-	}
+// paddingOf is the padding of a layer to which backends give meanings of their own, and whether it averages.
+func paddingOf(l layers.Layer) (padding *string, averages bool) {
 	switch l := l.(type) {
 	case *layers.Conv1D:
-		fix(&l.Padding)
+		return &l.Padding, false
 	case *layers.Conv2D:
-		fix(&l.Padding)
+		return &l.Padding, false
 	case *layers.Conv3D:
-		fix(&l.Padding)
+		return &l.Padding, false
 	case *layers.DepthwiseConv2D:
-		fix(&l.Padding)
+		return &l.Padding, false
 	case *layers.SeparableConv1D:
-		fix(&l.Padding)
+		return &l.Padding, false
 	case *layers.SeparableConv2D:
-		fix(&l.Padding)
+		return &l.Padding, false
 	case *layers.MaxPooling1D:
-		fix(&l.Padding)
+		return &l.Padding, false
 	case *layers.MaxPooling2D:
-		fix(&l.Padding)
+		return &l.Padding, false
 	case *layers.MaxPooling3D:
-		fix(&l.Padding)
+		return &l.Padding, false
 	case *layers.AveragePooling1D:
-		fix(&l.Padding)
+		return &l.Padding, true
 	case *layers.AveragePooling2D:
-		fix(&l.Padding)
+		return &l.Padding, true
 	case *layers.AveragePooling3D:
-		fix(&l.Padding)
+		return &l.Padding, true
+	}
+	return nil, false
+}
+
+// theanoPadding makes a layer of a Theano model pad as Theano does.
+func theanoPadding(l layers.Layer) {
+	if p, _ := paddingOf(l); p != nil && *p == "same" {
+		*p = layers.TheanoSame
 	}
 }
 
 // torchPadding makes an average pooling pad as Keras 3 does on torch.
 func torchPadding(l layers.Layer) {
-	fix := func(p *string) {
-		if *p == "same" {
-			*p = layers.TorchSame
-		}
-	}
-	switch l := l.(type) {
-	case *layers.AveragePooling1D:
-		fix(&l.Padding)
-	case *layers.AveragePooling2D:
-		fix(&l.Padding)
-	case *layers.AveragePooling3D:
-		fix(&l.Padding)
+	if p, averages := paddingOf(l); averages && *p == "same" {
+		*p = layers.TorchSame
 	}
 }
 

@@ -99,11 +99,11 @@ func Write(w io.Writer, f *File, layout Layout, opts WriteOptions) error {
 	case Archive:
 		return f.writeArchive(w, opts)
 	case LegacyH5:
-		return f.writeLegacy(w)
+		return f.writeWhole(w, f.keras3())
 	case WeightsH5:
 		return f.writeVars(w)
 	case Keras2H5:
-		return f.writeKeras2(w)
+		return f.writeWhole(w, f.keras2())
 	}
 	return errs.Errorf("keras: unknown layout %d", layout)
 }
@@ -400,36 +400,43 @@ func (f *File) backendAttr() string {
 	return "tensorflow"
 }
 
-// writeLegacy writes a whole-model HDF5 file in the layout of Keras 3.
-func (f *File) writeLegacy(w io.Writer) error {
-	cfg, err := encodeModel(f.Model, true)
-	if err != nil {
-		return err
-	}
-	config, err := layers.AppendJSON(nil, cfg)
+// wholeForm is what differs between the whole-model HDF5 files of Keras 2 and 3.
+type wholeForm struct {
+	version, backend string
+	suffix           string // of weights' names
+	config           func(*layers.Model) (layers.Config, error)
+	training         func() (any, error)
+	state            []Variable // of the optimizer, in this version's order
+	fixed            bool       // lists of names under optimizer_weights are fixed-size strings
+}
+
+// keras3 is the form of Keras 3.
+func (f *File) keras3() wholeForm {
+	config := func(m *layers.Model) (layers.Config, error) { return encodeModel(m, true) }
+	return wholeForm{f.version(), f.backendAttr(), "", config, f.trainingConfig, forKeras3(f), false}
+}
+
+// writeWhole writes a whole-model HDF5 file.
+func (f *File) writeWhole(w io.Writer, d wholeForm) error {
+	cfg, err := d.config(f.Model)
 	if err != nil {
 		return err
 	}
 	h := hdf5.NewWriter()
 	root := h.Root()
-	backend := f.backendAttr()
-	attrs := []struct{ name, value string }{{"keras_version", f.version()}, {"backend", backend}}
+	attrs := []struct{ name, value string }{{"keras_version", d.version}, {"backend", d.backend}}
 	for _, a := range attrs {
 		if err := root.SetAttr(a.name, hdf5.String(a.value, hdf5.UTF8)); err != nil {
 			return err
 		}
 	}
-	if err := root.SetAttr("model_config", hdf5.String(string(config), hdf5.ASCII)); err != nil {
+	if err := setJSON(root, "model_config", cfg); err != nil {
 		return err
 	}
-	if c, err := f.trainingConfig(); err != nil {
+	if c, err := d.training(); err != nil {
 		return err
 	} else if c != nil {
-		b, err := layers.AppendJSON(nil, c)
-		if err != nil {
-			return err
-		}
-		if err := root.SetAttr("training_config", hdf5.String(string(b), hdf5.ASCII)); err != nil {
+		if err := setJSON(root, "training_config", c); err != nil {
 			return err
 		}
 	}
@@ -442,14 +449,23 @@ func (f *File) writeLegacy(w io.Writer) error {
 			return err
 		}
 	}
-	if err := f.writeLayers(g, ""); err != nil {
+	if err := f.writeLayers(g, d.suffix); err != nil {
 		return err
 	}
-	if err := f.writeOptimizer(root, forKeras3(f), false); err != nil {
+	if err := f.writeOptimizer(root, d.state, d.fixed); err != nil {
 		return err
 	}
 	_, err = h.WriteTo(w)
 	return err
+}
+
+// setJSON writes a value as an attribute of JSON.
+func setJSON(g *hdf5.GroupWriter, name string, v any) error {
+	b, err := layers.AppendJSON(nil, v)
+	if err != nil {
+		return err
+	}
+	return g.SetAttr(name, hdf5.String(string(b), hdf5.ASCII))
 }
 
 // legacyLayers is the layers that have a group in a legacy file: a Sequential's InputLayer has none.

@@ -2,10 +2,8 @@ package keras
 
 import (
 	"fmt"
-	"io"
 	"strings"
 
-	"github.com/nnrt/nnrt/formats/hdf5"
 	"github.com/nnrt/nnrt/layers"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -13,57 +11,10 @@ import (
 // keras2Version is the version whose layout Keras2H5 is.
 const keras2Version = "2.15.0"
 
-// writeKeras2 writes a whole-model HDF5 file as tf.keras 2 does: batch_input_shape, classes without modules,
-// weights' names ending in ":0", optimizer state as optimizers of 2.11 and later have it.
-func (f *File) writeKeras2(w io.Writer) error {
-	cfg, err := encodeModel2(f.Model)
-	if err != nil {
-		return err
-	}
-	config, err := layers.AppendJSON(nil, cfg)
-	if err != nil {
-		return err
-	}
-	h := hdf5.NewWriter()
-	root := h.Root()
-	if err := root.SetAttr("keras_version", hdf5.String(keras2Version, hdf5.UTF8)); err != nil {
-		return err
-	}
-	if err := root.SetAttr("backend", hdf5.String("tensorflow", hdf5.UTF8)); err != nil {
-		return err
-	}
-	if err := root.SetAttr("model_config", hdf5.String(string(config), hdf5.ASCII)); err != nil {
-		return err
-	}
-	if c, err := f.trainingConfig2(); err != nil {
-		return err
-	} else if c != nil {
-		b, err := layers.AppendJSON(nil, c)
-		if err != nil {
-			return err
-		}
-		if err := root.SetAttr("training_config", hdf5.String(string(b), hdf5.ASCII)); err != nil {
-			return err
-		}
-	}
-	g, err := root.Group("model_weights")
-	if err != nil {
-		return err
-	}
-	if err := g.SetAttr("backend", hdf5.String("tensorflow", hdf5.ASCII)); err != nil {
-		return err
-	}
-	if err := g.SetAttr("keras_version", hdf5.String(keras2Version, hdf5.ASCII)); err != nil {
-		return err
-	}
-	if err := f.writeLayers(g, ":0"); err != nil {
-		return err
-	}
-	if err := f.writeOptimizer(root, f.forKeras2(), f.fixedNames); err != nil {
-		return err
-	}
-	_, err = h.WriteTo(w)
-	return err
+// keras2 is the form of tf.keras 2: batch_input_shape, classes without modules, weights' names ending in
+// ":0", optimizer state as optimizers of 2.11 and later have it.
+func (f *File) keras2() wholeForm {
+	return wholeForm{keras2Version, "tensorflow", ":0", encodeModel2, f.trainingConfig2, f.forKeras2(), f.fixedNames}
 }
 
 // The state of an optimizer is in three orders: Keras 3 has the step, the learning rate and then the slots of

@@ -216,9 +216,9 @@ type Masking struct {
 func (l *Masking) Call(c *Call) []*graph.Value {
 	x := c.X()
 	ne := c.notEqual(x, l.MaskValue)
-	keep := c.any(ne, true, -1)
-	y := c.mul(x, c.cast(keep, x.Type.DType))
-	c.SetMask(y, c.squeeze(keep, -1))
+	keep := c.any(ne, false, -1)
+	y := c.mul(x, c.cast(c.expandDims(keep, -1), x.Type.DType))
+	c.SetMask(y, keep)
 	return one(y)
 }
 

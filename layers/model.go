@@ -64,7 +64,9 @@ type root struct {
 	named  map[Layer]bool
 	calls  map[Layer][][]graph.Type // output types of each call, in order, of the last expansion
 	inputs map[Layer][][]graph.Type
-	built  bool
+	// implied is the calls given masks that are those their inputs carry anyway, of the last expansion
+	implied map[*node]bool
+	built   bool
 }
 
 // NewModel is an empty functional model.
@@ -426,6 +428,7 @@ func (m *Model) Call(c *Call) []*graph.Value {
 			return c.In
 		}
 		kw, _ := kwargs.(map[string]any)
+		c.x.noteMasks(n, args.([]any), kw)
 		vals[n] = c.x.call(c.Builder, c.enterLayer(n.layer), n.layer, args.([]any), kw)
 	}
 	out := make([]*graph.Value, len(m.outputs))

@@ -3,6 +3,7 @@ package keras
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -52,8 +53,11 @@ func (e *encoder2) model(m *layers.Model) (layers.Config, error) {
 		}
 		return layers.Config{{Key: "class_name", Value: "Sequential"}, {Key: "config", Value: layers.Config{{Key: "name", Value: m.Name}, {Key: "layers", Value: list}}}}, nil
 	}
-	nodes := m.Nodes()
+	nodes, spare := e.withoutMasks(m)
 	for _, l := range m.Layers() {
+		if spare[l] {
+			continue
+		}
 		c, err := e.layer(l)
 		if err != nil {
 			return nil, err
@@ -95,6 +99,40 @@ func history2(m *layers.Model, t *layers.Tensor) []any {
 		n++
 	}
 	return []any{t.Layer().Common().Name, n, t.Index()}
+}
+
+// maskArguments is the arguments by which Keras 3 hands masks on.
+var maskArguments = []string{"mask", "query_mask", "value_mask", "key_mask"}
+
+// withoutMasks is the calls of a model without the masks that Keras 2's tensors carry by themselves, and the
+// operations of which nothing is left but that.
+func (e *encoder2) withoutMasks(m *layers.Model) ([]layers.Node, map[layers.Layer]bool) {
+	nodes := m.Nodes()
+	spare, used := map[layers.Layer]bool{}, map[layers.Layer]bool{}
+	use := func(v any) {
+		for _, t := range tensorsIn(nil, v) {
+			used[t.Layer()] = true
+		}
+	}
+	for _, t := range m.Outputs() {
+		use(t)
+	}
+	for i, n := range nodes {
+		if _, isOp := n.Layer.(*layers.Operation); !isOp && e.m.MasksImplied(m, n) {
+			nodes[i].Kwargs = maps.Clone(n.Kwargs)
+			maps.DeleteFunc(nodes[i].Kwargs, func(k string, _ any) bool { return slices.Contains(maskArguments, k) })
+		}
+	}
+	for i := len(nodes) - 1; i >= 0; i-- {
+		n := nodes[i]
+		if _, isOp := n.Layer.(*layers.Operation); isOp && !used[n.Layer] {
+			spare[n.Layer] = true
+			continue
+		}
+		use(n.Args)
+		use(n.Kwargs)
+	}
+	return nodes, spare
 }
 
 // later is the names of the arguments after the first, where Keras 2 saves them by name.

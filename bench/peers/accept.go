@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -78,7 +79,7 @@ func (a *acceptance) original(g *graph.Graph) (conformance.RunFunc, error) {
 	a.mu.Lock()
 	path := a.origins[g]
 	a.mu.Unlock()
-	return a.runner(a.lib.OpenSession(path, ort.SessionOptions{}))
+	return a.runner(0)(a.lib.OpenSession(path, ort.SessionOptions{}))
 }
 
 // export is the conformance.Runner that goes through an exported model.
@@ -87,7 +88,7 @@ func (a *acceptance) export(g *graph.Graph) (conformance.RunFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	run, err := a.runner(a.lib.NewSession(m.Bytes(), ort.SessionOptions{}))
+	run, err := a.runner(len(g.Updates))(a.lib.NewSession(m.Bytes(), ort.SessionOptions{}))
 	if err != nil {
 		return nil, fmt.Errorf("opset %d: %w", m.Opset, err)
 	}
@@ -122,18 +123,27 @@ func (a *acceptance) export(g *graph.Graph) (conformance.RunFunc, error) {
 	}, nil
 }
 
-func (a *acceptance) runner(s *ort.Session, err error) (conformance.RunFunc, error) {
-	if err != nil {
-		return nil, err
-	}
-	goruntime.AddCleanup(s, (*ort.Session).Close, s.Alias())
-	return func(_ context.Context, in []tensor.Value) ([]tensor.Value, error) {
-		out, err := runORT(a.lib, s, in)
-		if errors.Is(err, ort.ErrValue) {
-			return nil, conformance.Skip("%v: ", err)
+// runner makes the conformance.RunFunc of a session, whose last outputs, as many as states, are what to feed behind
+// the inputs the next time.
+func (a *acceptance) runner(states int) func(*ort.Session, error) (conformance.RunFunc, error) {
+	return func(s *ort.Session, err error) (conformance.RunFunc, error) {
+		if err != nil {
+			return nil, err
 		}
-		return out, err
-	}, nil
+		goruntime.AddCleanup(s, (*ort.Session).Close, s.Alias())
+		var kept []tensor.Value
+		return func(_ context.Context, in []tensor.Value) ([]tensor.Value, error) {
+			out, err := runORT(a.lib, s, slices.Concat(in, kept))
+			if errors.Is(err, ort.ErrValue) {
+				return nil, conformance.Skip("%v: ", err)
+			}
+			if err != nil {
+				return nil, err
+			}
+			kept = out[len(out)-states:]
+			return out[:len(out)-states], nil
+		}, nil
+	}
 }
 
 func runORT(lib *ort.Runtime, s *ort.Session, in []tensor.Value) ([]tensor.Value, error) {

@@ -14,10 +14,6 @@ import (
 
 // known is the cases that ONNX Runtime doesn't pass from what nnrt exports, with the reason of each.
 var known = map[string]string{
-	"keras-inference/gru_stateful/model.h5":                 "ONNX has no form for a state that is kept between runs",
-	"keras-inference/gru_stateful/model.keras":              "ONNX has no form for a state that is kept between runs",
-	"keras-inference/simplernn_stateful/model.h5":           "ONNX has no form for a state that is kept between runs",
-	"keras-inference/simplernn_stateful/model.keras":        "ONNX has no form for a state that is kept between runs",
 	"keras-inference/resizing_bicubic_up/model.h5":          "recorded with torch's rounding: 2 of 378 elements are off by 4e-5",
 	"keras-inference/resizing_bicubic_up/model.keras":       "recorded with torch's rounding: 2 of 378 elements are off by 4e-5",
 	"models-keras/dl4j-lstm-keras2/repo_inputs_and_outputs": "the recorded outputs are not what the file's weights give; nnrt and ONNX Runtime agree",

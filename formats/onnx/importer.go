@@ -24,8 +24,9 @@ type importer struct {
 	functions map[functionKey]*pb.FunctionProto
 	source    *pb.Source
 	bad       []formats.Unsupported
-	nodes     int // imported so far, functions expanded
-	depth     int // subgraphs and function calls
+	nodes     int               // imported so far, functions expanded
+	depth     int               // subgraphs and function calls
+	states    map[string]string // parameters that runs change, by the output that holds the next value
 }
 
 type functionKey struct{ domain, name, overload string }
@@ -78,6 +79,7 @@ func (im *importer) model(m *pb.ModelProto) (*graph.Graph, error) {
 	}
 	g := &graph.Graph{Name: m.Graph.Name, Doc: m.Graph.DocString, Meta: modelMeta(m)}
 	note(g, m.Graph)
+	im.states = statesOf(m)
 	sc := newScope(g, opsets, m.Graph)
 	if err := im.initializers(sc, m.Graph, true); err != nil {
 		return nil, err
@@ -99,6 +101,9 @@ func (im *importer) model(m *pb.ModelProto) (*graph.Graph, error) {
 	}
 	if err := sc.b.Err(); err != nil {
 		return nil, err
+	}
+	if len(im.states) > 0 {
+		return g, im.closeStates(g, m)
 	}
 	return g, nil
 }
@@ -157,6 +162,9 @@ func modelMeta(m *pb.ModelProto) map[string]string {
 		}
 	}
 	for _, e := range m.MetadataProps {
+		if strings.HasPrefix(e.Key, metaState) {
+			continue // closeStates reads it
+		}
 		out[e.Key] = e.Value
 	}
 	set(metaProducer, m.ProducerName)
@@ -189,15 +197,18 @@ const (
 // initializers defines the graph's constants: floats as parameters (where params is set), the rest as
 // constants.
 func (im *importer) initializers(sc *scope, g *pb.GraphProto, params bool) error {
-	steering := map[string]bool{}
+	steering, states := map[string]bool{}, map[string]bool{}
 	if params {
 		im.steering(sc, g, steering)
+		for _, name := range im.states {
+			states[name] = true
+		}
 	}
 	add := func(name string, t *tensor.Tensor) error {
 		if sc.vals[name] != nil {
 			return im.fail("initializer %q is defined twice", name)
 		}
-		if params && t.DType().IsFloat() && !steering[name] {
+		if params && t.DType().IsFloat() && !steering[name] || states[name] {
 			sc.vals[name] = sc.b.Param(name, t)
 		} else {
 			sc.vals[name] = sc.b.Const(name, t)

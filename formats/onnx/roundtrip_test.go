@@ -10,11 +10,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/formats/onnx"
+	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/internal/testdata"
+	"github.com/nnrt/nnrt/ops"
+	"github.com/nnrt/nnrt/tensor"
 )
 
 // backendModels calls f with every model of the backend archive.
@@ -37,6 +41,86 @@ func backendModels(t *testing.T, f func(name string, b []byte)) {
 			f(filepath.Base(filepath.Dir(h.Name)), b)
 		}
 	}
+}
+
+// modelFiles is the ONNX models of the shared folder of trained ones.
+func modelFiles(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(testdata.Dir(t, "models"), "*", "model.onnx"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	return files
+}
+
+// TestFixedPointModels: a trained model that nnrt wrote, read and written again, is the same bytes, and at no
+// operator set does the graph that comes back differ from the one that went out in what its inputs and outputs are.
+func TestFixedPointModels(t *testing.T) {
+	for _, path := range modelFiles(t) {
+		name := filepath.Base(filepath.Dir(path))
+		b, err := os.ReadFile(path)
+		require.NoError(t, err)
+		g, err := onnx.ReadBytes(b, onnx.Options{})
+		if err != nil {
+			t.Logf("%s: %v", name, err)
+			continue
+		}
+		for _, opset := range []int{onnx.MinWriteOpset, 0, onnx.Opset} {
+			first, second, err := twice(t, name, b, onnx.WriteOptions{Opset: opset})
+			if !assert.NoErrorf(t, err, "%s at %d", name, opset) {
+				continue
+			}
+			if string(first) != string(second) {
+				t.Errorf("%s at %d: the second export differs from the first", name, opset)
+			}
+			back, err := onnx.ReadBytes(first, onnx.Options{})
+			require.NoError(t, err)
+			assert.Equal(t, signature(g), signature(back), "%s at %d", name, opset)
+			assert.Less(t, len(first), len(b)*3/2+8<<10, "%s at %d: larger than it was", name, opset)
+		}
+	}
+}
+
+// TestLargeConstantOnce: a large constant that both branches of an If read, one of them from an If in it, is in
+// the file once.
+func TestLargeConstantOnce(t *testing.T) {
+	x := graph.TensorOf(tensor.Float32, graph.Sym("N"), graph.D(1<<15))
+	w := tensor.New(tensor.Float32, 1<<15)
+	branch := func(op graph.Op, inner *graph.Graph) *graph.Graph {
+		g := &graph.Graph{Name: "branch"}
+		b := graph.NewBuilder(g)
+		v := b.Input("x", x)
+		v = b.Add(op, v, b.Const("w", w))
+		if inner != nil {
+			v = b.Add(ops.If{Then: inner, Else: inner.Clone()}, b.Const("yes", tensor.Of([]bool{true})), v)
+		}
+		b.Output(v)
+		return g
+	}
+	g := &graph.Graph{Name: "g"}
+	b := graph.NewBuilder(g)
+	in := b.Input("x", x)
+	b.Output(b.Add(ops.If{Then: branch(ops.Add{}, nil), Else: branch(ops.Mul{}, branch(ops.Sub{}, nil))},
+		b.Input("cond", graph.TensorOf(tensor.Bool)), in))
+	require.NoError(t, b.Err())
+	e, err := onnx.Encode(g, onnx.WriteOptions{})
+	require.NoError(t, err)
+	require.Less(t, len(e.Bytes()), 2*4<<15)
+	back, err := onnx.ReadBytes(e.Bytes(), onnx.Options{})
+	require.NoError(t, err)
+	again, err := onnx.Encode(back, onnx.WriteOptions{})
+	require.NoError(t, err)
+	require.Equal(t, e.Bytes(), again.Bytes())
+}
+
+// signature is what a caller sees of a graph.
+func signature(g *graph.Graph) []string {
+	var out []string
+	for _, list := range [][]*graph.Value{g.Inputs, g.Params, g.Outputs} {
+		for _, v := range list {
+			out = append(out, v.Name+" "+v.Type.WithoutValue().String())
+		}
+	}
+	return out
 }
 
 // twice writes a model, reads that and writes it again.

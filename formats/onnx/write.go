@@ -3,7 +3,6 @@ package onnx
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"path/filepath"
 	"reflect"
@@ -18,6 +17,7 @@ import (
 	"github.com/nnrt/nnrt/internal/atomicfile"
 	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/order"
+	"github.com/nnrt/nnrt/tensor"
 )
 
 // Versions of the default operator set that Write can target.
@@ -42,7 +42,8 @@ type WriteOptions struct {
 }
 
 // Write writes a canonical graph as one ONNX file. The error lists every node that the operator set can't
-// express. Graphs in Keras' layout (channels last) are brought to ONNX's: the inputs and outputs stay.
+// express. A parameter that runs change becomes an input, whose default is the initial value, and one output
+// more, behind the graph's own: what to feed to the next run. Graphs in Keras' layout (channels last) are brought to ONNX's: the inputs and outputs stay.
 func Write(w io.Writer, g *graph.Graph, opts WriteOptions) error {
 	m, err := Encode(g, opts)
 	if err != nil {
@@ -157,6 +158,8 @@ type writer struct {
 	bad     []formats.Unsupported
 	used    map[string]bool // names of values
 	nodes   map[string]bool // names of nodes
+	homes   map[*tensor.Tensor]*graph.Graph
+	large   map[*tensor.Tensor]string // names of large constants
 }
 
 // graphWriter is one graph or subgraph of it.
@@ -168,7 +171,8 @@ type graphWriter struct {
 	noted  map[*graph.Value]bool
 	read   map[*graph.Value]bool // values that something reads
 	notes  *notes
-	nested bool
+	of     *graph.Graph // what is written
+	outer  *graphWriter // of a subgraph
 }
 
 // exporter writes a node whose operator's row it belongs to.
@@ -176,7 +180,7 @@ type exporter func(x *graphWriter, r row, n *graph.Node) error
 
 func encodeAt(g *graph.Graph, opset int, custom []CustomOp) (*pb.ModelProto, error) {
 	w := &writer{opset: opset, ml: versionOfML(g), byOp: map[reflect.Type][]row{}, domains: map[string]int{"": opset},
-		used: map[string]bool{}, nodes: map[string]bool{}}
+		used: map[string]bool{}, nodes: map[string]bool{}, homes: map[*tensor.Tensor]*graph.Graph{}, large: map[*tensor.Tensor]string{}}
 	for _, r := range rows() {
 		if r.op != nil {
 			w.byOp[reflect.TypeOf(r.op)] = append(w.byOp[reflect.TypeOf(r.op)], r)
@@ -192,24 +196,30 @@ func encodeAt(g *graph.Graph, opset int, custom []CustomOp) (*pb.ModelProto, err
 	for _, list := range w.byOp {
 		order.Stable(list, func(a, b row) int { return a.since - b.since })
 	}
-	if len(g.Updates) > 0 {
-		return nil, &formats.UnsupportedError{Format: formats.ONNX, Items: []formats.Unsupported{{What: "updates",
-			Detail: fmt.Sprintf("a run changes %d parameters (a state kept between runs, or a training step), which ONNX has no form for", len(g.Updates))}}}
-	}
-	g, err := w.prepare(g, 0)
+	g, states, err := openStates(g)
 	if err != nil {
 		return nil, err
 	}
-	x := &graphWriter{writer: w, names: map[*graph.Value]string{}, noted: map[*graph.Value]bool{}}
+	if g, err = w.prepare(g, 0); err != nil {
+		return nil, err
+	}
+	w.findHomes(g)
+	x := &graphWriter{writer: w, names: map[*graph.Value]string{}, noted: map[*graph.Value]bool{}, of: g}
 	x.reserve(g)
-	p, err := x.graph(g, g.Inputs)
+	formals := slices.Clone(g.Inputs)
+	for _, i := range states {
+		formals = append(formals, g.Params[i])
+	}
+	p, err := x.graph(g, formals)
 	if err != nil {
 		return nil, err
 	}
 	if w.bad != nil {
 		return nil, &formats.UnsupportedError{Format: formats.ONNX, Items: w.bad}
 	}
-	return w.model(g, p), nil
+	m := w.model(g, p)
+	noteStates(m, len(g.Inputs), len(g.Outputs)-len(states))
+	return m, nil
 }
 
 // irOf is the version of the file format that came with each version of the operator set.
@@ -307,17 +317,13 @@ func (x *graphWriter) name(v *graph.Value) string {
 	}
 	if v.IsConst() && !x.noted[v] {
 		x.noted[v] = true
-		x.consts = append(x.consts, v)
+		x.constant(v)
 	}
 	if x.names[v] == "" {
 		x.names[v] = x.unique(v.Name)
 	}
 	return x.names[v]
 }
-
-// largeConst is the size from which a constant is written as an initializer, whose bytes can lie outside
-// the file; smaller ones are Constant nodes, which tells them from parameters.
-const largeConst = 64 << 10
 
 // graph writes a graph. Of a subgraph only the formal inputs are inputs of the file's graph too.
 func (x *graphWriter) graph(g *graph.Graph, formals []*graph.Value) (*pb.GraphProto, error) {
@@ -382,10 +388,10 @@ func (x *graphWriter) valueInfo(p *pb.GraphProto, g *graph.Graph) error {
 }
 
 // output describes a graph's output. One that is given twice, and one of a subgraph that no node in it
-// makes, goes through an Identity, which other runtimes want.
+// makes, goes through an Identity, which other runtimes want; so does a parameter, which may be changed.
 func (x *graphWriter) output(v *graph.Value, twice bool) (*pb.ValueInfoProto, error) {
 	info, err := x.info(v)
-	if err != nil || !twice && (v.Def != nil || !x.nested) {
+	if err != nil || !twice && (v.Def != nil || x.outer == nil && v.Data == nil) {
 		return info, err
 	}
 	from := info.Name
@@ -396,9 +402,6 @@ func (x *graphWriter) output(v *graph.Value, twice bool) (*pb.ValueInfoProto, er
 
 // initializers writes parameters and constants: floats first, so that reading finds the same order.
 func (x *graphWriter) initializers(p *pb.GraphProto, g *graph.Graph) error {
-	large := func(v *graph.Value) bool {
-		return len(v.Type.Const.Bytes()) >= largeConst
-	}
 	var list []*graph.Value
 	for _, float := range []bool{true, false} {
 		for _, v := range g.Params {
@@ -407,7 +410,7 @@ func (x *graphWriter) initializers(p *pb.GraphProto, g *graph.Graph) error {
 			}
 		}
 		for _, v := range x.consts {
-			if v.Type.DType.IsFloat() == float && large(v) {
+			if v.Type.DType.IsFloat() == float && isLarge(v.Type.Const) {
 				list = append(list, v)
 			}
 		}
@@ -425,7 +428,7 @@ func (x *graphWriter) initializers(p *pb.GraphProto, g *graph.Graph) error {
 		p.Initializer = append(p.Initializer, t)
 	}
 	for _, v := range x.consts {
-		if large(v) {
+		if isLarge(v.Type.Const) {
 			continue
 		}
 		t, err := pb.FromTensor("", v.Type.Const)

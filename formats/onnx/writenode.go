@@ -363,11 +363,11 @@ func unsupportedNode(n *graph.Node, reason string) error {
 // subgraph writes a graph that a node holds. The values that it captures go by the names that they have
 // outside.
 func (x *graphWriter) subgraph(g *graph.Graph, formals int, captured []*graph.Value) (*pb.AttributeProto, error) {
+	y := &graphWriter{writer: x.writer, names: x.names, noted: map[*graph.Value]bool{}, of: g, outer: x}
 	g = g.Clone()
 	if len(g.Inputs) != formals+len(captured) {
 		return nil, errs.Errorf("onnx: a graph of %d inputs is fed %d", len(g.Inputs), formals+len(captured))
 	}
-	y := &graphWriter{writer: x.writer, names: x.names, noted: map[*graph.Value]bool{}, nested: true}
 	for i, v := range g.Inputs[formals:] {
 		y.names[v] = x.name(captured[i])
 	}

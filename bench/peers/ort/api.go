@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"unsafe"
 
 	"github.com/ebitengine/purego"
@@ -30,8 +31,10 @@ const (
 	setInterOpNumThreads             fn = 25
 	sessionGetInputCount             fn = 30
 	sessionGetOutputCount            fn = 31
+	sessionGetOverridableCount       fn = 32
 	sessionGetInputName              fn = 36
 	sessionGetOutputName             fn = 37
+	sessionGetOverridableName        fn = 38
 	createTensorAsOrtValue           fn = 48
 	createTensorWithDataAsOrtValue   fn = 49
 	getTensorMutableData             fn = 51
@@ -165,10 +168,11 @@ type SessionOptions struct {
 
 // Session is a loaded model.
 type Session struct {
-	r       *Runtime
-	h       handle
-	in, out []*byte
-	model   []byte
+	r         *Runtime
+	h         handle
+	in, out   []*byte
+	defaulted []*byte // inputs that have a default
+	model     []byte
 }
 
 // NewSession loads a model in memory.
@@ -193,6 +197,9 @@ func (r *Runtime) session(s *Session, opts SessionOptions, create func(*Session,
 	}
 	var err error
 	if s.in, err = s.names(sessionGetInputCount, sessionGetInputName); err != nil {
+		return nil, err
+	}
+	if s.defaulted, err = s.names(sessionGetOverridableCount, sessionGetOverridableName); err != nil {
 		return nil, err
 	}
 	s.out, err = s.names(sessionGetOutputCount, sessionGetOutputName)
@@ -251,16 +258,17 @@ func (s *Session) Close() {
 // Alias is another Go value for the same session, for a cleanup that runs once s itself is unreachable.
 func (s *Session) Alias() *Session { return &Session{r: s.r, h: s.h, model: s.model} }
 
-// Run runs the session on values, which stay the caller's, and returns new ones.
+// Run runs the session on values, which stay the caller's, and returns new ones. Behind the values of the inputs
+// there may be some for the first of those that have a default.
 func (s *Session) Run(in []*Value) ([]*Value, error) {
-	if len(in) != len(s.in) {
-		return nil, fmt.Errorf("ort: %d values for %d inputs", len(in), len(s.in))
+	if len(in) < len(s.in) || len(in) > len(s.in)+len(s.defaulted) {
+		return nil, fmt.Errorf("ort: %d values for %d inputs and %d with a default", len(in), len(s.in), len(s.defaulted))
 	}
 	args, outs := make([]handle, len(in)+1), make([]handle, len(s.out)+1)
 	for i, v := range in {
 		args[i] = v.h
 	}
-	names, wanted := append(s.in[:len(s.in):len(s.in)], nil), append(s.out[:len(s.out):len(s.out)], nil)
+	names, wanted := append(slices.Concat(s.in, s.defaulted), nil), append(s.out[:len(s.out):len(s.out)], nil)
 	err := s.r.call(runSession, uintptr(s.h), 0, uintptr(unsafe.Pointer(&names[0])), uintptr(unsafe.Pointer(&args[0])), uintptr(len(in)),
 		uintptr(unsafe.Pointer(&wanted[0])), uintptr(len(s.out)), uintptr(unsafe.Pointer(&outs[0])))
 	runtime.KeepAlive(names)

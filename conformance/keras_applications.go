@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/nnrt/nnrt/formats/keras"
@@ -91,7 +92,7 @@ func FillApplication(m *layers.Model, dir string, gain float64) error {
 	for k, w := range ws {
 		r := list[k]
 		// a variable without a name is numbered over the whole program there
-		if !strings.HasPrefix(r.Name, w.Name) || !equalShape(w.Shape, r.Shape) {
+		if !strings.HasPrefix(r.Name, w.Name) || !slices.Equal(w.Shape, r.Shape) {
 			return errs.Errorf("weight %d is %s %v, weights.json has %s %v", k, w.Path, w.Shape, r.Path, r.Shape)
 		}
 		t := recipe(uint64(k), r, gain)
@@ -115,18 +116,6 @@ func FillApplication(m *layers.Model, dir string, gain float64) error {
 		}
 	}
 	return nil
-}
-
-func equalShape(a, b []int) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // recipe is weight k's values: splitmix64 from state k, scaled by the weight's name and shape.

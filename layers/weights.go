@@ -2,6 +2,7 @@ package layers
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/internal/philox"
@@ -191,7 +192,7 @@ func (w *Weight) initial(rng *philox.Stream) (*tensor.Tensor, error) {
 
 // SetData gives w a value of its shape, cast to its type.
 func (w *Weight) SetData(t *tensor.Tensor) error {
-	if !equalInts(t.Shape(), w.Shape) {
+	if !slices.Equal(t.Shape(), w.Shape) {
 		return errs.Errorf("layers: weight %q has shape %v, the value %v", w.Path, w.Shape, t.Shape())
 	}
 	if t.DType() != w.DType {
@@ -202,18 +203,6 @@ func (w *Weight) SetData(t *tensor.Tensor) error {
 	}
 	w.Data = t
 	return nil
-}
-
-func equalInts(a, b []int) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // TrainableIn is Trainable as the layer l around w sees it: what is around l doesn't count.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/internal/errs"
+	"github.com/nnrt/nnrt/tensor"
 )
 
 // convOps is the family of convolutions.
@@ -59,25 +60,31 @@ func (c Conv) Window(x, w []int) (Window, error) {
 	return c.window(kernel).resolve(SpatialDims(c.Format, x))
 }
 
-// Infer implements graph.Op.
-func (c Conv) Infer(in []graph.Type) ([]graph.Type, error) {
+// convInputs is the element type of data, kernel and bias, and the output's type where their ranks leave it open.
+func convInputs(in []graph.Type) (dt tensor.DType, unknown []graph.Type, err error) {
 	if err := arity(in, 2, 3); err != nil {
-		return nil, err
+		return dt, nil, err
 	}
-	dt, err := sameDType(in)
-	if err != nil {
-		return nil, err
+	if dt, err = sameDType(in); err != nil {
+		return dt, nil, err
 	}
 	x, w := in[0], in[1]
-	if err := convRanks(x, w); err != nil {
-		return nil, err
+	if err := convRanks(x, w); err != nil || x.Rank() >= 0 && w.Rank() >= 0 {
+		return dt, nil, err
 	}
-	if x.Rank() < 0 || w.Rank() < 0 {
-		if r := max(x.Rank(), w.Rank()); r >= 0 {
-			return []graph.Type{graph.TensorOf(dt, unknownDims(r)...)}, nil
-		}
-		return []graph.Type{graph.UnrankedOf(dt)}, nil
+	if r := max(x.Rank(), w.Rank()); r >= 0 {
+		return dt, []graph.Type{graph.TensorOf(dt, unknownDims(r)...)}, nil
 	}
+	return dt, []graph.Type{graph.UnrankedOf(dt)}, nil
+}
+
+// Infer implements graph.Op.
+func (c Conv) Infer(in []graph.Type) ([]graph.Type, error) {
+	dt, unknown, err := convInputs(in)
+	if err != nil || unknown != nil {
+		return unknown, err
+	}
+	x, w := in[0], in[1]
 	spatial, perGroup, m := KernelDims(c.Format, w.Dims)
 	channels := x.Dims[c.Format.Channel(x.Rank())]
 	group := graph.D(max(1, c.Group))

@@ -87,23 +87,11 @@ func (c ConvTranspose) dim(i, n, k, d int) (out, begin, end int) {
 
 // Infer implements graph.Op.
 func (c ConvTranspose) Infer(in []graph.Type) ([]graph.Type, error) {
-	if err := arity(in, 2, 3); err != nil {
-		return nil, err
-	}
-	dt, err := sameDType(in)
-	if err != nil {
-		return nil, err
+	dt, unknown, err := convInputs(in)
+	if err != nil || unknown != nil {
+		return unknown, err
 	}
 	x, w := in[0], in[1]
-	if err := convRanks(x, w); err != nil {
-		return nil, err
-	}
-	if x.Rank() < 0 || w.Rank() < 0 {
-		if r := max(x.Rank(), w.Rank()); r >= 0 {
-			return []graph.Type{graph.TensorOf(dt, unknownDims(r)...)}, nil
-		}
-		return []graph.Type{graph.UnrankedOf(dt)}, nil
-	}
 	spatial, perGroup, channels := KernelDims(c.Format, w.Dims)
 	if have := x.Dims[c.Format.Channel(x.Rank())]; !graph.Compatible(have, channels) {
 		return nil, errs.Errorf("%v channels of the data %v where the kernel %v takes %v", have, x, w, channels)

@@ -76,6 +76,11 @@ func (GatherGrad) Name() string { return "GatherGrad" }
 
 // Infer implements graph.Op.
 func (g GatherGrad) Infer(in []graph.Type) ([]graph.Type, error) {
+	return gatheredFrom(in)
+}
+
+// gatheredFrom is the type of data that dy, indices and the data's shape are the gradient of.
+func gatheredFrom(in []graph.Type) ([]graph.Type, error) {
 	if err := arity(in, 3, 3); err != nil {
 		return nil, err
 	}
@@ -172,11 +177,7 @@ func (GatherNDGrad) Name() string { return "GatherNDGrad" }
 
 // Infer implements graph.Op.
 func (g GatherNDGrad) Infer(in []graph.Type) ([]graph.Type, error) {
-	if err := arity(in, 3, 3); err != nil {
-		return nil, err
-	}
-	t, err := fromContents(in[0], in[2])
-	return []graph.Type{t}, err
+	return gatheredFrom(in)
 }
 
 // VJP is GatherND.

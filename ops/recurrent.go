@@ -203,40 +203,31 @@ func gradTypes(in []graph.Type, state graph.Type, gates, peepholes, states int) 
 	return out
 }
 
-// Infer implements graph.Op.
-func (o RNNGrad) Infer(in []graph.Type) ([]graph.Type, error) {
-	if len(in) != 8 {
-		return nil, errs.Errorf("takes 8 inputs, got %d", len(in))
+// inferGrad checks a gradient's n inputs, the first of which are the forward operator's.
+func inferGrad(of graph.Op, in []graph.Type, n, forward, gates, peepholes, states int) ([]graph.Type, error) {
+	if len(in) != n {
+		return nil, errs.Errorf("takes %d inputs, got %d", n, len(in))
 	}
-	ts, err := o.Of.Infer(in[:6])
+	ts, err := of.Infer(in[:forward])
 	if err != nil {
 		return nil, err
 	}
-	return gradTypes(in, ts[1], 1, 0, 1), nil
+	return gradTypes(in, ts[1], gates, peepholes, states), nil
+}
+
+// Infer implements graph.Op.
+func (o RNNGrad) Infer(in []graph.Type) ([]graph.Type, error) {
+	return inferGrad(o.Of, in, 8, 6, 1, 0, 1)
 }
 
 // Infer implements graph.Op.
 func (o GRUGrad) Infer(in []graph.Type) ([]graph.Type, error) {
-	if len(in) != 8 {
-		return nil, errs.Errorf("takes 8 inputs, got %d", len(in))
-	}
-	ts, err := o.Of.Infer(in[:6])
-	if err != nil {
-		return nil, err
-	}
-	return gradTypes(in, ts[1], 3, 0, 1), nil
+	return inferGrad(o.Of, in, 8, 6, 3, 0, 1)
 }
 
 // Infer implements graph.Op.
 func (o LSTMGrad) Infer(in []graph.Type) ([]graph.Type, error) {
-	if len(in) != 11 {
-		return nil, errs.Errorf("takes 11 inputs, got %d", len(in))
-	}
-	ts, err := o.Of.Infer(in[:8])
-	if err != nil {
-		return nil, err
-	}
-	return gradTypes(in, ts[1], 4, 3, 2), nil
+	return inferGrad(o.Of, in, 11, 8, 4, 3, 2)
 }
 
 // padInputs fills omitted trailing inputs with nil, up to n.

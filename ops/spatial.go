@@ -155,21 +155,29 @@ type DepthToSpace struct {
 // Name implements graph.Op.
 func (DepthToSpace) Name() string { return "DepthToSpace" }
 
-// Infer implements graph.Op.
-func (d DepthToSpace) Infer(in []graph.Type) ([]graph.Type, error) {
+// check refuses what has no blocks, and knows the output's type where data of unknown rank leaves it open.
+func (d DepthToSpace) check(in []graph.Type) (unknown []graph.Type, err error) {
 	if err := arity(in, 1, 1); err != nil {
 		return nil, err
 	}
 	if !oneOf(d.Mode, "|DCR|CRD|") || d.BlockSize < 1 || d.BlockSize > 1<<20 {
 		return nil, errs.Errorf("mode %q, block size %d", d.Mode, d.BlockSize)
 	}
-	x, bs := in[0], graph.D(d.BlockSize)
-	if x.Rank() < 0 {
+	switch x := in[0]; {
+	case x.Rank() < 0:
 		return []graph.Type{graph.TensorOf(x.DType, unknownDims(4)...)}, nil
-	}
-	if x.Rank() != 4 {
+	case x.Rank() != 4:
 		return nil, errs.Errorf("data %v is not of rank 4", x)
 	}
+	return nil, nil
+}
+
+// Infer implements graph.Op.
+func (d DepthToSpace) Infer(in []graph.Type) ([]graph.Type, error) {
+	if unknown, err := d.check(in); err != nil || unknown != nil {
+		return unknown, err
+	}
+	x, bs := in[0], graph.D(d.BlockSize)
 	c := x.Dims[d.Format.Channel(4)]
 	if n, ok := c.Const(); ok && n%(d.BlockSize*d.BlockSize) != 0 {
 		return nil, errs.Errorf("%d channels for blocks of %d by %d", n, d.BlockSize, d.BlockSize)
@@ -196,19 +204,10 @@ func (SpaceToDepth) Name() string { return "SpaceToDepth" }
 
 // Infer implements graph.Op.
 func (d SpaceToDepth) Infer(in []graph.Type) ([]graph.Type, error) {
-	if err := arity(in, 1, 1); err != nil {
-		return nil, err
-	}
-	if !oneOf(d.Mode, "|DCR|CRD|") || d.BlockSize < 1 || d.BlockSize > 1<<20 {
-		return nil, errs.Errorf("mode %q, block size %d", d.Mode, d.BlockSize)
+	if unknown, err := DepthToSpace(d).check(in); err != nil || unknown != nil {
+		return unknown, err
 	}
 	x, bs := in[0], graph.D(d.BlockSize)
-	if x.Rank() < 0 {
-		return []graph.Type{graph.TensorOf(x.DType, unknownDims(4)...)}, nil
-	}
-	if x.Rank() != 4 {
-		return nil, errs.Errorf("data %v is not of rank 4", x)
-	}
 	out := append([]graph.Dim{}, SpatialDims(d.Format, x.Dims)...)
 	for i, v := range out {
 		if n, ok := v.Const(); ok && n%d.BlockSize != 0 {

@@ -157,40 +157,39 @@ func fold(c *Call, ff func(a, b float64) float64, better func(order int) bool) e
 func foldWith(c *Call, ff func(a, b float64) float64, fi func(a, b int64) int64, n float64) error {
 	out := c.Out(0)
 	if out.DType().IsInt() {
-		acc := make([]int64, out.Len())
-		for k := range c.NIn() {
-			vs, err := c.In(k).Int64s()
-			if err != nil {
-				return err
-			}
-			walk(out.Shape(), [][]int{broadcastStrides(c.In(k).Shape(), out.Shape())}, func(i int, off []int) {
-				if k == 0 {
-					acc[i] = vs[off[0]]
-				} else {
-					acc[i] = fi(acc[i], vs[off[0]])
-				}
-			})
-		}
-		return setInts(out, acc)
-	}
-	acc := make([]float64, out.Len())
-	for k := range c.NIn() {
-		vs, err := c.In(k).Float64s()
+		acc, err := joined(c, out.Shape(), (*tensor.Tensor).Int64s, fi)
 		if err != nil {
 			return err
 		}
-		walk(out.Shape(), [][]int{broadcastStrides(c.In(k).Shape(), out.Shape())}, func(i int, off []int) {
-			if k == 0 {
-				acc[i] = vs[off[0]]
-			} else {
-				acc[i] = ff(acc[i], vs[off[0]])
-			}
-		})
+		return setInts(out, acc)
+	}
+	acc, err := joined(c, out.Shape(), (*tensor.Tensor).Float64s, ff)
+	if err != nil {
+		return err
 	}
 	for i := range acc {
 		acc[i] /= n
 	}
 	return out.SetFloat64s(acc)
+}
+
+// joined is the inputs, read as numbers of one kind and broadcast, joined one after the other.
+func joined[T int64 | float64](c *Call, shape []int, read func(*tensor.Tensor) ([]T, error), join func(a, b T) T) ([]T, error) {
+	acc := make([]T, product(shape))
+	for k := range c.NIn() {
+		vs, err := read(c.In(k))
+		if err != nil {
+			return nil, err
+		}
+		walk(shape, [][]int{broadcastStrides(c.In(k).Shape(), shape)}, func(i int, off []int) {
+			if k == 0 {
+				acc[i] = vs[off[0]]
+			} else {
+				acc[i] = join(acc[i], vs[off[0]])
+			}
+		})
+	}
+	return acc, nil
 }
 
 // arith is broadcasting arithmetic: floats in float64, rounded once; integers in 64 bits, wrapped.
@@ -224,11 +223,7 @@ func arith(c *Call, ff func(a, b float64) float64, fi func(a, b int64) (int64, e
 		pairs(a.Shape(), b.Shape(), out.Shape(), func(i, j, k int) { z[i] = float32(ff(float64(x[j]), float64(y[k]))) })
 		return nil
 	case out.DType().IsFloat() || out.DType().IsInt():
-		x, err := a.Float64s()
-		if err != nil {
-			return err
-		}
-		y, err := b.Float64s()
+		x, y, err := floatPair(a, b)
 		if err != nil {
 			return err
 		}

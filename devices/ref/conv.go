@@ -200,11 +200,7 @@ func (k *conv) patches(xs []float64, taps [][]int, n, g, lo, hi int, dst []float
 }
 
 func (k *conv) forward(x, w, bias, out *tensor.Tensor) error {
-	xs, err := x.Float64s()
-	if err != nil {
-		return err
-	}
-	ws, err := w.Float64s()
+	xs, ws, err := floatPair(x, w)
 	if err != nil {
 		return err
 	}
@@ -246,11 +242,7 @@ func addBias(ys []float64, bias *tensor.Tensor, stride int) error {
 }
 
 func (k *conv) gradInput(dy, w, bias, out *tensor.Tensor) error {
-	gs, err := dy.Float64s()
-	if err != nil {
-		return err
-	}
-	ws, err := w.Float64s()
+	gs, ws, err := floatPair(dy, w)
 	if err != nil {
 		return err
 	}
@@ -296,11 +288,7 @@ func flipped(a []float64, m, n int) []float64 {
 }
 
 func (k *conv) gradWeight(x, dy, out *tensor.Tensor) error {
-	xs, err := x.Float64s()
-	if err != nil {
-		return err
-	}
-	gs, err := dy.Float64s()
+	xs, gs, err := floatPair(x, dy)
 	if err != nil {
 		return err
 	}

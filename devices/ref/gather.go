@@ -3,6 +3,7 @@ package ref
 import (
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/internal/errs"
@@ -72,7 +73,7 @@ func gatherKernels() []devices.Kernel {
 			if err != nil {
 				return err
 			}
-			if !equalInts(c.In(1).Shape(), c.In(2).Shape()) {
+			if !slices.Equal(c.In(1).Shape(), c.In(2).Shape()) {
 				return errs.Errorf("indices %v and updates %v differ", c.In(1).Shape(), c.In(2).Shape())
 			}
 			return scatter(c, at, 1, op.Reduction)
@@ -89,18 +90,6 @@ func gatherKernels() []devices.Kernel {
 		}),
 		fn(compress),
 	}
-}
-
-func equalInts(a, b []int) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // index maps a negative index to its place among n, and refuses one outside.
@@ -232,7 +221,7 @@ func tuplesAt(c *Call, shape []int, batch int) (at []int, run int, err error) {
 		return nil, 0, errs.Errorf("indices %v for %v", idx.Shape(), shape)
 	}
 	k := idx.Dim(-1)
-	if batch+k > len(shape) || !equalInts(idx.Shape()[:batch], shape[:batch]) {
+	if batch+k > len(shape) || !slices.Equal(idx.Shape()[:batch], shape[:batch]) {
 		return nil, 0, errs.Errorf("indices %v for %v with %d batch dimensions", idx.Shape(), shape, batch)
 	}
 	vs, err := c.ints(1)
@@ -279,11 +268,7 @@ func scatter(c *Call, at []int, run int, reduction string) error {
 	if x.DType().IsInt() {
 		return scatterInts(out, x, u, at, run, reduction)
 	}
-	xs, err := x.Float64s()
-	if err != nil {
-		return err
-	}
-	us, err := u.Float64s()
+	xs, us, err := floatPair(x, u)
 	if err != nil {
 		return err
 	}

@@ -203,11 +203,7 @@ func rangeOf(_ ops.Range, c *Call) error {
 		}
 		return setInts(out, vs)
 	}
-	a, err := start.Float64s()
-	if err != nil {
-		return err
-	}
-	d, err := delta.Float64s()
+	a, d, err := floatPair(start, delta)
 	if err != nil {
 		return err
 	}
@@ -234,11 +230,7 @@ func eyeLike(op ops.EyeLike, c *Call) error {
 
 func oneHot(op ops.OneHot, c *Call) error {
 	idx, values := c.In(0), c.In(2)
-	at, err := idx.Float64s()
-	if err != nil {
-		return err
-	}
-	depths, err := c.In(1).Float64s()
+	at, depths, err := floatPair(idx, c.In(1))
 	if err != nil {
 		return err
 	}

@@ -215,11 +215,7 @@ func gridSample(op ops.GridSample, c *Call) error {
 
 func gridSampleGrad(op ops.GridSampleGrad, c *Call) error {
 	x, grid := c.In(0), c.In(1)
-	xs, err := x.Float64s()
-	if err != nil {
-		return err
-	}
-	gs, err := c.In(2).Float64s()
+	xs, gs, err := floatPair(x, c.In(2))
 	if err != nil {
 		return err
 	}

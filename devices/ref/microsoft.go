@@ -18,11 +18,7 @@ func microsoftKernels() []devices.Kernel {
 
 // matMulNBits takes one row of the matrix out of its few bits at a time.
 func matMulNBits(op ops.MatMulNBits, c *Call) error {
-	a, err := c.In(0).Float64s()
-	if err != nil {
-		return err
-	}
-	scales, err := c.In(2).Float64s()
+	a, scales, err := floatPair(c.In(0), c.In(2))
 	if err != nil {
 		return err
 	}

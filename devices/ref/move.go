@@ -81,21 +81,7 @@ func clearAll(t *tensor.Tensor) {
 }
 
 // ints is the contents of the integer input i, nil where it is omitted.
-func (c *Call) ints(i int) ([]int, error) {
-	t := c.In(i)
-	if t == nil {
-		return nil, nil
-	}
-	vs, err := t.Int64s()
-	if err != nil {
-		return nil, err
-	}
-	out := make([]int, len(vs))
-	for j, v := range vs {
-		out[j] = int(v)
-	}
-	return out, nil
-}
+func (c *Call) ints(i int) ([]int, error) { return intsOf(c.In(i)) }
 
 // dimsOf is a shape as dimensions.
 func dimsOf(shape []int) []graph.Dim { return graph.Dims(shape...) }

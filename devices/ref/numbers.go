@@ -145,3 +145,11 @@ func intsOf(t *tensor.Tensor) ([]int, error) {
 	}
 	return out, nil
 }
+
+// floatPair reads two inputs in float64.
+func floatPair(a, b *tensor.Tensor) (x, y []float64, err error) {
+	if x, err = a.Float64s(); err == nil {
+		y, err = b.Float64s()
+	}
+	return x, y, err
+}

@@ -177,11 +177,7 @@ func maxPoolGrad(op ops.MaxPoolGrad, c *Call) error {
 	if err != nil {
 		return err
 	}
-	xs, err := x.Float64s()
-	if err != nil {
-		return err
-	}
-	gs, err := dy.Float64s()
+	xs, gs, err := floatPair(x, dy)
 	if err != nil {
 		return err
 	}

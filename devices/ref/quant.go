@@ -63,19 +63,7 @@ func roundTo(dt tensor.DType, v []float64) ([]float64, error) {
 }
 
 func quantizeLinear(op ops.QuantizeLinear, c *Call) error {
-	x, err := c.In(0).Float64s()
-	if err != nil {
-		return err
-	}
-	s, err := c.In(1).Float64s()
-	if err != nil {
-		return err
-	}
-	zp, err := zeroPoints(c, 2, len(s))
-	if err != nil {
-		return err
-	}
-	at, err := scaleIndex(c.In(0).Shape(), len(s), op.Axis, op.BlockSize)
+	x, s, zp, at, err := scaled(c, op.Axis, op.BlockSize)
 	if err != nil {
 		return err
 	}
@@ -116,6 +104,17 @@ func castFloats(out *tensor.Tensor, v []float64, saturate bool) error {
 		return err
 	}
 	return out.CopyFrom(y)
+}
+
+// scaled is the data, scales and zero points of inputs 0 to 2, and the place of a datum's scale.
+func scaled(c *Call, axis, block int) (x, scale, zero []float64, at func(i int) int, err error) {
+	if x, scale, err = floatPair(c.In(0), c.In(1)); err != nil {
+		return nil, nil, nil, nil, err
+	}
+	if zero, err = zeroPoints(c, 2, len(scale)); err == nil {
+		at, err = scaleIndex(c.In(0).Shape(), len(scale), axis, block)
+	}
+	return x, scale, zero, at, err
 }
 
 // zeroPoints is input i, or n zeros.
@@ -167,19 +166,7 @@ func setSaturated(t *tensor.Tensor, v []float64) error {
 }
 
 func dequantizeLinear(op ops.DequantizeLinear, c *Call) error {
-	x, err := c.In(0).Float64s()
-	if err != nil {
-		return err
-	}
-	s, err := c.In(1).Float64s()
-	if err != nil {
-		return err
-	}
-	zp, err := zeroPoints(c, 2, len(s))
-	if err != nil {
-		return err
-	}
-	at, err := scaleIndex(c.In(0).Shape(), len(s), op.Axis, op.BlockSize)
+	x, s, zp, at, err := scaled(c, op.Axis, op.BlockSize)
 	if err != nil {
 		return err
 	}

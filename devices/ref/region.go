@@ -62,11 +62,7 @@ func regionKernels() []devices.Kernel {
 		}),
 		fn(func(op ops.AdaptiveMaxPoolGrad, c *Call) error {
 			x, dy := c.In(0), c.In(1)
-			xs, err := x.Float64s()
-			if err != nil {
-				return err
-			}
-			gs, err := dy.Float64s()
+			xs, gs, err := floatPair(x, dy)
 			if err != nil {
 				return err
 			}
@@ -176,11 +172,7 @@ func maxRoiPool(op ops.MaxRoiPool, c *Call) error {
 
 func maxRoiPoolGrad(op ops.MaxRoiPoolGrad, c *Call) error {
 	x := c.In(1)
-	gs, err := c.In(0).Float64s()
-	if err != nil {
-		return err
-	}
-	xs, err := x.Float64s()
+	gs, xs, err := floatPair(c.In(0), x)
 	if err != nil {
 		return err
 	}
@@ -293,40 +285,35 @@ func sampleAt(y, x float64, h, w int) roiSample {
 	}
 }
 
-func roiBatch(c *Call, i, batch int) ([]int, error) {
-	at, err := c.ints(i)
-	if err != nil {
-		return nil, err
+// roiInputs is the data x, the regions at input i, and for each region which of the batch it is of (input i+1).
+func roiInputs(c *Call, x *tensor.Tensor, i int) (xs, rs []float64, batch []int, err error) {
+	if xs, rs, err = floatPair(x, c.In(i)); err != nil {
+		return nil, nil, nil, err
 	}
-	for _, b := range at {
-		if b < 0 || b >= batch {
-			return nil, errs.Errorf("batch index %d of %d", b, batch)
+	if batch, err = c.ints(i + 1); err != nil {
+		return nil, nil, nil, err
+	}
+	if len(batch) != len(rs)/4 {
+		return nil, nil, nil, errs.Errorf("%d batch indices for %d rois", len(batch), len(rs)/4)
+	}
+	for _, b := range batch {
+		if b < 0 || b >= x.Dim(0) {
+			return nil, nil, nil, errs.Errorf("batch index %d of %d", b, x.Dim(0))
 		}
 	}
-	return at, nil
+	if x.Dim(2)*x.Dim(3) == 0 && len(batch) > 0 {
+		return nil, nil, nil, errs.Errorf("regions of empty data %v", x.Shape())
+	}
+	return xs, rs, batch, nil
 }
 
 func roiAlign(op ops.RoiAlign, c *Call) error {
 	x := c.In(0)
-	xs, err := x.Float64s()
+	xs, rs, batch, err := roiInputs(c, x, 1)
 	if err != nil {
 		return err
-	}
-	rs, err := c.In(1).Float64s()
-	if err != nil {
-		return err
-	}
-	batch, err := roiBatch(c, 2, x.Dim(0))
-	if err != nil {
-		return err
-	}
-	if len(batch) != len(rs)/4 {
-		return errs.Errorf("%d batch indices for %d rois", len(batch), len(rs)/4)
 	}
 	ch, plane, bins := x.Dim(1), x.Dim(2)*x.Dim(3), op.OutputHeight*op.OutputWidth
-	if plane == 0 && len(batch) > 0 {
-		return errs.Errorf("regions of empty data %v", x.Shape())
-	}
 	ys := make([]float64, len(batch)*ch*bins)
 	roiBins(op, x.Shape(), rs, func(r, bin int, samples []roiSample) {
 		for k := range ch {
@@ -362,26 +349,15 @@ func roiMax(data []float64, samples []roiSample) (best float64, sample, corner i
 
 func roiAlignGrad(op ops.RoiAlignGrad, c *Call) error {
 	x := c.In(1)
+	xs, rs, batch, err := roiInputs(c, x, 2)
+	if err != nil {
+		return err
+	}
 	gs, err := c.In(0).Float64s()
 	if err != nil {
 		return err
 	}
-	xs, err := x.Float64s()
-	if err != nil {
-		return err
-	}
-	rs, err := c.In(2).Float64s()
-	if err != nil {
-		return err
-	}
-	batch, err := roiBatch(c, 3, x.Dim(0))
-	if err != nil {
-		return err
-	}
 	ch, plane, bins := x.Dim(1), x.Dim(2)*x.Dim(3), op.OutputHeight*op.OutputWidth
-	if plane == 0 && len(batch) > 0 {
-		return errs.Errorf("regions of empty data %v", x.Shape())
-	}
 	dx := make([]float64, len(xs))
 	roiBins(ops.RoiAlign(op), x.Shape(), rs, func(r, bin int, samples []roiSample) {
 		for k := range ch {

@@ -249,11 +249,7 @@ func (a box) overlap(b box) float64 {
 
 func nonMaxSuppression(op ops.NonMaxSuppression, c *Call) error {
 	boxes, scores := c.In(0), c.In(1)
-	bs, err := boxes.Float64s()
-	if err != nil {
-		return err
-	}
-	ss, err := scores.Float64s()
+	bs, ss, err := floatPair(boxes, scores)
 	if err != nil {
 		return err
 	}

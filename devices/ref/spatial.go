@@ -2,6 +2,7 @@ package ref
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/internal/errs"
@@ -170,7 +171,7 @@ func cachePlaces(op ops.TensorScatter, c *Call, cache, update []int, at int, f f
 		return err
 	}
 	axis := (op.Axis + len(cache)) % len(cache)
-	if len(update) != len(cache) || axis == 0 || !equalInts(update[:axis], cache[:axis]) || !equalInts(update[axis+1:], cache[axis+1:]) {
+	if len(update) != len(cache) || axis == 0 || !slices.Equal(update[:axis], cache[:axis]) || !slices.Equal(update[axis+1:], cache[axis+1:]) {
 		return errs.Errorf("an update %v for a cache %v", update, cache)
 	}
 	if starts != nil && len(starts) != cache[0] {

@@ -192,11 +192,7 @@ func (f *forest) vote(leaves int, of []int32, targets []int, weights []float64) 
 
 // newForest builds a forest of the newest operator's lists.
 func newForest(op ops.TreeEnsemble) (*forest, error) {
-	splits, err := op.NodesSplits.Float64s()
-	if err != nil {
-		return nil, err
-	}
-	weights, err := op.LeafWeights.Float64s()
+	splits, weights, err := floatPair(op.NodesSplits, op.LeafWeights)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -223,7 +224,7 @@ func (b *binder) vars(g *hdf5.Group, t *layers.Group, path string) error {
 		if i >= len(values) {
 			break
 		}
-		if !equal(values[i].Shape(), w.Shape) {
+		if !slices.Equal(values[i].Shape(), w.Shape) {
 			if err := b.mismatch("weight %q: the file has shape %v at %q, the model %v", w.Path, values[i].Shape(), fmt.Sprintf("%s/vars/%d", path, i), w.Shape); err != nil {
 				return err
 			}
@@ -256,18 +257,6 @@ func (b *binder) vars(g *hdf5.Group, t *layers.Group, path string) error {
 		}
 	}
 	return nil
-}
-
-func equal(a, b []int) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func hasWeights(g *layers.Group) bool {

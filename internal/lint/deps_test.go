@@ -34,6 +34,7 @@ var layers = []struct {
 	{packages: []string{"runtime/internal/plan"}},
 	{packages: []string{"runtime/internal/passes"}},
 	{packages: []string{"runtime"}},
+	{packages: []string{"internal/goldentest"}},
 	{packages: []string{"formats", "formats/hdf5", "formats/hdf5/..."}, within: true},
 	{packages: []string{"formats/onnx/internal/pb"}},
 	{packages: []string{"layers/initializer", "layers/regularizer", "layers/constraint"}, within: true},

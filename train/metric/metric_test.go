@@ -2,71 +2,52 @@ package metric
 
 import (
 	"encoding/json"
-	"math"
-	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/nnrt/nnrt/internal/npz"
-	"github.com/nnrt/nnrt/internal/testdata"
+	"github.com/nnrt/nnrt/internal/goldentest"
 	"github.com/nnrt/nnrt/tensor"
 )
 
 // Every golden metric of Keras, with and without weights.
 func TestKerasGoldens(t *testing.T) {
-	dirs, err := filepath.Glob(filepath.Join(testdata.Dir(t, "keras-golden", "training"), "metric_*"))
-	require.NoError(t, err)
-	require.NotEmpty(t, dirs)
-	for _, dir := range dirs {
-		t.Run(filepath.Base(dir), func(t *testing.T) { golden(t, dir) })
-	}
+	goldentest.Each(t, "metric", golden)
 }
 
-func golden(t *testing.T, dir string) {
-	p, err := os.ReadFile(filepath.Join(dir, "case.json"))
-	require.NoError(t, err)
-	var c struct {
-		ClassName  string          `json:"class_name"`
-		Kwargs     json.RawMessage `json:"kwargs"`
-		RTol, ATol float64
-		Values     [][]float64
-		Weights    [][]float64
-		Mean, Sum  []float64
+func golden(t *testing.T, c goldentest.Case) {
+	var r struct {
+		ClassName string          `json:"class_name"`
+		Kwargs    json.RawMessage `json:"kwargs"`
+		Values    [][]float64
+		Weights   [][]float64
+		Mean, Sum []float64
 	}
-	require.NoError(t, json.Unmarshal(p, &c))
-	if c.Values != nil {
-		goldenReductions(t, c.Values, c.Weights, map[string][]float64{"Mean": c.Mean, "Sum": c.Sum})
+	c.Read(t, &r)
+	if r.Values != nil {
+		goldenReductions(t, r.Values, r.Weights, map[string][]float64{"Mean": r.Mean, "Sum": r.Sum})
 		return
 	}
-	data, err := npz.Read(filepath.Join(dir, "data.npz"))
-	require.NoError(t, err)
 	for _, suffix := range []string{"", "_sw"} {
-		m, err := Decode(c.ClassName, c.Kwargs)
+		m, err := Decode(r.ClassName, r.Kwargs)
 		require.NoError(t, err)
 		for b := range 2 {
-			want := data["result_"+strconv.Itoa(b)+suffix]
+			n := strconv.Itoa(b)
+			want := c.Data["result_"+n+suffix]
 			if want == nil {
 				continue
 			}
 			var w *tensor.Tensor
 			if suffix != "" {
-				w = data["sample_weight_"+strconv.Itoa(b)]
+				w = c.Data["sample_weight_"+n]
 			}
-			yt, yp := data["y_true_"+strconv.Itoa(b)], data["y_pred_"+strconv.Itoa(b)]
+			yp := c.Data["y_pred_"+n]
 			if yp == nil {
-				yp = data["values_"+strconv.Itoa(b)]
+				yp = c.Data["values_"+n]
 			}
-			require.NoError(t, m.Update(yt, yp, w))
-			ws, err := want.Float64s()
-			require.NoError(t, err)
-			got := m.Result()
-			require.Len(t, got, len(ws))
-			for i, v := range ws {
-				require.LessOrEqual(t, math.Abs(got[i]-v), c.ATol+c.RTol*math.Abs(v), "%s batch %d: %v, want %v", suffix, b, got, ws)
-			}
+			require.NoError(t, m.Update(c.Data["y_true_"+n], yp, w))
+			c.NearNumbers(t, suffix+" batch "+n, m.Result(), goldentest.Floats(t, want))
 		}
 	}
 }

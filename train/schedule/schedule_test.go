@@ -2,41 +2,24 @@ package schedule
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/nnrt/nnrt/internal/testdata"
+	"github.com/nnrt/nnrt/internal/goldentest"
 )
 
 func TestKerasGoldens(t *testing.T) {
-	dirs, err := filepath.Glob(filepath.Join(testdata.Dir(t, "keras-golden", "training"), "schedule_*"))
-	require.NoError(t, err)
-	require.NotEmpty(t, dirs)
-	for _, dir := range dirs {
-		p, err := os.ReadFile(filepath.Join(dir, "case.json"))
-		require.NoError(t, err)
-		var c struct {
-			Config struct {
-				ClassName string          `json:"class_name"`
-				Config    json.RawMessage `json:"config"`
-			} `json:"config"`
-			Values []float64 `json:"values"`
-		}
-		require.NoError(t, json.Unmarshal(p, &c))
+	goldentest.Each(t, "schedule", func(t *testing.T, c goldentest.Case) {
+		var recorded struct{ Values []float64 }
+		c.Read(t, &recorded)
 		s, err := Decode(c.Config.ClassName, c.Config.Config)
 		require.NoError(t, err)
-		for i, want := range c.Values {
-			require.InDelta(t, want, s.At(i), 1e-6*want+1e-7, "%s step %d", filepath.Base(dir), i)
+		for i, want := range recorded.Values {
+			require.InDelta(t, want, s.At(i), 1e-6*want+1e-7, "step %d", i)
 		}
-		class, cfg, err := Encode(s)
-		require.NoError(t, err)
-		back, err := Decode(class, cfg)
-		require.NoError(t, err)
-		require.Equal(t, s, back)
-	}
+		goldentest.RoundTrip(t, s, Encode, Decode)
+	})
 }
 
 func TestRefused(t *testing.T) {

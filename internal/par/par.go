@@ -27,7 +27,9 @@ const (
 )
 
 // A Pool hands out tiles to its workers and to the callers of Run. It is safe for concurrent
-// use: jobs of several callers share the workers, each of which helps the job that has the fewest.
+// use: jobs of several callers share the workers, each of which helps the job that has the fewest. Each participant has a run
+// of neighbouring tiles of its own, the same one in each Task of as many tiles, so that it finds in its core's caches what it
+// left there; who has done its own takes from the far end of others'.
 type Pool struct {
 	n      int
 	mu     sync.Mutex
@@ -45,15 +47,82 @@ type Pool struct {
 
 type job struct {
 	task    Task
-	n       int64
 	stop    *atomic.Bool
-	next    atomic.Int64 // next tile to hand out
-	_       [48]byte
-	helpers atomic.Int32 // workers inside the job
-	slots   []bool       // worker numbers in use, guarded by Pool.mu
+	left    []span // of each participant
+	helpers atomic.Int32
 	fin     chan struct{}
 	waiting atomic.Bool
 	failed  atomic.Pointer[guard.Panic] // the first panic of a tile, for the caller of Run
+}
+
+// span is the tiles that one participant has left: the first in the upper half, the end in the lower.
+type span struct {
+	atomic.Uint64
+	_ [56]byte // others write to other cache lines
+}
+
+func (s *span) set(lo, hi int) { s.Store(uint64(lo)<<32 | uint64(hi)) }
+
+// len is how many tiles are left.
+func (s *span) len() int {
+	v := s.Load()
+	return int(uint32(v)) - int(v>>32)
+}
+
+// first takes the first tile, last the last one.
+func (s *span) first() (int, bool) {
+	for {
+		v := s.Load()
+		if v>>32 >= v&0xffffffff {
+			return 0, false
+		}
+		if s.CompareAndSwap(v, v+1<<32) {
+			return int(v >> 32), true
+		}
+	}
+}
+
+func (s *span) last() (int, bool) {
+	for {
+		v := s.Load()
+		if v>>32 >= v&0xffffffff {
+			return 0, false
+		}
+		if s.CompareAndSwap(v, v-1) {
+			return int(uint32(v)) - 1, true
+		}
+	}
+}
+
+// open reports whether tiles are left.
+func (j *job) open() bool {
+	for i := range j.left {
+		if j.left[i].len() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// take hands a tile to a participant.
+func (j *job) take(worker int) (int, bool) {
+	if i, ok := j.left[worker].first(); ok {
+		return i, true
+	}
+	for {
+		most, from := 0, 0
+		for w := range j.left {
+			if n := j.left[w].len(); n > most {
+				most, from = n, w
+			}
+		}
+		if most == 0 {
+			return 0, false
+		}
+		if i, ok := j.left[from].last(); ok {
+			return i, true
+		}
+	}
 }
 
 // New returns a pool in which a Run uses up to n goroutines: the caller and n-1 workers. n < 1 means GOMAXPROCS.
@@ -62,9 +131,9 @@ func New(n int) *Pool {
 		n = runtime.GOMAXPROCS(0)
 	}
 	p := &Pool{n: n, wake: make(chan struct{}, n), procs: max(n, runtime.GOMAXPROCS(0))}
-	for range n - 1 {
+	for i := range n - 1 {
 		p.done.Add(1)
-		go p.work()
+		go p.work(i + 1)
 	}
 	return p
 }
@@ -136,18 +205,20 @@ func (j *job) run(worker int) {
 		if j.stop != nil && j.stop.Load() {
 			return
 		}
-		i := j.next.Add(1) - 1
-		if i >= j.n {
+		i, ok := j.take(worker)
+		if !ok {
 			return
 		}
-		j.task.Tile(int(i), worker)
+		j.task.Tile(i, worker)
 	}
 }
 
 func (j *job) keepPanic() {
 	if guard.On {
 		if r := recover(); r != nil {
-			j.next.Store(j.n)
+			for i := range j.left {
+				j.left[i].set(0, 0)
+			}
 			j.failed.CompareAndSwap(nil, guard.Wrap(r))
 		}
 	}
@@ -159,10 +230,12 @@ func (p *Pool) post(t Task, n int, stop *atomic.Bool) *job {
 	if k := len(p.free); k > 0 {
 		j, p.free = p.free[k-1], p.free[:k-1]
 	} else {
-		j = &job{slots: make([]bool, p.n), fin: make(chan struct{}, 1)}
+		j = &job{left: make([]span, p.n), fin: make(chan struct{}, 1)}
 	}
-	j.task, j.n, j.stop = t, int64(n), stop
-	j.next.Store(0)
+	j.task, j.stop = t, stop
+	for i := range j.left {
+		j.left[i].set(i*n/p.n, (i+1)*n/p.n)
+	}
 	j.waiting.Store(false)
 	if !p.closed {
 		p.jobs = append(p.jobs, j)
@@ -201,7 +274,7 @@ func (p *Pool) retire(j *job) bool {
 			<-j.fin
 		}
 	}
-	all := j.next.Load() >= j.n
+	all := !j.open()
 	p.mu.Lock()
 	// A helper that left between the two loads above may have posted a token.
 	select {
@@ -218,37 +291,29 @@ func (p *Pool) retire(j *job) bool {
 	return all
 }
 
-// join picks the job with the fewest helpers and takes a worker number in it.
-func (p *Pool) join() (*job, int) {
+// join picks the job with the fewest helpers.
+func (p *Pool) join() *job {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.spare() <= 0 {
-		return nil, 0
+		return nil
 	}
 	var best *job
 	for _, j := range p.jobs {
-		if j.next.Load() < j.n && int(j.helpers.Load()) < p.n-1 && (best == nil || j.helpers.Load() < best.helpers.Load()) {
+		if (best == nil || j.helpers.Load() < best.helpers.Load()) && j.open() {
 			best = j
 		}
 	}
-	if best == nil {
-		return nil, 0
+	if best != nil {
+		best.helpers.Add(1)
+		p.busy++
 	}
-	for s := 1; s < p.n; s++ {
-		if !best.slots[s] {
-			best.slots[s] = true
-			best.helpers.Add(1)
-			p.busy++
-			return best, s
-		}
-	}
-	return nil, 0
+	return best
 }
 
-// leave gives the worker number back; the last one out wakes a waiting caller.
-func (p *Pool) leave(j *job, slot int) {
+// leave ends a worker's part in a job; the last one out wakes a waiting caller.
+func (p *Pool) leave(j *job) {
 	p.mu.Lock()
-	j.slots[slot] = false
 	p.busy--
 	if j.helpers.Add(-1) == 0 && j.waiting.Load() {
 		select {
@@ -259,13 +324,14 @@ func (p *Pool) leave(j *job, slot int) {
 	p.mu.Unlock()
 }
 
-func (p *Pool) work() {
+// work is the life of the worker with a number, which it has in every job.
+func (p *Pool) work(worker int) {
 	defer p.done.Done()
 	for {
 		seen := p.posted.Load()
-		if j, slot := p.join(); j != nil {
-			j.run(slot)
-			p.leave(j, slot)
+		if j := p.join(); j != nil {
+			j.run(worker)
+			p.leave(j)
 			continue
 		}
 		if p.runs.Load() <= 1 && p.spin(seen) {

@@ -65,8 +65,8 @@ func (p MaxPool) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []
 	return []*graph.Value{b.Add(MaxPoolGrad(p), n.In[0], dy[0])}
 }
 
-// MaxPoolGrad is the gradient of a MaxPool with the same fields: inputs x and dy. Indices and StorageOrder
-// play no part.
+// MaxPoolGrad is the gradient of a MaxPool with the same fields: inputs x, dy and, where it is at hand, the pool's result.
+// Indices and StorageOrder play no part.
 type MaxPoolGrad MaxPool
 
 // Name implements graph.Op.
@@ -77,7 +77,7 @@ func (p MaxPoolGrad) Window(x []int) (Window, error) { return MaxPool(p).Window(
 
 // Infer implements graph.Op.
 func (p MaxPoolGrad) Infer(in []graph.Type) ([]graph.Type, error) {
-	if err := arity(in, 2, 2); err != nil {
+	if err := arity(in, 2, 3); err != nil {
 		return nil, err
 	}
 	return sameAsFirst(in)
@@ -85,14 +85,16 @@ func (p MaxPoolGrad) Infer(in []graph.Type) ([]graph.Type, error) {
 
 // VJP picks from the cotangent where the forward pool picked.
 func (p MaxPoolGrad) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
+	dx := make([]*graph.Value, len(n.In))
 	if !need[1] {
-		return []*graph.Value{nil, nil}
+		return dx
 	}
 	fwd := MaxPool(p)
 	fwd.Indices, fwd.StorageOrder = true, 0
 	at := b.AddN(fwd, n.In[0])[1]
 	flat := b.Add(Reshape{}, dy[0], b.Ints(-1))
-	return []*graph.Value{nil, b.Add(Gather{}, flat, at)}
+	dx[1] = b.Add(Gather{}, flat, at)
+	return dx
 }
 
 // AveragePool is the mean of each window.

@@ -112,7 +112,7 @@ func newConvPlan(r devices.Request, win ops.Window, format, kernel ops.Format, g
 var negInf, posInf = float32(math.Inf(-1)), float32(math.Inf(1))
 
 func matchFusedConv(op ops.FusedConv, r devices.Request) int {
-	if !allF32(r) || r.Const[1] == nil || has(r, 2) && r.Const[2] == nil || op.Format != ops.NHWC {
+	if !allF32(r) || has(r, 2) && (r.Const[1] == nil || r.Const[2] == nil) || op.Format != ops.NHWC && (r.Const[1] != nil || has(r, 4)) {
 		return 0
 	}
 	win, err := op.Window(dims(r.In[0]), dims(r.In[1]))

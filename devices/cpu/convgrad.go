@@ -334,7 +334,9 @@ func (d *Device) prepareConvGradWeight(op ops.Conv, r devices.Request) (devices.
 	s.kc = blockDepth(s.ph.run)
 	s.gathers = g.c < gatherBelow
 	s.xLen = pad64(g.c * s.ph.all)
-	s.dyLen = pad64(s.kc * g.oc)
+	if op.Format == ops.NCHW {
+		s.dyLen = pad64(s.kc * g.oc)
+	}
 	s.packLen = pad64(d.k.Gemm.PackedLen(s.kc, g.oc))
 	if s.gathers {
 		s.gatherLen = pad64(g.taps() * g.c * s.kc)
@@ -421,8 +423,12 @@ func (t *convGradWeightTask) picture(n int, part, buf []float32) {
 	t.planes(n, xt)
 	for q := 0; q < s.ph.run; q += s.kc {
 		kc := min(s.kc, s.ph.run-q)
-		t.rows(n, q, kc, dy)
-		k.Pack(packed, dy, g.oc, 1, kc, g.oc)
+		if s.format == ops.NHWC {
+			t.pack(n, q, kc, packed)
+		} else {
+			t.rows(n, q, kc, dy)
+			k.Pack(packed, dy, g.oc, 1, kc, g.oc)
+		}
 		if s.gathers {
 			t.gather(q, kc, xt, rows)
 			k.Block(g.taps()*g.c, g.oc, kern.Whole(kc), rows, kc, packed, part, g.oc, true, kern.Epilogue{})
@@ -451,32 +457,53 @@ func (t *convGradWeightTask) gather(q, kc int, xt, rows []float32) {
 	}
 }
 
-// rows lays out elements [q, q+kc) of dy: channels last, with zeros between the rows of the picture.
-func (t *convGradWeightTask) rows(n, q, kc int, dst []float32) {
+// eachRun calls f for elements [q, q+kc) of a picture's run: those from i on are the m pixels from at on, or, where at is
+// negative, lie between rows.
+func (t *convGradWeightTask) eachRun(q, kc int, f func(i, m, at int)) {
 	g, pw := &t.s.g, t.s.ph.pw
-	dy := t.dy[n*g.pixels()*g.oc:][:g.pixels()*g.oc]
 	for i := 0; i < kc; {
 		oh, ow := (q+i)/pw, (q+i)%pw
+		m, at := min(g.ow-ow, kc-i), oh*g.ow+ow
 		if ow >= g.ow {
-			m := min(pw-ow, kc-i)
-			clear(dst[i*g.oc:][:m*g.oc])
-			i += m
-			continue
+			m, at = min(pw-ow, kc-i), -1
 		}
-		m := min(g.ow-ow, kc-i)
-		at := oh*g.ow + ow
-		if t.s.format == ops.NHWC {
-			copy(dst[i*g.oc:][:m*g.oc], dy[at*g.oc:])
-		} else {
-			for o := range g.oc {
-				src := dy[o*g.pixels()+at:][:m]
-				for j, v := range src {
-					dst[(i+j)*g.oc+o] = v
-				}
-			}
-		}
+		f(i, m, at)
 		i += m
 	}
+}
+
+// pack packs elements [q, q+kc) of a picture of dy that lies channels last, with zeros between its rows.
+func (t *convGradWeightTask) pack(n, q, kc int, dst []float32) {
+	g, k := &t.s.g, &t.s.d.k.Gemm
+	dy := t.dy[n*g.pixels()*g.oc:][:g.pixels()*g.oc]
+	for j := 0; j < g.oc; j += k.NR {
+		w := k.PanelWidth(j, g.oc)
+		panel, cols := dst[kc*j:][:kc*w], min(w, g.oc-j)
+		t.eachRun(q, kc, func(i, m, at int) {
+			if at < 0 {
+				clear(panel[i*w:][:m*w])
+				return
+			}
+			k.Pack(panel[i*w:][:m*w], dy[at*g.oc+j:], g.oc, 1, m, cols)
+		})
+	}
+}
+
+// rows lays out elements [q, q+kc) of a picture of dy that lies channels first: channels last, with zeros between its rows.
+func (t *convGradWeightTask) rows(n, q, kc int, dst []float32) {
+	g := &t.s.g
+	dy := t.dy[n*g.pixels()*g.oc:][:g.pixels()*g.oc]
+	t.eachRun(q, kc, func(i, m, at int) {
+		if at < 0 {
+			clear(dst[i*g.oc:][:m*g.oc])
+			return
+		}
+		for o := range g.oc {
+			for j, v := range dy[o*g.pixels()+at:][:m] {
+				dst[(i+j)*g.oc+o] = v
+			}
+		}
+	})
 }
 
 // planes lays out a picture channel by channel in phases.

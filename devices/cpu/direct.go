@@ -42,7 +42,7 @@ func (d *Device) newDirect(p *convPlan, r devices.Request) *direct {
 	key := devices.PackKey{T: r.Const[1], Kind: fmt.Sprintf("cpu/conv/%s/%s/%d", d.Level(), p.key, p.groups)}
 	s.b = r.Packs.Get(key, func() any {
 		defer evict(r.Const[1])
-		return packKernel(d, p, blockDepth(k), k, nil)
+		return packKernel(d, p, blockDepth(k), k)
 	}).([]*packedB)
 	return s
 }
@@ -60,9 +60,8 @@ func (s *direct) compute(o convOperands) {
 	buf := floats(o.scratch)
 	t.b = s.b
 	if s.p.dyn {
-		p := *s.p
-		p.wt.data = o.w
-		t.b = packKernel(s.d, &p, blockDepth(p.wt.c*p.taps()), p.wt.c*p.taps(), buf[s.gathered():])
+		k := s.p.wt.c * s.p.taps()
+		t.b = t.dyn.pack(s.d, s.p, o.w, blockDepth(k), k, buf[s.gathered():])
 	}
 	t.s, t.x, t.y, t.buf = s, o.x, o.y, buf
 	t.ep = s.p.epilogue(o)
@@ -84,6 +83,7 @@ type convTask struct {
 	s    *direct
 	x, y []float32
 	b    []*packedB
+	dyn  dynKernel
 	ep   kern.Epilogue
 	buf  []float32
 

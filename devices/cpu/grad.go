@@ -118,7 +118,10 @@ func (s *poolGradStep) Run(a *devices.Args) error {
 	defer s.tasks.put(t)
 	t.s, t.dx, t.buf = s, f32Out(a, 0), floats(a.Scratch)
 	if s.max {
-		t.x, t.dy = f32(a, 0), f32(a, 1)
+		t.x, t.dy, t.y = f32(a, 0), f32(a, 1), nil
+		if len(a.In) > 2 {
+			t.y = f32(a, 2)
+		}
 	} else {
 		t.dy = f32(a, 0)
 	}
@@ -129,6 +132,7 @@ func (s *poolGradStep) Run(a *devices.Args) error {
 type poolGradTask struct {
 	s              *poolGradStep
 	x, dy, dx, buf []float32
+	y              []float32 // of a maximum, its result; may be nil
 }
 
 // Tile implements par.Task: one picture.
@@ -139,8 +143,13 @@ func (t *poolGradTask) Tile(n, worker int) {
 	clear(dx)
 	for oh, rows := range s.rows {
 		if s.max && rows.hi > rows.lo {
-			if x := t.x[n*size:][:size]; !s.special(x, oh) {
-				t.row(x, dx, t.dy[(n*g.pixels()+oh*g.ow)*g.c:][:g.ow*g.c], oh, t.buf[worker*2*s.rowLen():])
+			x, at := t.x[n*size:][:size], (n*g.pixels()+oh*g.ow)*g.c
+			var y []float32
+			if t.y != nil {
+				y = t.y[at:][:g.ow*g.c]
+			}
+			if !s.special(x, y, oh) {
+				t.row(x, dx, t.dy[at:][:g.ow*g.c], y, oh, t.buf[worker*2*s.rowLen():])
 				continue
 			}
 		}
@@ -162,19 +171,32 @@ func (t *poolGradTask) Tile(n, worker int) {
 }
 
 // special reports whether what output row oh reads of x holds a NaN or infinity, which comparing with the largest loses.
-func (s *poolGradStep) special(x []float32, oh int) bool {
+// Where the row's result y is known, it does in place of x.
+func (s *poolGradStep) special(x, y []float32, oh int) bool {
+	if y != nil {
+		sum := s.d.k.Vec.Sum(y)
+		return sum-sum != 0
+	}
 	g, rows := &s.g, s.rows[oh]
 	lo, hi := oh*g.sh-g.pt+rows.lo*g.dh, oh*g.sh-g.pt+(rows.hi-1)*g.dh+1
 	sum := s.d.k.Vec.Sum(x[lo*g.w*g.c : hi*g.w*g.c])
 	return sum-sum != 0
 }
 
-// row finds the largest elements of the windows of one output row, then hands dy to the first taps that equal them.
-func (t *poolGradTask) row(x, dx, dy []float32, oh int, buf []float32) {
+// row hands dy to the first taps of the windows of one output row that equal their largest elements, top; nil if they are yet
+// to be found.
+func (t *poolGradTask) row(x, dx, dy, top []float32, oh int, buf []float32) {
 	s, g := t.s, &t.s.g
-	top, rest := buf[:g.ow*g.c], buf[s.rowLen():][:g.ow*g.c]
+	rest := buf[s.rowLen():][:g.ow*g.c]
 	copy(rest, dy)
+	known := top != nil
+	if !known {
+		top = buf[:g.ow*g.c]
+	}
 	for k, sp := range s.t.spans {
+		if known {
+			break
+		}
 		if taps := s.t.taps[s.t.class[oh]*len(s.t.spans)+k]; len(taps) > 0 {
 			s.d.k.Spatial.MaxTap(top[sp.at*g.c:], g.c, sp.n, g.c, x[g.origin(oh, sp.at, s.rows[oh], sp.tapRange)*g.c:], g.sw*g.c, nil, taps, nil, 0, 0)
 		}

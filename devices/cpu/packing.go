@@ -2,28 +2,48 @@ package cpu
 
 import "github.com/nnrt/nnrt/devices/cpu/internal/kern"
 
-// packKernel packs the kernel of each group, into memory of its own or that of the caller.
-func packKernel(d *Device, p *convPlan, kc, period int, mem []float32) []*packedB {
+// packKernel packs the kernel of each group into memory of its own.
+func packKernel(d *Device, p *convPlan, kc, period int) []*packedB {
+	t := newKernelPacker(d, p, kc, period)
+	for _, b := range t.dst {
+		b.data = d.packs.floats(b.k * b.cols)
+	}
+	d.pool.Run(t, len(t.dst)*t.tiles())
+	return t.dst
+}
+
+// newKernelPacker packs the kernels of p; where they go is not yet set.
+func newKernelPacker(d *Device, p *convPlan, kc, period int) *kernelPacker {
 	k, n := p.wt.c*p.taps(), p.oc/p.groups
 	g := &d.k.Gemm
-	bs := make([]*packedB, p.groups)
-	for i := range bs {
-		if mem == nil {
-			bs[i] = newPackedB(&d.packs, g, k, n)
-			bs[i].kc, bs[i].period = kc, period
-			continue
-		}
-		bs[i] = &packedB{k: k, n: n, kc: kc, period: period, cols: g.PackedCols(n), data: mem[:k*g.PackedCols(n)]}
-		mem = mem[pad64(len(bs[i].data)):]
+	t := &kernelPacker{g: g, w: p.wt, dst: make([]*packedB, p.groups)}
+	for i := range t.dst {
+		t.dst[i] = &packedB{k: k, n: n, kc: kc, period: period, cols: g.PackedCols(n)}
 	}
-	t := &kernelPacker{g: g, w: &p.wt, dst: bs}
 	if !p.wt.last && p.taps() > 1 {
 		t.chunk = panelChunk(g.NR, p.taps(), p.wt.c)
 		t.step = t.chunk * p.taps() * g.NR
 		t.tmp = make([]float32, t.step*d.pool.Workers())
 	}
-	d.pool.Run(t, p.groups*t.tiles())
-	return bs
+	return t
+}
+
+// dynKernel packs kernels that are known only when running, into scratch.
+type dynKernel struct{ t *kernelPacker }
+
+// pack packs w as p says, into mem.
+func (k *dynKernel) pack(d *Device, p *convPlan, w []float32, kc, period int, mem []float32) []*packedB {
+	if k.t == nil {
+		k.t = newKernelPacker(d, p, kc, period)
+	}
+	t := k.t
+	t.w.data = w
+	for _, b := range t.dst {
+		b.data = mem[:b.k*b.cols]
+		mem = mem[pad64(len(b.data)):]
+	}
+	d.pool.Run(t, len(t.dst)*t.tiles())
+	return t.dst
 }
 
 // panelChunk is how many channels of a panel of the kernel are gathered at once: they stay in the first-level cache.
@@ -35,7 +55,7 @@ func panelChunk(width, taps, c int) int {
 // kernelPacker packs weights, rows in the order (tap, channel), by panels.
 type kernelPacker struct {
 	g     *kern.Gemm
-	w     *weights
+	w     weights
 	dst   []*packedB
 	chunk int       // channels gathered at once, for weights whose taps are innermost
 	tmp   []float32 // of each worker
@@ -48,7 +68,7 @@ func (t *kernelPacker) tiles() int { return ceilDiv(t.dst[0].n, t.g.NR) }
 func (t *kernelPacker) Tile(i, worker int) {
 	per := t.tiles()
 	group, j := i/per, i%per*t.g.NR
-	b, w := t.dst[group], t.w
+	b, w := t.dst[group], &t.w
 	width := t.g.PanelWidth(j, b.n)
 	cols := min(width, b.n-j)
 	o := group*b.n + j

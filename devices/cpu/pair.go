@@ -54,7 +54,9 @@ func (d *Device) planOf(op ops.FusedConv, r devices.Request) (*convPlan, error) 
 	if !ok {
 		return nil, errs.Errorf("no kernel for this window")
 	}
-	p.wt.data = tensor.As[float32](r.Const[1])
+	if p.dyn = r.Const[1] == nil; !p.dyn {
+		p.wt.data = tensor.As[float32](r.Const[1])
+	}
 	p.key = fmt.Sprint(op.Kernel)
 	if has(r, 2) {
 		if r.Const[2] == nil {
@@ -104,7 +106,7 @@ func (d *Device) preparePair(op ops.ConvPair, r devices.Request) (devices.Step, 
 	key := devices.PackKey{T: r.Const[1], Kind: fmt.Sprintf("cpu/conv/%s/%s/%d", d.Level(), p1.key, 1)}
 	s.b = r.Packs.Get(key, func() any {
 		defer evict(r.Const[1])
-		return packKernel(d, p1, blockDepth(p1.c), p1.c, nil)
+		return packKernel(d, p1, blockDepth(p1.c), p1.c)
 	}).([]*packedB)[0]
 	s.cut(p2)
 	s.second = d.newDepthwise(p2, r2)

@@ -12,18 +12,22 @@ import (
 type strips struct {
 	d          *Device
 	p          *convPlan
-	b          *packedB
-	rowLen     int // elements of a row of data with its border
-	height     int // rows with their border
+	b          *packedB // of a kernel that is known only when running, how it will be packed
+	pack       int      // and how many elements that takes
+	rowLen     int      // elements of a row of data with its border
+	height     int      // rows with their border
 	padded     bool
 	rows       int // output rows of one tile
 	nb, tm, tn int
 	tasks      freelist[stripTask]
 }
 
-// stripsPay reports whether strips suit p: rows of pixels fill register tiles, and the windows' rows are runs.
+// stripsPay reports whether strips suit p: rows of pixels fill register tiles, and the windows' rows are runs. Those of very short
+// runs, which cost most to gather, needn't fill them as well.
 func (d *Device) stripsPay(p *convPlan) bool {
-	return p.groups == 1 && p.dw == 1 && !p.pointwise() && p.kh*p.kw > 1 && !p.dyn && p.ow >= 2*d.k.Gemm.MR && p.pt >= 0 && p.pl >= 0
+	mr := d.k.Gemm.MR
+	fill := p.ow >= 2*mr || p.kw*p.c < 8 && 5*p.ow >= 4*roundUp(p.ow, mr)
+	return p.groups == 1 && p.dw == 1 && !p.pointwise() && p.kh*p.kw > 1 && fill && p.pt >= 0 && p.pl >= 0
 }
 
 func (d *Device) newStrips(p *convPlan, r devices.Request) *strips {
@@ -38,11 +42,16 @@ func (d *Device) newStrips(p *convPlan, r devices.Request) *strips {
 	if run > maxKC {
 		kc, period = blockDepth(run), run
 	}
-	key := devices.PackKey{T: r.Const[1], Kind: fmt.Sprintf("cpu/conv/%s/%s/%d/%d/%d", d.Level(), p.key, p.groups, kc, period)}
-	s.b = r.Packs.Get(key, func() any {
-		defer evict(r.Const[1])
-		return packKernel(d, p, kc, period, nil)
-	}).([]*packedB)[0]
+	if p.dyn {
+		s.b = &packedB{k: k, n: p.oc, kc: kc, period: period, cols: d.k.Gemm.PackedCols(p.oc)}
+		s.pack = pad64(k * s.b.cols)
+	} else {
+		key := devices.PackKey{T: r.Const[1], Kind: fmt.Sprintf("cpu/conv/%s/%s/%d/%d/%d", d.Level(), p.key, p.groups, kc, period)}
+		s.b = r.Packs.Get(key, func() any {
+			defer evict(r.Const[1])
+			return packKernel(d, p, kc, period)
+		}).([]*packedB)[0]
+	}
 	work := 2 * p.ow * p.oc * k
 	s.rows, s.nb = max(1, min(p.oh, tileFlops/work)), p.oc
 	for s.rows == 1 && s.nb > 4*d.k.Gemm.NR && 2*p.ow*s.nb*k > 2*tileFlops {
@@ -53,16 +62,24 @@ func (d *Device) newStrips(p *convPlan, r devices.Request) *strips {
 }
 
 func (s *strips) scratch() int {
+	return (s.pack + s.bordered()) * 4
+}
+
+// bordered is the elements of data with its border.
+func (s *strips) bordered() int {
 	if !s.padded {
 		return 0
 	}
-	return s.p.n * s.height * s.rowLen * 4
+	return pad64(s.p.n * s.height * s.rowLen)
 }
 
 func (s *strips) compute(o convOperands) {
 	t := s.tasks.get()
 	defer s.tasks.put(t)
-	t.s, t.src, t.x, t.y = s, o.x, o.x, o.y
+	t.s, t.src, t.x, t.y, t.b = s, o.x, o.x, o.y, s.b
+	if s.pack > 0 {
+		t.b = t.dyn.pack(s.d, s.p, o.w, s.b.kc, s.b.period, floats(o.scratch)[s.bordered():])[0]
+	}
 	t.ep = s.p.epilogue(o)
 	if s.padded {
 		t.x = floats(o.scratch)
@@ -80,6 +97,8 @@ type stripTask struct {
 	s       *strips
 	src     []float32
 	x, y    []float32
+	b       *packedB
+	dyn     dynKernel
 	ep      kern.Epilogue
 	copying bool
 }
@@ -97,17 +116,17 @@ func (t *stripTask) Tile(i, _ int) {
 	n := min(s.nb, p.oc-j0)
 	run := p.kw * p.c
 	x := t.x[img*s.height*s.rowLen:][:s.height*s.rowLen]
-	for q := 0; q < s.b.k; q += s.b.depthAt(q) {
-		kc := s.b.depthAt(q)
+	for q := 0; q < t.b.k; q += t.b.depthAt(q) {
+		kc := t.b.depthAt(q)
 		depth := kern.Depth{K: min(kc, run), Segs: max(1, kc/run), Stride: p.dh * s.rowLen}
 		for oh := r0; oh < min(r0+s.rows, p.oh); oh++ {
 			at := (img*p.oh + oh) * p.ow * p.oc
 			ep := kern.Epilogue{}
-			if q+kc == s.b.k {
+			if q+kc == t.b.k {
 				ep = t.epilogue(at, j0)
 			}
 			a := x[(oh*p.sh+q/run*p.dh)*s.rowLen+q%run:]
-			g.Block(p.ow, n, depth, a, p.sw*p.c, s.b.block(q, kc, j0), t.y[at+j0:], p.oc, q > 0, ep)
+			g.Block(p.ow, n, depth, a, p.sw*p.c, t.b.block(q, kc, j0), t.y[at+j0:], p.oc, q > 0, ep)
 		}
 	}
 	for oh := r0; oh < min(r0+s.rows, p.oh); oh++ {

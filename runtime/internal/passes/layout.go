@@ -43,7 +43,7 @@ const pairBytes = 1 << 16
 
 func makePair(r *rewrite.Rewriter, n *graph.Node, dw ops.FusedConv) bool {
 	pw, prev := rewrite.SoleProducer[ops.FusedConv](r, n.In[0])
-	if prev == nil || dw.Format != ops.NHWC || pw.Format != ops.NHWC || input(n, 4) != nil || input(prev, 4) != nil || pw.Group > 1 {
+	if prev == nil || !r.Const(prev.In[1], n.In[1]) || dw.Format != ops.NHWC || pw.Format != ops.NHWC || input(n, 4) != nil || input(prev, 4) != nil || pw.Group > 1 {
 		return false
 	}
 	x, ok1 := prev.In[0].Type.Shape()
@@ -102,7 +102,7 @@ func spatialF32(v *graph.Value) bool {
 }
 
 func convLast(r *rewrite.Rewriter, n *graph.Node, op ops.FusedConv) bool {
-	if op.Format != ops.NCHW {
+	if op.Format != ops.NCHW || !n.In[1].IsConst() {
 		return false
 	}
 	op.Format = ops.NHWC

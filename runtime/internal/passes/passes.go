@@ -50,6 +50,7 @@ var specialPasses = []Pass{
 	{"fold", false, fold},
 	{"cse", false, mergeEqual},
 	{"keep-gates", true, keepGates},
+	{"backward", true, backward},
 	{"attention", true, attention},
 	{"spell", true, spell},
 	{"fuse", true, fuse},

@@ -85,11 +85,16 @@ func (a *app) runModel(ctx context.Context, path string, fl runFlags) error {
 	for i, v := range m.Outputs() {
 		named[i] = feed.Named{Name: v.Name, Value: outs[i]}
 	}
-	if fl.out != "" {
-		return feed.Write(fl.out, named)
+	return a.results(fl.out, named, fl.top)
+}
+
+// results writes outputs to a folder or an archive, or, where no name is given, prints them in short.
+func (a *app) results(out string, named []feed.Named, top int) error {
+	if out != "" {
+		return feed.Write(out, named)
 	}
 	for _, o := range named {
-		if err := printOutput(a.stdout, o, fl.top); err != nil {
+		if err := printOutput(a.stdout, o, top); err != nil {
 			return err
 		}
 	}

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/csv"
 	"fmt"
 	"math"
-	"os"
 	"strconv"
 
 	"github.com/nnrt/nnrt/examples/internal/kit"
@@ -22,14 +20,9 @@ const features = 7 + 4 + 4
 // readHours reads the table; missing concentrations are carried forward, as everything in a forecast has to come
 // from the past.
 func readHours(path string) ([][]float64, error) {
-	f, err := os.Open(path)
+	lines, err := kit.ReadLines(path)
 	if err != nil {
 		return nil, err
-	}
-	defer f.Close()
-	lines, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	var out [][]float64
 	last, known := 0.0, false

@@ -10,8 +10,8 @@ import (
 	"github.com/nnrt/nnrt/internal/philox"
 )
 
-// ReadTable reads a file of comma-separated numbers without a header.
-func ReadTable(path string) ([][]float64, error) {
+// ReadLines reads a file of comma-separated fields.
+func ReadLines(path string) ([][]string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -20,6 +20,15 @@ func ReadTable(path string) ([][]float64, error) {
 	lines, err := csv.NewReader(f).ReadAll()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return lines, nil
+}
+
+// ReadTable reads a file of comma-separated numbers without a header.
+func ReadTable(path string) ([][]float64, error) {
+	lines, err := ReadLines(path)
+	if err != nil {
+		return nil, err
 	}
 	rows := make([][]float64, len(lines))
 	for i, line := range lines {

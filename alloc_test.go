@@ -162,3 +162,30 @@ func TestCancel(t *testing.T) {
 	_, err = m.Run(context.Background(), in)
 	require.NoError(t, err)
 }
+
+// One kernel that takes long ends with its context too, with the context's cause.
+func TestCancelInsideKernel(t *testing.T) {
+	g := &graph.Graph{}
+	b := graph.NewBuilder(g)
+	x := b.Input("x", graph.TensorOf(tensor.Float32, graph.D(2048), graph.D(2048)))
+	b.Output(b.Add(ops.MatMul{}, x, b.Input("w", graph.TensorOf(tensor.Float32, graph.D(2048), graph.D(2048)))))
+	require.NoError(t, b.Err())
+	m, err := nnrt.New(g, nnrt.Options{Threads: 1})
+	require.NoError(t, err)
+	defer m.Close()
+	in := map[string]*tensor.Tensor{"x": ramp(2048, 2048), "w": ramp(2048, 2048)}
+	start := time.Now()
+	_, err = m.Run(context.Background(), in)
+	require.NoError(t, err)
+	whole := time.Since(start)
+	why, best := errors.New("the caller has gone"), time.Hour
+	for range 3 { // the machine may be busy: the best of some attempts counts
+		ctx, cancel := context.WithCancelCause(context.Background())
+		start := time.Now()
+		time.AfterFunc(5*time.Millisecond, func() { cancel(why) })
+		_, err = m.Run(ctx, in)
+		require.ErrorIs(t, err, why)
+		best = min(best, time.Since(start))
+	}
+	require.Less(t, best, whole/3)
+}

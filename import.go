@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -84,12 +85,12 @@ func ImportSource(path string, opts ImportOptions) (*Source, error) {
 	if !isKeras(kind) {
 		return nil, notRead(path, kind)
 	}
-	m, err := mmap.Open(path)
+	b, keep, err := mapped(path)
 	if err != nil {
 		return nil, err
 	}
-	opts.Keras.Keep = m
-	s, err := importKeras(m.Bytes(), kind, opts)
+	opts.Keras.Keep = keep
+	s, err := importKeras(b, kind, opts, mapped)
 	if err != nil {
 		return nil, errs.Errorf("%s: %w", path, err)
 	}
@@ -100,8 +101,19 @@ func isKeras(kind formats.Format) bool {
 	return kind == formats.HDF5 || kind == formats.KerasZip || kind == formats.KerasJSON
 }
 
+// opener gives a file's bytes, and what owns them, if anything does.
+type opener func(name string) (b []byte, keep any, err error)
+
+func mapped(name string) ([]byte, any, error) {
+	m, err := mmap.Open(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return m.Bytes(), m, nil
+}
+
 // importKeras reads a Keras model, and the weights beside it where those are named.
-func importKeras(b []byte, kind formats.Format, opts ImportOptions) (_ *Source, err error) {
+func importKeras(b []byte, kind formats.Format, opts ImportOptions, open opener) (_ *Source, err error) {
 	defer guard.CatchAs(&err, func(e error) error {
 		return &formats.FormatError{Format: kind, Offset: -1, Msg: e.Error(), Err: e}
 	})
@@ -112,13 +124,13 @@ func importKeras(b []byte, kind formats.Format, opts ImportOptions) (_ *Source, 
 		return nil, err
 	}
 	if opts.Weights != "" {
-		w, err := mmap.Open(opts.Weights)
+		w, keep, err := open(opts.Weights)
 		if err != nil {
 			return nil, err
 		}
 		wo := opts.Keras
-		wo.Keep = w
-		loaded, err := keras.LoadWeights(f.Model, w.Bytes(), wo)
+		wo.Keep = keep
+		loaded, err := keras.LoadWeights(f.Model, w, wo)
 		if err != nil {
 			return nil, errs.Errorf("%s: %w", opts.Weights, err)
 		}
@@ -133,6 +145,16 @@ func importKeras(b []byte, kind formats.Format, opts ImportOptions) (_ *Source, 
 
 // ImportFS is Import for a file system.
 func ImportFS(fsys fs.FS, name string, opts ImportOptions) (*graph.Graph, error) {
+	s, err := ImportFSSource(fsys, name, opts)
+	if err != nil {
+		return nil, err
+	}
+	return s.Graph, nil
+}
+
+// ImportFSSource is ImportSource for a file system, such as an embed.FS. External data of an ONNX model and
+// ImportOptions.Weights are files of it, too.
+func ImportFSSource(fsys fs.FS, name string, opts ImportOptions) (*Source, error) {
 	b, err := fs.ReadFile(fsys, name)
 	if err != nil {
 		return nil, err
@@ -142,13 +164,20 @@ func ImportFS(fsys fs.FS, name string, opts ImportOptions) (*graph.Graph, error)
 		return nil, err
 	}
 	if kind == formats.ONNX {
-		return onnx.ReadFS(fsys, name, opts.ONNX)
+		g, err := onnx.ReadFS(fsys, name, opts.ONNX)
+		if err != nil {
+			return nil, err
+		}
+		return &Source{Format: kind, Graph: g}, nil
 	}
-	s, err := importBytes(b, kind, opts)
+	s, err := importBytes(b, kind, opts, func(name string) ([]byte, any, error) {
+		b, err := fs.ReadFile(fsys, name)
+		return b, nil, err
+	})
 	if err != nil {
 		return nil, errs.Errorf("%s: %w", name, err)
 	}
-	return s.Graph, nil
+	return s, nil
 }
 
 // ImportBytes is Import for a file in memory, which must not change while the model is in use.
@@ -166,10 +195,26 @@ func ImportBytesSource(data []byte, opts ImportOptions) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return importBytes(data, kind, opts)
+	return importBytes(data, kind, opts, mapped)
 }
 
-func importBytes(data []byte, kind formats.Format, opts ImportOptions) (*Source, error) {
+// ImportReader is ImportSource for the size bytes of a file that is open.
+func ImportReader(r io.ReaderAt, size int64, opts ImportOptions) (*Source, error) {
+	kind, err := formats.Detect(r, size) // before any of what may be no model is kept
+	if err != nil {
+		return nil, err
+	}
+	if kind == formats.Unknown {
+		return nil, notRead("the data", kind)
+	}
+	b := make([]byte, size)
+	if _, err := io.ReadFull(io.NewSectionReader(r, 0, size), b); err != nil {
+		return nil, errs.Errorf("nnrt: %w", err)
+	}
+	return importBytes(b, kind, opts, mapped)
+}
+
+func importBytes(data []byte, kind formats.Format, opts ImportOptions, open opener) (*Source, error) {
 	if kind == formats.ONNX {
 		g, err := onnx.ReadBytes(data, opts.ONNX)
 		if err != nil {
@@ -180,7 +225,7 @@ func importBytes(data []byte, kind formats.Format, opts ImportOptions) (*Source,
 	if !isKeras(kind) {
 		return nil, notRead("the data", kind)
 	}
-	return importKeras(data, kind, opts)
+	return importKeras(data, kind, opts, open)
 }
 
 func notRead(name string, kind formats.Format) error {

@@ -13,6 +13,7 @@ package nnrt
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"sync"
 
@@ -82,11 +83,20 @@ func (m *Model) Source() *Source { return m.src }
 
 // OpenFS is Open for a file system, such as an embed.FS.
 func OpenFS(fsys fs.FS, name string, opts Options) (*Model, error) {
-	g, err := ImportFS(fsys, name, opts.Import)
+	src, err := ImportFSSource(fsys, name, opts.Import)
 	if err != nil {
 		return nil, err
 	}
-	return New(g, opts)
+	return fromSource(src, opts)
+}
+
+// LoadReader is Open for the size bytes of a file that is open, or of anything else that can be read at an offset.
+func LoadReader(r io.ReaderAt, size int64, opts Options) (*Model, error) {
+	src, err := ImportReader(r, size, opts.Import)
+	if err != nil {
+		return nil, err
+	}
+	return fromSource(src, opts)
 }
 
 // Load is Open for a model in memory, which must not change as long as the Model is in use.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"sync"
 
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/internal/guard"
@@ -203,8 +202,8 @@ func (e *StepError) Error() string {
 // Unwrap is the step's own error.
 func (e *StepError) Unwrap() error { return e.Err }
 
-// RunSteps is Submit for devices whose steps run on the calling goroutine: ctx is asked between steps. A
-// panic in a step is that step's error.
+// RunSteps is Submit for devices whose steps run on the calling goroutine: ctx is asked before and after each step, as a
+// step may have left part of its work when ctx ended. A panic in a step is that step's error.
 func RunSteps(ctx context.Context, steps []Bound) (err error) {
 	at := 0
 	defer func() {
@@ -215,48 +214,20 @@ func RunSteps(ctx context.Context, steps []Bound) (err error) {
 		}
 	}()
 	done := ctx.Done()
-	for i := range steps {
-		at = i
+	for i := 0; ; i++ {
 		select {
 		case <-done:
 			return context.Cause(ctx)
 		default:
 		}
+		if i == len(steps) {
+			return nil
+		}
+		at = i
 		s := &steps[i]
 		s.Args.Ctx = ctx
 		if err := s.Step.Run(s.Args); err != nil {
 			return &StepError{Node: s.Node, Err: err}
 		}
 	}
-	return nil
-}
-
-// PackCache shares prepacked constants between the programs of one model. It is safe for concurrent use.
-type PackCache struct {
-	mu sync.Mutex
-	m  map[PackKey]any
-}
-
-// PackKey names a packing: the constant, and all that its packed form depends on.
-type PackKey struct {
-	T    *tensor.Tensor
-	Kind string
-}
-
-// Get returns what is packed under key, making it at first use. A nil cache always makes it anew.
-func (c *PackCache) Get(key PackKey, make func() any) any {
-	if c == nil {
-		return make()
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if v, ok := c.m[key]; ok {
-		return v
-	}
-	if c.m == nil {
-		c.m = map[PackKey]any{}
-	}
-	v := make()
-	c.m[key] = v
-	return v
 }

@@ -24,6 +24,25 @@ func (m Memory) Total() int64 {
 	return t
 }
 
+// Stats is what a session holds at the moment.
+type Stats struct {
+	Plans  int   // kinds of input shapes that it is ready for, Options.MaxPlans at most
+	Arenas int64 // bytes of those plans' memory
+	Params int64 // bytes of parameters
+}
+
+// Stats counts what the session holds: plans are made by runs with inputs of new shapes, and the least recently used goes first.
+func (s *Session) Stats() Stats {
+	st := Stats{Plans: len(s.insts)}
+	for pl := range s.insts {
+		st.Arenas += int64(pl.arena)
+	}
+	for _, p := range s.params {
+		st.Params += int64(len(p.Bytes()))
+	}
+	return st
+}
+
 // Memory plans a run on inputs like in.
 func (s *Session) Memory(in []tensor.Value) (Memory, error) {
 	if err := checkInputs(s.p.g, in); err != nil {

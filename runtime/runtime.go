@@ -11,8 +11,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/devices/ref"
@@ -40,6 +42,8 @@ type Options struct {
 	MemoryLimit int64
 	// Packs shares packed weights with other programs made of the same constants.
 	Packs *devices.PackCache
+	// Log gets a record, at level Debug, for each compilation and each plan that is made or dropped. Nil: nothing.
+	Log *slog.Logger
 }
 
 // Program is a compiled graph.
@@ -73,6 +77,10 @@ func Compile(g *graph.Graph, dev devices.Device, opts Options) (_ *Program, err 
 	if opts.Packs == nil {
 		opts.Packs = &devices.PackCache{}
 	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	start := time.Now()
 	p := &Program{g: g.Clone(), dev: dev, ref: ref.New(), opts: opts, plans: map[string]*planned{}}
 	if !opts.KeepParams {
 		freeze(p.g)
@@ -83,6 +91,7 @@ func Compile(g *graph.Graph, dev devices.Device, opts Options) (_ *Program, err 
 	if err := missingKernels(p.g, dev); err != nil {
 		return nil, err
 	}
+	opts.Log.Debug("compiled", "graph", g.Name, "device", dev.Name(), "nodes", len(p.g.Nodes), "took", time.Since(start))
 	return p, nil
 }
 

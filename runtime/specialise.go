@@ -3,6 +3,7 @@ package runtime
 import (
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
@@ -63,10 +64,12 @@ func (p *Program) planFor(in []tensor.Value) (*planned, error) {
 		pl.used = p.tick
 		return pl, nil
 	}
+	start := time.Now()
 	pl, err := p.specialise(in)
 	if err != nil {
 		return nil, err
 	}
+	p.opts.Log.Debug("planned", "graph", p.g.Name, "inputs", key, "steps", len(pl.steps), "arena", pl.arena, "took", time.Since(start))
 	if len(p.plans) >= p.opts.MaxPlans {
 		oldest := ""
 		for k, q := range p.plans {
@@ -75,6 +78,7 @@ func (p *Program) planFor(in []tensor.Value) (*planned, error) {
 			}
 		}
 		delete(p.plans, oldest)
+		p.opts.Log.Debug("dropped a plan", "graph", p.g.Name, "inputs", oldest, "plans", p.opts.MaxPlans)
 	}
 	pl.used = p.tick
 	p.plans[key] = pl

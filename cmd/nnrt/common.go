@@ -42,7 +42,9 @@ func (a *app) open(path string) (*nnrt.Model, devices.Device, error) {
 }
 
 // runtimeOptions are the common flags'.
-func (a *app) runtimeOptions() runtime.Options { return runtime.Options{MemoryLimit: a.memory} }
+func (a *app) runtimeOptions() runtime.Options {
+	return runtime.Options{MemoryLimit: a.memory, Log: a.logger()}
+}
 
 // parseDims reads NAME=N flags.
 func parseDims(flags []string) (map[string]int, error) {

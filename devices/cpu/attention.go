@@ -108,7 +108,7 @@ func (s *attentionStep) Run(a *devices.Args) error {
 	t.packing = true
 	s.d.pool.Run(t, 2*heads)
 	t.packing = false
-	s.d.pool.Run(t, s.q.b*s.q.h*s.cut)
+	s.d.pool.RunUntil(stopOf(a), t, s.q.b*s.q.h*s.cut)
 	return nil
 }
 

@@ -247,6 +247,7 @@ func (d *Device) convStepOf(p *convPlan, impl convImpl) *convStep {
 type convOperands struct {
 	x, w, bias, res, y []float32
 	scratch            []byte
+	stop               <-chan struct{} // closed: the result is not wanted any more
 }
 
 // convImpl is an algorithm.
@@ -269,7 +270,7 @@ func (s *convStep) Scratch() int { return s.inner + (s.xLen+s.yLen)*4 }
 
 func (s *convStep) Run(a *devices.Args) error {
 	p := s.p
-	o := convOperands{x: f32(a, 0), w: f32(a, 1), y: f32Out(a, 0), scratch: a.Scratch[:s.inner]}
+	o := convOperands{x: f32(a, 0), w: f32(a, 1), y: f32Out(a, 0), scratch: a.Scratch[:s.inner], stop: stopOf(a)}
 	if p.bias >= 0 {
 		o.bias = f32(a, p.bias)
 	}

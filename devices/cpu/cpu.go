@@ -132,6 +132,15 @@ func (*Device) Submit(ctx context.Context, steps []devices.Bound) error {
 	return devices.RunSteps(ctx, steps)
 }
 
+// stopOf is closed when the run that a step belongs to is to end: a long kernel then leaves the rest of its tiles, and
+// devices.RunSteps returns the reason.
+func stopOf(a *devices.Args) <-chan struct{} {
+	if a.Ctx == nil {
+		return nil
+	}
+	return a.Ctx.Done()
+}
+
 // Close ends the device's threads. Runs after it work on the caller's goroutine alone.
 func (d *Device) Close() error {
 	d.close.Do(d.pool.Close)

@@ -150,7 +150,7 @@ func (s *depthwise) compute(o convOperands) {
 	if t.o.bias == nil {
 		t.o.bias = s.zeros
 	}
-	s.d.pool.Run(t, s.p.n*s.tiles)
+	s.d.pool.RunUntil(o.stop, t, s.p.n*s.tiles)
 }
 
 type depthwiseTask struct {

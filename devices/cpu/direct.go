@@ -70,7 +70,7 @@ func (s *direct) compute(o convOperands) {
 		s.d.pool.Run(t, ceilDiv(s.p.n*s.p.pixels(), gatherTile))
 		t.gathering = false
 	}
-	s.d.pool.Run(t, s.p.groups*s.til.tm*s.til.tn)
+	s.d.pool.RunUntil(o.stop, t, s.p.groups*s.til.tm*s.til.tn)
 }
 
 // epilogue is the epilogue with this run's operands.

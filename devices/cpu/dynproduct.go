@@ -40,7 +40,7 @@ func (p *dynProduct) run(a []float32, lda int, b, c []float32, ldc int, ep kern.
 	m.k, m.b, m.m, m.til, m.act, m.ep, m.c, m.ldc = p.d.k, &t.b, p.m, p.til, activation{}, ep, c, ldc
 	m.flat = dense{a: a, lda: lda}
 	m.a = &m.flat
-	m.run(p.d.pool)
+	m.run(p.d.pool, nil)
 }
 
 // tallProduct is the product of the transposes of a tall matrix with another, c = aᵀ·b, summed block by block of their rows:

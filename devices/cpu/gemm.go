@@ -214,4 +214,7 @@ func (t *gemmTask) Tile(i, worker int) {
 	t.act.rows(c, t.ldc, m, n)
 }
 
-func (t *gemmTask) run(pool *par.Pool) { pool.Run(t, t.til.tm*t.til.tn) }
+// run computes the product, or part of it where stop is closed before the end.
+func (t *gemmTask) run(pool *par.Pool, stop <-chan struct{}) {
+	pool.RunUntil(stop, t, t.til.tm*t.til.tn)
+}

@@ -214,7 +214,7 @@ func (s *intStep) Run(a *devices.Args) error {
 	_, all := s.perWorker()
 	t.scratch = a.Scratch[:all*s.d.pool.Workers()]
 	t.out.bind(a, s.op, s.w.n, a.Scratch[len(t.scratch):])
-	s.d.pool.Run(t, s.tm*s.tn)
+	s.d.pool.RunUntil(stopOf(a), t, s.tm*s.tn)
 	return nil
 }
 

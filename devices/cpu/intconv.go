@@ -138,7 +138,7 @@ func (s *intConvStep) Run(a *devices.Args) error {
 	if s.taps != nil {
 		groups = 1
 	}
-	s.d.pool.Run(t, s.n*groups*s.tiles)
+	s.d.pool.RunUntil(stopOf(a), t, s.n*groups*s.tiles)
 	return nil
 }
 

@@ -152,7 +152,7 @@ func (s *gemmStep) Run(a *devices.Args) error {
 	if plain && s.c == wholeC {
 		t.ep.Res, t.ep.LdRes = c, s.n
 	}
-	t.run(s.d.pool)
+	t.run(s.d.pool, stopOf(a))
 	if !plain {
 		s.scale(y, c)
 	}

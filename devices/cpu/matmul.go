@@ -150,7 +150,7 @@ func (s *linearStep) Run(a *devices.Args) error {
 	if s.res >= 0 {
 		t.ep.Res, t.ep.LdRes = f32(a, s.res), s.b.n
 	}
-	t.run(s.d.pool)
+	t.run(s.d.pool, stopOf(a))
 	return nil
 }
 
@@ -194,7 +194,7 @@ func (s *batchStep) Run(a *devices.Args) error {
 	t.panels = ceilDiv(s.p.n, s.d.k.Gemm.NR*panelsPerTile)
 	s.d.pool.Run(t, t.panels*s.distinct())
 	t.packing = false
-	s.d.pool.Run(t, s.p.batch*s.til.tm*s.til.tn)
+	s.d.pool.RunUntil(stopOf(a), t, s.p.batch*s.til.tm*s.til.tn)
 	return nil
 }
 

@@ -92,7 +92,7 @@ func (s *recurrentStep) project(t *recurrentTask, x []float32) {
 	for i := range t.dirs {
 		q := &t.dirs[i]
 		p.b, p.c, p.ep = q.w, q.gates, kern.Epilogue{Bias: q.bias}
-		p.run(s.d.pool)
+		p.run(s.d.pool, nil)
 	}
 }
 

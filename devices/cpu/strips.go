@@ -87,7 +87,7 @@ func (s *strips) compute(o convOperands) {
 		s.d.pool.Run(t, s.p.n*ceilDiv(s.height, borderRows))
 		t.copying = false
 	}
-	s.d.pool.Run(t, s.p.n*s.tm*s.tn)
+	s.d.pool.RunUntil(o.stop, t, s.p.n*s.tm*s.tn)
 }
 
 // borderRows is how many rows one task copies.

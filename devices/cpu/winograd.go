@@ -219,18 +219,18 @@ func (s *winograd) compute(o convOperands) {
 	}
 	if !s.phased {
 		t.phase = allPhases
-		s.d.pool.Run(t, ceilDiv(s.tiles, s.block))
+		s.d.pool.RunUntil(o.stop, t, ceilDiv(s.tiles, s.block))
 		return
 	}
 	for t.first = 0; t.first < s.tiles; t.first += s.block {
 		t.count = min(s.block, s.tiles-t.first)
 		t.nb, t.tn = splitColumns(&s.d.k.Gemm, t.count, s.p.oc, s.p.c)
 		t.phase = inPhase
-		s.d.pool.Run(t, ceilDiv(t.count, tilesPerTask))
+		s.d.pool.RunUntil(o.stop, t, ceilDiv(t.count, tilesPerTask))
 		t.phase = gemmPhase
-		s.d.pool.Run(t, s.w.N*s.w.N*t.tn)
+		s.d.pool.RunUntil(o.stop, t, s.w.N*s.w.N*t.tn)
 		t.phase = outPhase
-		s.d.pool.Run(t, ceilDiv(t.count, tilesPerTask))
+		s.d.pool.RunUntil(o.stop, t, ceilDiv(t.count, tilesPerTask))
 	}
 }
 

@@ -148,11 +148,11 @@ func (s *winoLine) compute(o convOperands) {
 		t.v, t.m, t.patch = buf, buf[s.w.N*t.vStep:], buf[s.w.N*(t.vStep+t.mStep):]
 		t.nb, t.tn = splitColumns(&s.d.k.Gemm, t.count, s.p.oc, s.p.c)
 		t.phase = inPhase
-		s.d.pool.Run(t, ceilDiv(t.count, tilesPerTask))
+		s.d.pool.RunUntil(o.stop, t, ceilDiv(t.count, tilesPerTask))
 		t.phase = gemmPhase
-		s.d.pool.Run(t, s.w.N*t.tn)
+		s.d.pool.RunUntil(o.stop, t, s.w.N*t.tn)
 		t.phase = outPhase
-		s.d.pool.Run(t, ceilDiv(t.count, tilesPerTask))
+		s.d.pool.RunUntil(o.stop, t, ceilDiv(t.count, tilesPerTask))
 	}
 }
 

@@ -47,7 +47,7 @@ type Pool struct {
 
 type job struct {
 	task    Task
-	stop    *atomic.Bool
+	stop    <-chan struct{}
 	left    []span // of each participant
 	helpers atomic.Int32
 	fin     chan struct{}
@@ -175,17 +175,17 @@ func (p *Pool) Close() {
 // call Run of the same pool.
 //
 //go:noinline
-func (p *Pool) Run(t Task, n int) { p.RunUntil(t, n, nil) }
+func (p *Pool) Run(t Task, n int) { p.RunUntil(nil, t, n) }
 
-// RunUntil is Run, but hands out no more tiles once *stop is true; it reports whether
-// all tiles were done. stop may be nil.
-func (p *Pool) RunUntil(t Task, n int, stop *atomic.Bool) bool {
+// RunUntil is Run, but hands out no more tiles once stop is closed; it reports whether all tiles were done.
+// A nil stop never ends it.
+func (p *Pool) RunUntil(stop <-chan struct{}, t Task, n int) bool {
 	if n <= 0 {
 		return true
 	}
 	if p.n == 1 || n == 1 {
 		for i := range n {
-			if stop != nil && stop.Load() {
+			if stop != nil && ended(stop) {
 				return false
 			}
 			t.Tile(i, 0)
@@ -197,12 +197,21 @@ func (p *Pool) RunUntil(t Task, n int, stop *atomic.Bool) bool {
 	return p.retire(j)
 }
 
+func ended(stop <-chan struct{}) bool {
+	select {
+	case <-stop:
+		return true
+	default:
+		return false
+	}
+}
+
 // run does tiles until none are left. A panic ends the job, and goes on in the caller of Run once every
 // worker has left it.
 func (j *job) run(worker int) {
 	defer j.keepPanic()
 	for {
-		if j.stop != nil && j.stop.Load() {
+		if j.stop != nil && ended(j.stop) {
 			return
 		}
 		i, ok := j.take(worker)
@@ -224,7 +233,7 @@ func (j *job) keepPanic() {
 	}
 }
 
-func (p *Pool) post(t Task, n int, stop *atomic.Bool) *job {
+func (p *Pool) post(t Task, n int, stop <-chan struct{}) *job {
 	p.mu.Lock()
 	var j *job
 	if k := len(p.free); k > 0 {

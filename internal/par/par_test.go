@@ -95,26 +95,24 @@ func TestNestedRun(t *testing.T) {
 }
 
 type stopTask struct {
-	stop *atomic.Bool
+	stop chan struct{}
 	ran  atomic.Int32
 }
 
 func (s *stopTask) Tile(i, _ int) {
 	if s.ran.Add(1) == 5 {
-		s.stop.Store(true)
+		close(s.stop)
 	}
 }
 
 func TestRunUntilStops(t *testing.T) {
 	for _, workers := range []int{1, 3} {
 		p := New(workers)
-		var stop atomic.Bool
-		s := &stopTask{stop: &stop}
-		require.False(t, p.RunUntil(s, 1_000_000, &stop))
+		s := &stopTask{stop: make(chan struct{})}
+		require.False(t, p.RunUntil(s.stop, s, 1_000_000))
 		require.Less(t, s.ran.Load(), int32(1000))
-		stop.Store(false)
 		s.ran.Store(10)
-		require.True(t, p.RunUntil(s, 3, &stop))
+		require.True(t, p.RunUntil(make(chan struct{}), s, 3))
 		p.Close()
 	}
 }

@@ -198,7 +198,7 @@ func (c cell) prepare(d *Device, r devices.Request) (devices.Step, error) {
 func (s *recurrentStep) loadDir(dir *recurrentDir, i int, r devices.Request) {
 	part := func(j, n int) []float32 { return tensor.As[float32](r.Const[j])[i*n:][:n] }
 	key := func(j int) devices.PackKey {
-		return devices.PackKey{T: r.Const[j], Kind: fmt.Sprintf("cpu/recurrent/%s/%d/%d/%d", s.d.Level(), s.kind, j, i)}
+		return devices.PackKey{T: r.Const[j], Kind: fmt.Sprintf("cpu/recurrent/%s/%d/%d/%d/%t", s.d.Level(), s.kind, j, i, s.n == 1 && j == 2)}
 	}
 	gh := s.gates * s.hidden
 	if r.Const[1] != nil {
@@ -289,6 +289,10 @@ func (s *recurrentStep) packState(src []float32) []gateWeights {
 			s.gateColumns(src, k, b, gates, tmp)
 			for p := 0; p < k; p += w.kc {
 				kc := min(w.kc, k-p)
+				if s.n == 1 {
+					g.PackRow(w.block(b, p), tmp[p:], 1, k, kc, cols)
+					continue
+				}
 				g.Pack(w.block(b, p), tmp[p:], 1, k, kc, cols)
 			}
 		}

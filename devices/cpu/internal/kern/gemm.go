@@ -44,7 +44,7 @@ type Gemm struct {
 	// Transpose makes dst[i*dstStride+j] = src[j*srcStride+i]·scale[j] for i < k and j < cols; a nil scale is 1.
 	Transpose func(dst []float32, dstStride int, src []float32, srcStride, k, cols int, scale []float32)
 	tile      tileFunc
-	row       func(panels, k int, x, b, c []float32, back bool) // c += x·b for full panels; nil: tiles do it
+	row       []rowPanel // for one row, widest first; none: tiles do it
 }
 
 // PanelWidth returns the width of the panel that starts at column j of n.

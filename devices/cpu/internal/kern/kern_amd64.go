@@ -9,7 +9,7 @@ func addLevel(s *Set, l cpuid.Level) {
 	case cpuid.AVX2:
 		s.Level = l
 		s.Peak = func(n int) float64 { peakAVX2(n); return peakFlops(n, 8) }
-		s.Gemm = Gemm{MR: 6, NR: 16, Lanes: 8, Transpose: utransposeAVX2, tile: gemmTile6x16AVX2, row: row16AVX2}
+		s.Gemm = Gemm{MR: 6, NR: 16, Lanes: 8, Transpose: utransposeAVX2, tile: gemmTile6x16AVX2, row: rowPanelsAVX2()}
 		s.Cells = cellsAVX2()
 		s.Int = intAVX2()
 		s.Vec = vecAVX2()
@@ -24,7 +24,7 @@ func addLevel(s *Set, l cpuid.Level) {
 	case cpuid.AVX512:
 		s.Level = l
 		s.Peak = func(n int) float64 { peakAVX512(n); return peakFlops(n, 16) }
-		s.Gemm = Gemm{MR: 14, NR: 32, Lanes: 16, Transpose: utransposeAVX2, tile: gemmTile14x32AVX512, row: row32AVX512}
+		s.Gemm = Gemm{MR: 14, NR: 32, Lanes: 16, Transpose: utransposeAVX2, tile: gemmTile14x32AVX512, row: rowPanelsAVX512()}
 		s.Cells = cellsAVX512()
 		s.Int = intAVX512()
 		s.Vec = vecAVX512()

@@ -1,6 +1,9 @@
 package kern
 
-import "math"
+import (
+	"math"
+	"math/bits"
+)
 
 // Cells are the last part of a step of recurrent layers with the usual activations: sigmoid for gates, tanh for candidates
 // and outputs. Lengths are multiples of CellLanes.
@@ -36,30 +39,65 @@ func gruCellGo(g []float32, stride int, rec, h0, h []float32) {
 	}
 }
 
-// rowPanels bounds the panels of one assembly call.
-const rowPanels = 32
+// rowPanel adds x·b to the elements of c, for one row x of k elements and a panel of some vectors' width.
+type rowPanel struct {
+	vecs int
+	f    func(k int, x, b, c *float32)
+}
 
-// Row adds x·B to the n elements of c, for one row x of k elements and b packed by Pack for exactly k rows. With back, the
+// rowPanels is how many panels n columns are cut into for products of one row.
+func (g *Gemm) rowPanels(n int) int {
+	wide := g.row[0].vecs * g.Lanes
+	return n/wide + bits.OnesCount(uint(n%wide/g.Lanes))
+}
+
+// rowPanel is the first column and the kernel of panel p of those: as many of the widest as go, then narrower ones.
+func (g *Gemm) rowPanel(p, n int) (int, *rowPanel) {
+	wide := g.row[0].vecs * g.Lanes
+	full := n / wide
+	if p < full {
+		return p * wide, &g.row[0]
+	}
+	j := full * wide
+	for i := 1; ; i++ {
+		w := g.row[i].vecs * g.Lanes
+		if w > n-j {
+			continue
+		}
+		if p == full {
+			return j, &g.row[i]
+		}
+		p, j = p-1, j+w
+	}
+}
+
+// PackRow packs the k x n matrix b, element (i, j) at b[i*rs+j*cs], for Row; n is a multiple of CellLanes.
+func (g *Gemm) PackRow(dst []float32, b []float32, rs, cs, k, n int) {
+	if g.row == nil {
+		g.Pack(dst, b, rs, cs, k, n)
+		return
+	}
+	for i := range g.rowPanels(n) {
+		j, p := g.rowPanel(i, n)
+		w := p.vecs * g.Lanes
+		packCols(dst[k*j:][:k*w], b[j*cs:], rs, cs, k, w, w)
+	}
+}
+
+// Row adds x·B to the n elements of c, for one row x of k elements and b packed by PackRow for exactly k rows. With back, the
 // panels of B are read from the last to the first, which finds what the caches hold of them after reading them forward.
 func (g *Gemm) Row(n, k int, x, b, c []float32, back bool) {
-	full := 0
-	if g.row != nil {
-		full = n / g.NR
+	if g.row == nil {
+		g.Block(1, n, Whole(k), x, k, b, c, n, true, Epilogue{})
+		return
 	}
-	rest := n - full*g.NR
-	if rest > 0 && back {
-		g.Block(1, rest, Whole(k), x, k, b[full*g.NR*k:], c[full*g.NR:], rest, true, Epilogue{})
-	}
-	for done := 0; done < full; {
-		p := min(rowPanels, full-done)
-		at := done
+	_, _, _ = x[k-1], b[k*n-1], c[n-1]
+	count := g.rowPanels(n)
+	for i := range count {
 		if back {
-			at = full - done - p
+			i = count - 1 - i
 		}
-		g.row(p, k, x, b[at*g.NR*k:], c[at*g.NR:], back)
-		done += p
-	}
-	if rest > 0 && !back {
-		g.Block(1, rest, Whole(k), x, k, b[full*g.NR*k:], c[full*g.NR:], rest, true, Epilogue{})
+		j, p := g.rowPanel(i, n)
+		p.f(k, &x[0], &b[j*k], &c[j])
 	}
 }

@@ -3,10 +3,34 @@
 package kern
 
 //go:noescape
-func gemvAVX2(panels, k int, x, b *float32, step int, c *float32, cstep int)
+func gemv12AVX2(k int, x, b, c *float32)
 
 //go:noescape
-func gemvAVX512(panels, k int, x, b *float32, step int, c *float32, cstep int)
+func gemv8AVX2(k int, x, b, c *float32)
+
+//go:noescape
+func gemv4AVX2(k int, x, b, c *float32)
+
+//go:noescape
+func gemv2AVX2(k int, x, b, c *float32)
+
+//go:noescape
+func gemv1AVX2(k int, x, b, c *float32)
+
+//go:noescape
+func gemv16AVX512(k int, x, b, c *float32)
+
+//go:noescape
+func gemv8AVX512(k int, x, b, c *float32)
+
+//go:noescape
+func gemv4AVX512(k int, x, b, c *float32)
+
+//go:noescape
+func gemv2AVX512(k int, x, b, c *float32)
+
+//go:noescape
+func gemv1AVX512(k int, x, b, c *float32)
 
 //go:noescape
 func lstmCellAVX2(n int, x *float32, stride int, c, h *float32)
@@ -20,26 +44,12 @@ func gruCellAVX2(n int, x *float32, stride int, r, h0, h *float32)
 //go:noescape
 func gruCellAVX512(n int, x *float32, stride int, r, h0, h *float32)
 
-func row16AVX2(panels, k int, x, b, c []float32, back bool) {
-	const nr = 16
-	_, _, _ = x[k-1], b[panels*k*nr-1], c[panels*nr-1]
-	if back {
-		p := panels - 1
-		gemvAVX2(panels, k, &x[0], &b[p*k*nr], -k*nr*4, &c[p*nr], -nr*4)
-		return
-	}
-	gemvAVX2(panels, k, &x[0], &b[0], k*nr*4, &c[0], nr*4)
+func rowPanelsAVX2() []rowPanel {
+	return []rowPanel{{12, gemv12AVX2}, {8, gemv8AVX2}, {4, gemv4AVX2}, {2, gemv2AVX2}, {1, gemv1AVX2}}
 }
 
-func row32AVX512(panels, k int, x, b, c []float32, back bool) {
-	const nr = 32
-	_, _, _ = x[k-1], b[panels*k*nr-1], c[panels*nr-1]
-	if back {
-		p := panels - 1
-		gemvAVX512(panels, k, &x[0], &b[p*k*nr], -k*nr*4, &c[p*nr], -nr*4)
-		return
-	}
-	gemvAVX512(panels, k, &x[0], &b[0], k*nr*4, &c[0], nr*4)
+func rowPanelsAVX512() []rowPanel {
+	return []rowPanel{{16, gemv16AVX512}, {8, gemv8AVX512}, {4, gemv4AVX512}, {2, gemv2AVX512}, {1, gemv1AVX512}}
 }
 
 func cellsAVX2() Cells {

@@ -13,13 +13,10 @@ func TestRow(t *testing.T) {
 	eachLevel(t, func(t *testing.T, s *Set) {
 		r := rand.New(rand.NewPCG(8, 1))
 		for range 60 {
-			n, k := 1+r.IntN(200), 1+r.IntN(40)
-			if r.IntN(8) == 0 {
-				n = s.Gemm.NR * (rowPanels + 1 + r.IntN(3))
-			}
+			n, k := CellLanes*(1+r.IntN(40)), 1+r.IntN(40)
 			x, b, c := randSlice(r, k), randSlice(r, k*n), randSlice(r, n)
-			packed := make([]float32, s.Gemm.PackedLen(k, n))
-			s.Gemm.Pack(packed, b, n, 1, k, n)
+			packed := make([]float32, k*n)
+			s.Gemm.PackRow(packed, b, n, 1, k, n)
 			want := append([]float32(nil), c...)
 			gemmTest(1, n, k, x, b, want)
 			back := append([]float32(nil), c...)
@@ -92,7 +89,7 @@ func BenchmarkRow(b *testing.B) {
 	for _, l := range levels() {
 		b.Run(l.String(), func(b *testing.B) {
 			g := New(l).Gemm
-			x, w, c := make([]float32, k), make([]float32, g.PackedLen(k, n)), make([]float32, n)
+			x, w, c := make([]float32, k), make([]float32, k*n), make([]float32, n)
 			for i := 0; b.Loop(); i++ {
 				g.Row(n, k, x, w, c, i%2 == 1)
 			}

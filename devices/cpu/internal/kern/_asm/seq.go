@@ -6,70 +6,77 @@ import "fmt"
 func genSeq(a *asm) {
 	for _, s := range []isa{avx2, avx512} {
 		v := vm{a, s}
-		v.gemv()
+		for _, n := range s.rowVectors() {
+			v.gemv(n)
+		}
 		v.lstmCell()
 		v.gruCell()
 	}
 	pool.emit(a)
 }
 
-// gemv writes func gemv<ISA>(panels, k int, x, b *float32, step int, c *float32, cstep int): c += x·b for each of the
-// panels of two vectors, which lie step bytes apart, as their results lie cstep bytes apart.
-func (v vm) gemv() {
-	const unroll = 4
-	fn := "gemv" + v.isa.name
-	v.text(fn, 0, 56, "func "+fn+"(panels, k int, x, b *float32, step int, c *float32, cstep int)")
-	v.p("MOVQ panels+0(FP), CX")
-	v.p("MOVQ x+16(FP), SI")
-	v.p("MOVQ b+24(FP), R8")
-	v.p("MOVQ step+32(FP), R10")
-	v.p("MOVQ c+40(FP), DI")
-	v.p("MOVQ cstep+48(FP), R11")
-	v.label("panel")
-	v.p("MOVQ R8, BX")
-	v.p("MOVQ SI, DX")
-	v.p("MOVQ k+8(FP), R9")
-	for i := range 2 * unroll {
-		v.p("VXORPS %s, %s, %s", fmt.Sprintf("Y%d", i), fmt.Sprintf("Y%d", i), fmt.Sprintf("Y%d", i))
+// rowVectors are the widths, in vectors, of the panels that products of one row are cut into. A wide panel is one stream of memory
+// that shares what is broadcast of x: else the processor's load ports would bound the speed instead of the caches.
+func (s isa) rowVectors() []int {
+	if s.nregs == 32 {
+		return []int{16, 8, 4, 2, 1}
+	}
+	return []int{12, 8, 4, 2, 1}
+}
+
+// gemv writes func gemv<vecs><ISA>(k int, x, b, c *float32): c += x·b for a panel of vecs vectors and k > 0 rows. Narrow ones
+// keep several sums a column, so that additions needn't wait for each other.
+func (v vm) gemv(vecs int) {
+	fn := fmt.Sprintf("gemv%d%s", vecs, v.isa.name)
+	v.text(fn, 0, 32, "func "+fn+"(k int, x, b, c *float32)")
+	v.p("MOVQ k+0(FP), R9")
+	v.p("MOVQ x+8(FP), DX")
+	v.p("MOVQ b+16(FP), BX")
+	v.p("MOVQ c+24(FP), DI")
+	sums := max(1, 8/vecs)
+	rows := max(2, sums)
+	free := sums * vecs
+	for i := range free {
+		v.p("VXORPS Y%d, Y%d, Y%d", i, i, i)
 	}
 	row := func(u int) {
-		x := v.r(2*unroll + u)
+		x := v.r(free + u%(min(v.nregs-free, rows)))
 		v.p("VBROADCASTSS %d(DX), %s", u*4, x)
-		for i := range 2 {
-			v.p("VFMADD231PS %d(BX), %s, %s", (2*u+i)*v.width, x, v.r(2*u+i))
+		for i := range vecs {
+			v.p("VFMADD231PS %d(BX), %s, %s", (u*vecs+i)*v.width, x, v.r(u%sums*vecs+i))
 		}
 	}
-	v.p("SUBQ $%d, R9", unroll)
+	next := func(rows int) {
+		v.p("ADDQ $%d, DX", 4*rows)
+		v.p("ADDQ $%d, BX", rows*vecs*v.width)
+	}
+	v.p("SUBQ $%d, R9", rows)
 	v.p("JLT tail")
 	v.label("loop")
-	for u := range unroll {
+	for u := range rows {
 		row(u)
 	}
-	v.p("ADDQ $%d, DX", 4*unroll)
-	v.p("ADDQ $%d, BX", 2*unroll*v.width)
-	v.p("SUBQ $%d, R9", unroll)
+	next(rows)
+	v.p("SUBQ $%d, R9", rows)
 	v.p("JGE loop")
 	v.label("tail")
-	v.p("ADDQ $%d, R9", unroll)
+	v.p("ADDQ $%d, R9", rows)
 	v.p("JLE done")
-	v.label("tailloop")
+	v.label("rest")
 	row(0)
-	v.p("ADDQ $4, DX")
-	v.p("ADDQ $%d, BX", 2*v.width)
+	next(1)
 	v.p("DECQ R9")
-	v.p("JG tailloop")
+	v.p("JG rest")
 	v.label("done")
-	for i := range 2 {
-		v.add(i+4, i, i)
-		v.add(i+6, i+2, i+2)
-		v.add(i+2, i, i)
+	for i := range vecs {
+		for d := sums / 2; d > 0; d /= 2 {
+			for u := range d {
+				v.add((u+d)*vecs+i, u*vecs+i, u*vecs+i)
+			}
+		}
 		v.p("VADDPS %d(DI), %s, %s", i*v.width, v.r(i), v.r(i))
 		v.p("VMOVUPS %s, %d(DI)", v.r(i), i*v.width)
 	}
-	v.p("ADDQ R10, R8")
-	v.p("ADDQ R11, DI")
-	v.p("DECQ CX")
-	v.p("JG panel")
 	v.p("VZEROUPPER")
 	v.p("RET")
 }

@@ -18,6 +18,13 @@ type CompareOptions struct {
 	Batch          int            // rows, where the first dimension is free
 }
 
+func (o CompareOptions) withDefaults() CompareOptions {
+	if o.RelTol == 0 && o.AbsTol == 0 {
+		o.RelTol, o.AbsTol = 1e-4, 1e-5
+	}
+	return o
+}
+
 // Comparison is how far two models agree on one random input.
 type Comparison struct {
 	Outputs []OutputDiff `json:"outputs"`
@@ -30,29 +37,17 @@ type OutputDiff struct {
 	Shape  []int   `json:"shape"`
 	MaxAbs float64 `json:"max_abs"`
 	MaxRel float64 `json:"max_rel"`
-	Bad    int     `json:"bad"` // elements out of tolerance
+	MaxULP float64 `json:"max_ulp"` // in units of the last place of the type
+	Bad    int     `json:"bad"`     // elements out of tolerance
 	Reason string  `json:"reason,omitempty"`
 }
 
 // Compare runs two models on the same random input, fed by position, and compares their outputs by position.
 func Compare(ctx context.Context, a, b *nnrt.Model, opts CompareOptions) (Comparison, error) {
-	if opts.RelTol == 0 && opts.AbsTol == 0 {
-		opts.RelTol, opts.AbsTol = 1e-4, 1e-5
-	}
-	var in, x []tensor.Value
-	for i, size := range []int{1, 32, 96} { // pictures of free size have a least one that fits
-		dims := freeDims(a, opts.Dims, size)
-		made, _, err := bench.Inputs(a, bench.Options{Dims: dims, Batch: opts.Batch})
-		if err != nil {
-			return Comparison{}, err
-		}
-		if x, err = a.RunValues(ctx, made); err == nil {
-			in = made
-			break
-		}
-		if i == 2 {
-			return Comparison{}, err
-		}
+	opts = opts.withDefaults()
+	in, x, err := runAny(ctx, a, opts)
+	if err != nil {
+		return Comparison{}, err
 	}
 	y, err := b.RunValues(ctx, in)
 	if err != nil {
@@ -69,6 +64,20 @@ func Compare(ctx context.Context, a, b *nnrt.Model, opts CompareOptions) (Compar
 		c.Equal = c.Equal && d.Bad == 0 && d.Reason == ""
 	}
 	return c, nil
+}
+
+// runAny runs a model on random inputs.
+func runAny(ctx context.Context, a *nnrt.Model, opts CompareOptions) (in, out []tensor.Value, err error) {
+	for _, size := range []int{1, 32, 96} { // pictures of free size have a least one that fits
+		dims := freeDims(a, opts.Dims, size)
+		if in, _, err = bench.Inputs(a, bench.Options{Dims: dims, Batch: opts.Batch}); err != nil {
+			return nil, nil, err
+		}
+		if out, err = a.RunValues(ctx, in); err == nil {
+			break
+		}
+	}
+	return in, out, err
 }
 
 // freeDims gives every free dimension of a model's inputs, other than the first, a size where it has none.
@@ -127,11 +136,31 @@ func diff(a, b tensor.Value, opts CompareOptions) OutputDiff {
 		abs := math.Abs(v - w)
 		d.MaxAbs = math.Max(d.MaxAbs, abs)
 		d.MaxRel = math.Max(d.MaxRel, abs/math.Max(math.Abs(v), 1e-30))
+		d.MaxULP = math.Max(d.MaxULP, abs/ulp(x.DType(), v))
 		if !(abs <= opts.AbsTol+opts.RelTol*math.Abs(v)) {
 			d.Bad++
 		}
 	}
 	return d
+}
+
+// ulp is the distance of v to the next number of its type; 1 for integers.
+func ulp(t tensor.DType, v float64) float64 {
+	bits, least := 1, 0 // of the significand, and the exponent of the last place of the smallest normal number
+	switch t {
+	case tensor.Float64:
+		bits, least = 53, -1074
+	case tensor.Float32:
+		bits, least = 24, -149
+	case tensor.BFloat16:
+		bits, least = 8, -133
+	case tensor.Float16:
+		bits, least = 11, -24
+	default:
+		return 1
+	}
+	_, exp := math.Frexp(v)
+	return math.Ldexp(1, max(exp-bits, least))
 }
 
 // diffSequences compares sequences element by element, and maps by their values.

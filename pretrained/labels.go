@@ -1,8 +1,11 @@
 package pretrained
 
 import (
+	"bytes"
+	"compress/gzip"
 	_ "embed" // the classes' names
 	"encoding/json"
+	"io"
 	"strconv"
 
 	"github.com/nnrt/nnrt/internal/errs"
@@ -10,14 +13,24 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-//go:embed imagenet_class_index.json
+//go:embed imagenet_class_index.json.gz
 var imagenetIndex []byte
 
 // Label is a class of ImageNet: WordNet's number and a name.
 type Label struct{ ID, Name string }
 
 // ImageNet is the thousand classes in the order of the networks' outputs.
-func ImageNet() ([]Label, error) { return ParseLabels(imagenetIndex) }
+func ImageNet() ([]Label, error) {
+	z, err := gzip.NewReader(bytes.NewReader(imagenetIndex))
+	if err != nil {
+		return nil, errs.Errorf("pretrained: class index: %w", err)
+	}
+	p, err := io.ReadAll(z)
+	if err != nil {
+		return nil, errs.Errorf("pretrained: class index: %w", err)
+	}
+	return ParseLabels(p)
+}
 
 // ParseLabels reads classes in the form of Keras' imagenet_class_index.json.
 func ParseLabels(p []byte) ([]Label, error) {

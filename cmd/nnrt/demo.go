@@ -22,7 +22,11 @@ func (a *app) demoCmd() *cobra.Command {
 				return err
 			}
 			defer dev.Close()
-			m, err := nnrt.Load(digits.H5(), nnrt.Options{Device: dev})
+			h5, err := digits.H5()
+			if err != nil {
+				return err
+			}
+			m, err := nnrt.Load(h5, nnrt.Options{Device: dev})
 			if err != nil {
 				return err
 			}

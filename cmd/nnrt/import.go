@@ -124,7 +124,8 @@ func (a *app) checkSame(ctx context.Context, s *nnrt.Source, dst string) error {
 
 func (a *app) printComparison(c inspect.Comparison) error {
 	for _, o := range c.Outputs {
-		fmt.Fprintf(a.stdout, "  %-32s %-18s max abs %.3g, max rel %.3g", o.Name, fmt.Sprint(o.Shape), o.MaxAbs, o.MaxRel)
+		fmt.Fprintf(a.stdout, "  %-32s %-18s max abs %.3g, max rel %.3g, %.3g ULP", o.Name, fmt.Sprint(o.Shape), o.MaxAbs,
+			o.MaxRel, o.MaxULP)
 		if o.Bad > 0 || o.Reason != "" {
 			fmt.Fprintf(a.stdout, ", %d elements differ %s", o.Bad, o.Reason)
 		}

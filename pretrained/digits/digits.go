@@ -4,10 +4,12 @@ package digits
 
 import (
 	"bytes"
+	"compress/gzip"
 	"embed"
 	"fmt"
 	"image"
 	"image/png"
+	"io"
 	"path"
 
 	"github.com/nnrt/nnrt/formats/keras"
@@ -16,17 +18,27 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-//go:embed digits.h5
-var h5 []byte
+//go:embed digits.h5.gz
+var packed []byte
 
 //go:embed pictures/*.png
 var pictures embed.FS
 
-// H5 is the model as a Keras file; not to be changed.
-func H5() []byte { return h5 }
+// H5 is the model as a Keras file.
+func H5() ([]byte, error) {
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, errs.Errorf("digits: %w", err)
+	}
+	return io.ReadAll(z)
+}
 
 // Model is the model as layers: [n, 28, 28, 1] between 0 (paper) and 1 (ink) to ten probabilities.
 func Model() (*layers.Model, error) {
+	h5, err := H5()
+	if err != nil {
+		return nil, err
+	}
 	f, err := keras.ReadBytes(h5, keras.Options{})
 	if err != nil {
 		return nil, errs.Errorf("digits: %w", err)

@@ -24,7 +24,9 @@ func TestEveryDigitIsRead(t *testing.T) {
 	built, err := nnrt.New(g, nnrt.Options{})
 	require.NoError(t, err)
 	defer built.Close()
-	loaded, err := nnrt.Load(digits.H5(), nnrt.Options{})
+	file, err := digits.H5()
+	require.NoError(t, err)
+	loaded, err := nnrt.Load(file, nnrt.Options{})
 	require.NoError(t, err)
 	defer loaded.Close()
 	for _, m := range []*nnrt.Model{built, loaded} {

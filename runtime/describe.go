@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/nnrt/nnrt/graph"
@@ -21,7 +22,14 @@ func (s *Session) WritePlan(w io.Writer, in []tensor.Value) error {
 		return err
 	}
 	b := bufio.NewWriter(w)
-	fmt.Fprintf(b, "%d steps, arena %d bytes, %d bytes of them for the step that needs most beside\n", len(pl.steps), pl.arena, pl.scratch)
+	slow := 0
+	for _, sp := range pl.steps {
+		if strings.HasPrefix(sp.name, "ref/") {
+			slow++
+		}
+	}
+	fmt.Fprintf(b, "%d steps on %s, %d of them with reference kernels (ref/...)\narena %d bytes, %d bytes of them for the step that needs most beside\n",
+		len(pl.steps), s.p.dev.Name(), slow, pl.arena, pl.scratch)
 	for i, sp := range pl.steps {
 		name := sp.name
 		if sp.step == nil {

@@ -154,12 +154,18 @@ func checkEvents(t *testing.T, dir string) {
 			for _, summary := range event[5] {
 				for _, v := range wire(t, summary)[1] {
 					value := wire(t, v)
-					if h := value[5]; h != nil {
+					tensor, tag := wire(t, value[8][0]), string(value[1][0])
+					switch plugin := string(wire(t, wire(t, value[9][0])[1][0])[1][0]); plugin {
+					case "histograms":
 						histograms++
-						checkHistogram(t, wire(t, h[0]))
-						continue
+						checkHistogram(t, tensor)
+					case "scalars":
+						require.EqualValues(t, 1, tensor[1][0][0]) // DT_FLOAT
+						require.Empty(t, tensor[2][0])             // rank 0
+						tags[tag] = append(tags[tag], math.Float32frombits(binary.LittleEndian.Uint32(tensor[4][0])))
+					default:
+						require.Fail(t, "plugin", plugin)
 					}
-					tags[string(value[1][0])] = append(tags[string(value[1][0])], math.Float32frombits(binary.LittleEndian.Uint32(value[2][0])))
 				}
 			}
 		}
@@ -181,21 +187,25 @@ func checkEvents(t *testing.T, dir string) {
 	}
 }
 
-// checkHistogram: the buckets hold as many numbers as there are.
+// checkHistogram: thirty bars (one, where all numbers are the same) that touch, and hold something.
 func checkHistogram(t *testing.T, h map[int][][]byte) {
 	t.Helper()
-	number := func(p []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(p)) }
-	limits, counts := h[6][0], h[7][0]
-	require.Len(t, limits, len(counts))
-	total := 0.0
-	for i := 0; i < len(counts); i += 8 {
-		total += number(counts[i:])
-		if i > 0 {
-			require.GreaterOrEqual(t, number(limits[i:]), number(limits[i-8:]))
-		}
+	require.EqualValues(t, 2, h[1][0][0]) // DT_DOUBLE
+	bars, total := binary.LittleEndian.Uint64(wire(t, wire(t, h[2][0])[2][0])[1][0]), 0.0
+	require.EqualValues(t, 3, wire(t, wire(t, h[2][0])[2][1])[1][0][0])
+	require.Contains(t, []uint64{1, 30}, bars)
+	require.Len(t, h[4][0], 24*int(bars))
+	at := func(row, col int) float64 {
+		return math.Float64frombits(binary.LittleEndian.Uint64(h[4][0][24*row+8*col:]))
 	}
-	require.Equal(t, number(h[3][0]), total)
-	require.Equal(t, number(h[2][0]), number(limits[len(limits)-8:]))
+	for i := range int(bars) {
+		require.Less(t, at(i, 0), at(i, 1))
+		if i > 0 {
+			require.InDelta(t, at(i-1, 1), at(i, 0), 1e-12)
+		}
+		total += at(i, 2)
+	}
+	require.Positive(t, total)
 }
 
 // masked is TFRecord's masked CRC-32C, computed bit by bit (polynomial 0x1EDC6F41, reflected).

@@ -2,6 +2,7 @@ package train
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -22,23 +23,39 @@ type EventWriter struct{ w io.Writer }
 // NewEventWriter starts a file with its version record.
 func NewEventWriter(w io.Writer) (*EventWriter, error) {
 	e := &EventWriter{w}
-	msg := protowire.AppendTag(event(0), 3, protowire.BytesType)
-	return e, e.record(protowire.AppendString(msg, "brain.Event:2"))
+	return e, e.record(field(event(0), 3, []byte("brain.Event:2")))
 }
 
-// Scalar adds a number under a tag.
+// Scalar adds a number under a tag, as TensorFlow 2 does: a tensor for TensorBoard's plugin of scalars.
 func (e *EventWriter) Scalar(tag string, step int64, v float64) error {
-	value := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), tag)
-	value = protowire.AppendFixed32(protowire.AppendTag(value, 2, protowire.Fixed32Type), math.Float32bits(float32(v)))
-	summary := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), value)
-	msg := protowire.AppendTag(event(step), 5, protowire.BytesType)
-	return e.record(protowire.AppendBytes(msg, summary))
+	content := binary.LittleEndian.AppendUint32(nil, math.Float32bits(float32(v)))
+	return e.tensor(tag, step, "scalars", 1, 1, nil, content)
+}
+
+// tensor adds a tensor of that type (DataType of types.proto) under a tag; class is the DataClass of summary.proto.
+func (e *EventWriter) tensor(tag string, step int64, plugin string, class, dtype uint64, shape []int, content []byte) error {
+	var dims []byte
+	for _, n := range shape {
+		dims = field(dims, 2, number(nil, 1, uint64(n)))
+	}
+	t := field(field(number(nil, 1, dtype), 2, dims), 4, content)
+	meta := number(field(nil, 1, field(nil, 1, []byte(plugin))), 4, class)
+	value := field(field(field(nil, 1, []byte(tag)), 8, t), 9, meta)
+	return e.record(field(event(step), 5, field(nil, 1, value)))
+}
+
+// field appends a message's field of bytes, number one of an integer.
+func field(p []byte, num protowire.Number, v []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(p, num, protowire.BytesType), v)
+}
+
+func number(p []byte, num protowire.Number, v uint64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(p, num, protowire.VarintType), v)
 }
 
 // Start says that the events of a run from that step on come anew: TensorBoard drops those it has.
 func (e *EventWriter) Start(step int64) error {
-	session := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), 1) // SessionLog.START
-	return e.record(protowire.AppendBytes(protowire.AppendTag(event(step), 7, protowire.BytesType), session))
+	return e.record(field(event(step), 7, number(nil, 1, 1))) // SessionLog.START
 }
 
 // histogramBuckets is the number of bars of a histogram, as in TensorFlow.
@@ -49,36 +66,28 @@ func (e *EventWriter) Histogram(tag string, step int64, vs []float64) error {
 	if len(vs) == 0 {
 		return nil
 	}
-	lo, hi := slices.Min(vs), slices.Max(vs)
-	var sum, squares float64
-	buckets := make([]float64, histogramBuckets)
-	width := (hi - lo) / histogramBuckets
+	lo, hi, count := slices.Min(vs), slices.Max(vs), histogramBuckets
+	if lo == hi { // one bar around the number
+		lo, hi, count = lo-0.5, hi+0.5, 1
+	}
+	buckets := make([]float64, count)
+	width := (hi - lo) / float64(count)
 	for _, v := range vs {
-		sum, squares = sum+v, squares+v*v
-		at := 0
-		if width > 0 {
-			at = min(int((v-lo)/width), histogramBuckets-1)
+		if at := (v - lo) / width; at >= 0 { // not NaN
+			buckets[min(int(at), count-1)]++
 		}
-		buckets[at]++
 	}
-	var h, limits, counts []byte
-	for i, v := range []float64{lo, hi, float64(len(vs)), sum, squares} {
-		h = protowire.AppendFixed64(protowire.AppendTag(h, protowire.Number(i+1), protowire.Fixed64Type), math.Float64bits(v))
-	}
+	var content []byte // rows of left edge, right edge, count
 	for i, n := range buckets {
-		limit := lo + width*float64(i+1)
-		if i == histogramBuckets-1 {
-			limit = hi
+		right := lo + width*float64(i+1)
+		if i == count-1 {
+			right = hi
 		}
-		limits = protowire.AppendFixed64(limits, math.Float64bits(limit))
-		counts = protowire.AppendFixed64(counts, math.Float64bits(n))
+		for _, v := range []float64{lo + width*float64(i), right, n} {
+			content = binary.LittleEndian.AppendUint64(content, math.Float64bits(v))
+		}
 	}
-	h = protowire.AppendBytes(protowire.AppendTag(h, 6, protowire.BytesType), limits)
-	h = protowire.AppendBytes(protowire.AppendTag(h, 7, protowire.BytesType), counts)
-	value := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), tag)
-	value = protowire.AppendBytes(protowire.AppendTag(value, 5, protowire.BytesType), h)
-	summary := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), value)
-	return e.record(protowire.AppendBytes(protowire.AppendTag(event(step), 5, protowire.BytesType), summary))
+	return e.tensor(tag, step, "histograms", 2, 2, []int{count, 3}, content)
 }
 
 // event is an Event message with time and step.
@@ -137,7 +146,7 @@ func (c *TensorBoard) writer(run string) (*EventWriter, error) {
 	if err != nil {
 		host = "localhost"
 	}
-	f, err := os.Create(filepath.Join(dir, fmt.Sprintf("events.out.tfevents.%d.%s.%d.v2", time.Now().UnixNano()/1e9, host, os.Getpid())))
+	f, err := newEvents(filepath.Join(dir, fmt.Sprintf("events.out.tfevents.%d.%s.%d", time.Now().Unix(), host, os.Getpid())))
 	if err != nil {
 		return nil, err
 	}
@@ -148,6 +157,16 @@ func (c *TensorBoard) writer(run string) (*EventWriter, error) {
 		err = w.Start(c.start)
 	}
 	return w, err
+}
+
+// newEvents makes a file that was not there: a process may begin several trainings in one second.
+func newEvents(name string) (*os.File, error) {
+	for n := 0; ; n++ {
+		f, err := os.OpenFile(fmt.Sprintf("%s.%d.v2", name, n), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if !errors.Is(err, os.ErrExist) {
+			return f, err
+		}
+	}
 }
 
 func (c *TensorBoard) scalars(logs Logs, prefix string, step int64) error {

@@ -159,8 +159,11 @@ type depthwiseTask struct {
 	w []float32
 }
 
-// chanRange is n neighbouring channels, the first of them at, in data whose pixels lie pix elements apart.
-type chanRange struct{ at, n, pix int }
+// chanRange is n neighbouring channels, the first of them at, in data whose pixels lie pix elements apart, as the table has them.
+type chanRange struct {
+	at, n, pix int
+	t          *windowTable
+}
 
 // Tile implements par.Task.
 func (t *depthwiseTask) Tile(i, _ int) {
@@ -168,7 +171,7 @@ func (t *depthwiseTask) Tile(i, _ int) {
 	n, r0 := i/s.tiles, i%s.tiles*s.rows
 	x := t.o.x[n*p.h*p.geometry.w*p.c:]
 	for oh := r0; oh < min(r0+s.rows, p.oh); oh++ {
-		t.row(x, 0, n, oh, chanRange{n: p.c, pix: p.c})
+		t.row(x, 0, n, oh, chanRange{n: p.c, pix: p.c, t: s.t})
 	}
 }
 
@@ -181,10 +184,10 @@ func (t *depthwiseTask) row(x []float32, skip, n, oh int, ch chanRange) {
 	}
 	at := (n*p.oh+oh)*p.ow*p.c + ch.at
 	y := t.o.y[at:][:p.ow*p.c-ch.at]
-	rows := s.t.rows[oh]
+	rows := ch.t.rows[oh]
 	bias := t.o.bias[ch.at:]
-	for k, sp := range s.t.spans {
-		taps := s.t.taps[s.t.class[oh]*len(s.t.spans)+k]
+	for k, sp := range ch.t.spans {
+		taps := ch.t.taps[ch.t.class[oh]*len(ch.t.spans)+k]
 		dst := y[sp.at*p.c:]
 		if len(taps) == 0 {
 			t.empty(dst, sp.n, bias[:ch.n], lo, hi)

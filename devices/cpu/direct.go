@@ -26,11 +26,11 @@ const wholeBytes = 8 << 20
 func (d *Device) newDirect(p *convPlan, r devices.Request) *direct {
 	s := &direct{d: d, p: p}
 	k := p.wt.c * p.taps()
-	s.til = newTiling(&d.k.Gemm, p.n*p.pixels(), p.oc/p.groups, k, !p.pointwise())
+	s.til = d.tiling(p.n*p.pixels(), p.oc/p.groups, k, !p.pointwise())
 	switch m := p.n * p.pixels(); {
 	case p.pointwise():
 	case p.groups == 1 && 4*m*k <= wholeBytes && s.til.tn > 1:
-		s.til = newTiling(&d.k.Gemm, m, p.oc, k, false)
+		s.til = d.tiling(m, p.oc, k, false)
 		s.whole = pad64(m * k)
 	default:
 		s.gather = pad64(s.til.mb * blockDepth(k))

@@ -22,7 +22,7 @@ type dynTask struct {
 }
 
 func (d *Device) newDynProduct(m, n, k, rs, cs int) *dynProduct {
-	return &dynProduct{d: d, m: m, n: n, k: k, rs: rs, cs: cs, til: newTiling(&d.k.Gemm, m, n, k, false)}
+	return &dynProduct{d: d, m: m, n: n, k: k, rs: rs, cs: cs, til: d.tiling(m, n, k, false)}
 }
 
 // scratch is the elements of the packed matrix.
@@ -81,7 +81,7 @@ func (t *blockTask) Tile(i, _ int) {
 
 func (d *Device) newTallProduct(m, n, k int) *tallProduct {
 	p := &tallProduct{d: d, m: m, n: n, k: k, depth: blockDepth(k)}
-	p.til = newTiling(&d.k.Gemm, m, n, p.depth, false)
+	p.til = d.tiling(m, n, p.depth, false)
 	return p
 }
 

@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"math"
+
 	"github.com/nnrt/nnrt/devices/cpu/internal/kern"
 	"github.com/nnrt/nnrt/internal/par"
 )
@@ -119,7 +121,7 @@ func (t *turned) block(i, m, p, kc int, buf []float32) ([]float32, int) {
 	return buf, kc
 }
 
-// tiling is how a product is cut: the same for any number of threads.
+// tiling is how a product is cut. What an element comes to doesn't depend on it.
 type tiling struct {
 	mb, nb, tm, tn int
 	byColumn       bool // tiles that share columns follow each other
@@ -155,6 +157,49 @@ func newTiling(g *kern.Gemm, m, n, k int, gathers bool) tiling {
 	t.tm, t.tn = ceilDiv(m, max(t.mb, 1)), ceilDiv(n, max(t.nb, 1))
 	t.byColumn = n > m
 	return t
+}
+
+// tiling cuts a product for the device's workers.
+func (d *Device) tiling(m, n, k int, gathers bool) tiling {
+	t := newTiling(&d.k.Gemm, m, n, k, gathers)
+	t.share(&d.k.Gemm, m, n, k, d.pool.Workers())
+	return t
+}
+
+// sharedFlops is the least work that is worth sharing: some microseconds. Reading an element of the right-hand side counts as
+// elementFlops.
+const (
+	sharedFlops  = 1 << 19
+	elementFlops = 16
+)
+
+// share cuts few tiles further where that lets each of several workers have as much as the others.
+func (t *tiling) share(g *kern.Gemm, m, n, k, workers int) {
+	tiles := t.tm * t.tn
+	if workers == 1 || tiles >= 16*workers || (2*m+elementFlops)*n*k < sharedFlops {
+		return
+	}
+	if t.mb <= g.MR && t.tm < 2*workers || t.byColumn && t.tn < 2*workers {
+		t.nb, t.tn = evenTiles(n, g.NR, t.tn, t.tm, workers)
+		return
+	}
+	t.mb, t.tm = evenTiles(m, g.MR, t.tm, t.tn, workers)
+}
+
+// evenTiles cuts n into at least tiles parts of multiples of unit, each of which makes so many tiles in all, for a number of
+// workers: of the numbers of parts up to twice as many, or four tiles a worker, the one that leaves the busiest worker the least. Each further part
+// costs as much as an eighth of a unit.
+func evenTiles(n, unit, parts, each, workers int) (size, count int) {
+	least := math.Inf(1)
+	for p := parts; p <= max(2*parts, ceilDiv(4*workers, each)); p++ {
+		s := roundUp(ceilDiv(n, p), unit)
+		c := ceilDiv(n, s)
+		busiest := ceilDiv(c*each, workers)
+		if cost := float64(busiest*s)/float64(each) + float64(p*unit)/8/float64(workers); cost < least {
+			least, size, count = cost, s, c
+		}
+	}
+	return size, count
 }
 
 // place is the first row and column of tile i.

@@ -104,7 +104,7 @@ func (d *Device) prepareGemm(op ops.Gemm, r devices.Request) (devices.Step, erro
 	if has(r, 2) {
 		s.c = gemmC(dims(r.In[2]), out)
 	}
-	s.til = newTiling(&d.k.Gemm, s.m, s.n, s.k, op.TransA)
+	s.til = d.tiling(s.m, s.n, s.k, op.TransA)
 	if op.TransA {
 		s.aLen = pad64(s.til.mb * blockDepth(s.k))
 	}

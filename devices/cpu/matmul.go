@@ -109,7 +109,7 @@ func (d *Device) prepareMatMul(r devices.Request) (devices.Step, error) {
 
 // linearStep multiplies m rows by constant input 1, element (i, j) at i*rs+j*cs.
 func (d *Device) linearStep(r devices.Request, m, k, n, rs, cs int, act activation, ep kern.Epilogue) *linearStep {
-	return &linearStep{d: d, m: m, lda: k, til: newTiling(&d.k.Gemm, m, n, k, false), act: act, ep: ep, res: -1, bias: -1,
+	return &linearStep{d: d, m: m, lda: k, til: d.tiling(m, n, k, false), act: act, ep: ep, res: -1, bias: -1,
 		b: d.packedConst(r, 1, k, n, rs, cs)}
 }
 
@@ -167,7 +167,7 @@ type batchStep struct {
 }
 
 func (d *Device) newBatchStep(p product, right int, finish func(*kern.Epilogue, *devices.Args)) *batchStep {
-	return &batchStep{d: d, p: p, right: right, finish: finish, til: newTiling(&d.k.Gemm, p.m, p.n, p.k, false),
+	return &batchStep{d: d, p: p, right: right, finish: finish, til: d.tiling(p.m, p.n, p.k, false),
 		packed: pad64(d.k.Gemm.PackedLen(p.k, p.n))}
 }
 

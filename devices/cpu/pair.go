@@ -82,13 +82,13 @@ type pairStep struct {
 	first  *convPlan
 	second *depthwise // of pictures with their border
 	b      *packedB
-	left   int // columns of border
-	w, h   int // of the picture in between
-	chunk  int // channels of a tile; 0 where tiles are bands
-	bands  int // tiles of one picture
-	rows   int // output rows of a band
-	sub    int // output rows computed between two refills
-	cap    int // rows of scratch
+	left   int         // columns of border
+	w, h   int         // of the picture in between
+	chunks []chanRange // of channels of the whole picture, a tile each; none where tiles are bands
+	bands  int         // tiles of one picture
+	rows   int         // output rows of a band
+	sub    int         // output rows computed between two refills
+	cap    int         // rows of scratch
 	tasks  freelist[pairTask]
 }
 
@@ -110,9 +110,6 @@ func (d *Device) preparePair(op ops.ConvPair, r devices.Request) (devices.Step, 
 	}).([]*packedB)[0]
 	s.cut(p2)
 	s.second = d.newDepthwise(p2, r2)
-	if s.chunk > 0 {
-		s.second.t = newWindowTable(&p2.geometry, s.chunk, p2.c)
-	}
 	return s, nil
 }
 
@@ -121,18 +118,17 @@ func (s *pairStep) cut(p *convPlan) {
 	nr, workers := s.d.k.Gemm.NR, s.d.pool.Workers()
 	perChannel := 4 * s.h * (s.w + p.geometry.w)
 	if chunk := pairBytes / perChannel / nr * nr; chunk >= 32 || chunk >= p.c {
-		if workers > 1 { // some tiles for each
-			chunk = min(chunk, max(nr, roundUp(ceilDiv(p.c, 4*workers), nr)))
-		}
 		n := ceilDiv(p.c, chunk)
-		s.chunk = roundUp(ceilDiv(p.c, n), nr)
-		s.bands = ceilDiv(p.c, s.chunk)
+		if workers > 1 { // some tiles for each
+			n = max(4*workers, roundUp(n, workers))
+		}
+		s.cutChannels(p, n)
 		return
 	}
 	span := (p.kh-1)*p.dh + 1
 	s.bands = 1
 	if workers > 1 {
-		s.bands = max(1, min(2*workers, p.oh/14))
+		s.bands = max(1, min(workers, p.oh/6), min(2*workers, p.oh/14))
 	}
 	s.rows = ceilDiv(p.oh, s.bands)
 	row := p.geometry.w * p.c * 4
@@ -140,11 +136,34 @@ func (s *pairStep) cut(p *convPlan) {
 	s.cap = (s.sub-1)*p.sh + span
 }
 
+// cutChannels makes n tiles of whole panels, as even as that goes.
+func (s *pairStep) cutChannels(p *convPlan, n int) {
+	nr := s.d.k.Gemm.NR
+	panels := ceilDiv(p.c, nr)
+	n = min(n, panels)
+	tables := map[int]*windowTable{}
+	for i := range n {
+		ch := chanRange{at: i * panels / n * nr}
+		ch.n = min(p.c, (i+1)*panels/n*nr) - ch.at
+		ch.pix = ch.n
+		if tables[ch.n] == nil {
+			tables[ch.n] = newWindowTable(&p.geometry, ch.pix, p.c)
+		}
+		ch.t = tables[ch.n]
+		s.chunks = append(s.chunks, ch)
+	}
+	s.bands = n
+}
+
 // bufLen is the elements of scratch of one worker.
 func (s *pairStep) bufLen() int {
 	p := s.second.p
-	if s.chunk > 0 {
-		return pad64(s.h*s.w*s.chunk) + pad64(s.h*p.geometry.w*s.chunk)
+	n := 0
+	for _, ch := range s.chunks {
+		n = max(n, pad64(s.h*s.w*ch.n)+pad64(s.h*p.geometry.w*ch.n))
+	}
+	if n > 0 {
+		return n
 	}
 	return pad64(s.cap * p.geometry.w * p.c)
 }
@@ -177,8 +196,8 @@ type pairTask struct {
 func (t *pairTask) Tile(i, worker int) {
 	s := t.s
 	buf := t.buf[worker*s.bufLen():][:s.bufLen()]
-	if s.chunk > 0 {
-		t.channels(buf, i/s.bands, i%s.bands*s.chunk)
+	if s.chunks != nil {
+		t.channels(buf, i/s.bands, s.chunks[i%s.bands])
 		return
 	}
 	t.band(buf, i/s.bands, i%s.bands*s.rows)
@@ -204,7 +223,7 @@ func (t *pairTask) band(buf []float32, img, o0 int) {
 			t.expand(buf[(hi-lo)*row:][:row], img, hi)
 		}
 		for oh := o0; oh < o1; oh++ {
-			t.dw.row(buf, lo*row, img, oh, chanRange{n: p.c, pix: p.c})
+			t.dw.row(buf, lo*row, img, oh, chanRange{n: p.c, pix: p.c, t: s.second.t})
 		}
 	}
 }
@@ -236,34 +255,25 @@ func (t *pairTask) multiply(dst []float32, n int, x []float32, m, j int) {
 	}
 }
 
-// channels computes a chunk of channels of a whole picture, from channel j on.
-func (t *pairTask) channels(buf []float32, img, j int) {
+// channels computes some channels of a whole picture.
+func (t *pairTask) channels(buf []float32, img int, ch chanRange) {
 	s, p := t.s, t.s.second.p
-	n := min(s.chunk, p.c-j)
-	run, row := s.w*n, p.geometry.w*s.chunk
-	flat, dst := buf[:s.h*run], buf[pad64(s.h*s.w*s.chunk):]
-	t.multiply(flat, n, t.x[img*s.h*s.w*s.first.c:], s.h*s.w, j)
+	run, row := s.w*ch.n, p.geometry.w*ch.n
+	flat, dst := buf[:s.h*run], buf[pad64(s.h*run):]
+	t.multiply(flat, ch.n, t.x[img*s.h*s.w*s.first.c:], s.h*s.w, ch.at)
 	act := &s.first.act
 	for h := range s.h {
-		// Pixels lie a whole chunk apart, so that one table of taps serves all of them.
 		out := dst[h*row:][:row]
-		clear(out[:s.left*s.chunk])
-		in := out[s.left*s.chunk:]
-		clear(in[s.w*s.chunk:])
-		from := flat[h*run:][:run]
-		switch {
-		case n < s.chunk:
-			for i := range s.w {
-				copy(in[i*s.chunk:], from[i*n:][:n])
-			}
-			act.rows(in, s.chunk, s.w, n)
-		case act.f != nil:
-			act.f(in[:run], from, act.a, act.b)
-		default:
-			copy(in, from)
+		clear(out[:s.left*ch.n])
+		in := out[s.left*ch.n:]
+		clear(in[run:])
+		if act.f != nil {
+			act.f(in[:run], flat[h*run:][:run], act.a, act.b)
+			continue
 		}
+		copy(in, flat[h*run:][:run])
 	}
 	for oh := range p.oh {
-		t.dw.row(dst, 0, img, oh, chanRange{at: j, n: n, pix: s.chunk})
+		t.dw.row(dst, 0, img, oh, ch)
 	}
 }

@@ -190,7 +190,7 @@ func (c cell) prepare(d *Device, r devices.Request) (devices.Step, error) {
 		s.loadDir(&dir, i, r)
 		s.dirs = append(s.dirs, dir)
 	}
-	s.til = newTiling(&d.k.Gemm, s.steps*s.n, s.row(), s.in, false)
+	s.til = d.tiling(s.steps*s.n, s.row(), s.in, false)
 	return s, nil
 }
 

@@ -57,7 +57,8 @@ func (d *Device) newStrips(p *convPlan, r devices.Request) *strips {
 	for s.rows == 1 && s.nb > 4*d.k.Gemm.NR && 2*p.ow*s.nb*k > 2*tileFlops {
 		s.nb = roundUp(ceilDiv(s.nb, 2), d.k.Gemm.NR)
 	}
-	s.tm, s.tn = ceilDiv(p.oh, s.rows), ceilDiv(p.oc, s.nb)
+	s.tn = ceilDiv(p.oc, s.nb)
+	s.rows, s.tm = evenTiles(p.oh, 1, ceilDiv(p.oh, s.rows), s.tn, d.pool.Workers())
 	return s
 }
 

@@ -40,16 +40,20 @@ func (d *Device) convCost(flops float64, m int) float64 {
 // minimalCost is the same for minimal filtering with n products for each tile: the products, the transforms, which move memory, and
 // the transformed weights, which are read once from far away where they are large.
 func (d *Device) minimalCost(p *convPlan, n, tiles int) float64 {
-	gemm := d.convCost(2*float64(n*tiles)*float64(p.c)*float64(p.oc), tiles)
-	const perElement = 22 // operations that a core does in the time of transforming one element
-	transform := perElement * float64(n*tiles) * float64(p.c+p.oc)
 	weights := 4 * float64(n) * float64(p.c) * float64(p.oc)
-	const perByte = 10 // and of reading one byte of weights from memory
-	if weights < 1<<20 {
+	const perByte = 10 // operations that a core does in the time of reading one byte of weights from far away
+	if weights < 1<<18 {
 		weights = 0
 	}
 	weights = max(0, weights-4*float64(p.taps()*p.c)*float64(p.oc))
-	return gemm + transform + perByte*weights
+	return d.minimalFlops(p, n, tiles) + perByte*weights
+}
+
+// minimalFlops is the products and the transforms.
+func (d *Device) minimalFlops(p *convPlan, n, tiles int) float64 {
+	gemm := d.convCost(2*float64(n*tiles)*float64(p.c)*float64(p.oc), tiles)
+	const perElement = 22 // operations that a core does in the time of transforming one element
+	return gemm + perElement*float64(n*tiles)*float64(p.c+p.oc)
 }
 
 // winograd is a 3x3 convolution by minimal filtering.
@@ -93,6 +97,7 @@ func (d *Device) newWinograd(p *convPlan, r devices.Request, o int) *winograd {
 			together = 2 << 20
 		}
 		s.block = min(s.tiles, max(s.block, together/(4*n2*(p.c+p.oc))))
+		s.shareBlocks()
 	}
 	s.vLen, s.mLen = n2*apart(s.block*p.c), n2*apart(s.block*p.oc)
 	s.patch = pad64(n2*max(p.c, p.oc) + kern.WinoTmp)
@@ -113,10 +118,7 @@ func (d *Device) newWinograd(p *convPlan, r devices.Request, o int) *winograd {
 // blockTiles is how many tiles to work on together: of those counts that suit the products, the one that moves least memory for a
 // tile. The weights come from far away once for each block; data and products do too where they don't fit into the second-level cache.
 func (s *winograd) blockTiles(mr int) int {
-	l2 := 448 << 10
-	if s.w.Lanes > 8 {
-		l2 = 1 << 20
-	}
+	l2 := s.secondLevel()
 	p, n2 := s.p, 4*s.w.N*s.w.N
 	best, least := 0, 0.0
 	for _, k := range []int{2, 3, 4, 6, 8} {
@@ -129,6 +131,47 @@ func (s *winograd) blockTiles(mr int) int {
 		}
 	}
 	return best
+}
+
+// secondLevel is how much of a block may lie in the second-level cache.
+func (s *winograd) secondLevel() int {
+	if s.w.Lanes > 8 {
+		return 1 << 20
+	}
+	return 448 << 10
+}
+
+// shareBlocks lets each of several workers do blocks of its own from the data to the result where that costs less than
+// what phases that all share move from one core to another: the one reads all weights in each block, the other half of the
+// transformed data and products from elsewhere. Costs are in operations, as in minimalCost.
+func (s *winograd) shareBlocks() {
+	const (
+		far     = 10     // for a byte of weights, or of what another core has written
+		near    = 2      // for a byte of the third-level cache
+		barrier = 150000 // for a phase
+	)
+	w, p, n2 := s.d.pool.Workers(), s.p, s.w.N*s.w.N
+	if w == 1 || p.dyn {
+		return
+	}
+	moved, weights := float64(4*n2*(p.c+p.oc)), float64(4*n2*p.c*p.oc)
+	cost := func(block, rounds int) float64 {
+		t := float64(block * rounds)
+		c := t*s.d.minimalFlops(p, n2, block)/float64(block) + float64(rounds)*far*weights
+		if moved*float64(block) > float64(s.secondLevel()) {
+			c += 2 * near * moved * t
+		}
+		return c
+	}
+	all := float64(s.tiles)
+	share := ceilDiv(s.tiles, w)
+	least := cost(share, 1) - far*weights*(1-1/float64(w)) + far*moved*all*float64(w-1)/float64(w*w) + 2*barrier
+	for j := 1; j <= 6; j++ {
+		block := ceilDiv(s.tiles, w*j)
+		if c := cost(block, ceilDiv(ceilDiv(s.tiles, block), w)); c < least {
+			least, s.block, s.phased = c, block, false
+		}
+	}
 }
 
 // weightLen is the elements of the transformed kernel.

@@ -97,7 +97,7 @@ func importGradient(n *Node) []*graph.Value {
 	at := map[*graph.Value]*graph.Value{}
 	for i, name := range names {
 		v, err := n.sc.lookup(name)
-		if err != nil || v == poison || n.In[i] == nil {
+		if err != nil || v == nil || v == poison || n.In[i] == nil {
 			n.Refuse("%q is no value of the graph", name)
 			return nil
 		}
@@ -105,7 +105,7 @@ func importGradient(n *Node) []*graph.Value {
 	}
 	name := n.String("y", "")
 	y, err := n.sc.lookup(name)
-	if err != nil || y == poison {
+	if err != nil || y == nil || y == poison {
 		n.Refuse("y %q is no value of the graph", name)
 		return nil
 	}

@@ -33,8 +33,7 @@ func (im *importer) call(n *Node, f *pb.FunctionProto, origin string) ([]*graph.
 	for i, name := range f.Input {
 		sc.vals[name] = n.Input(i)
 	}
-	nodes := dropOmitted(f, n)
-	if err := im.body(sc, nodes); err != nil {
+	if err := im.body(sc, f.Node); err != nil {
 		return nil, err
 	}
 	outs := make([]*graph.Value, len(f.Output))
@@ -49,29 +48,4 @@ func (im *importer) call(n *Node, f *pb.FunctionProto, origin string) ([]*graph.
 		outs[i] = v
 	}
 	return outs, nil
-}
-
-// dropOmitted is the function's nodes with the inputs that the call omits left out of theirs.
-func dropOmitted(f *pb.FunctionProto, n *Node) []*pb.NodeProto {
-	omitted := map[string]bool{}
-	for i, name := range f.Input {
-		if n.Input(i) == nil {
-			omitted[name] = true
-		}
-	}
-	if len(omitted) == 0 {
-		return f.Node
-	}
-	out := make([]*pb.NodeProto, len(f.Node))
-	for i, p := range f.Node {
-		c := *p
-		c.Input = append([]string{}, p.Input...)
-		for j, name := range c.Input {
-			if omitted[name] {
-				c.Input[j] = ""
-			}
-		}
-		out[i] = &c
-	}
-	return out
 }

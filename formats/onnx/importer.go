@@ -283,6 +283,9 @@ func (im *importer) inputs(sc *scope, g *pb.GraphProto) error {
 func (im *importer) outputs(sc *scope, g *pb.GraphProto) error {
 	for _, p := range g.Output {
 		v, err := sc.lookup(p.Name)
+		if err == nil && v == nil {
+			err = errOmitted
+		}
 		if err != nil {
 			return im.fail("output %q: %w", p.Name, err)
 		}
@@ -321,19 +324,20 @@ func newScope(g *graph.Graph, opsets map[string]int, p *pb.GraphProto) *scope {
 var (
 	errUndefined = errors.New("nothing defines it")
 	errOwn       = errors.New("it is the node's own output")
+	errOmitted   = errors.New("it is an input that the function's call omits")
 )
 
 // lookup finds the value of a name, in the graphs around a subgraph too: what is found there becomes an
-// input of the subgraph, or a constant of its own.
+// input of the subgraph, or a constant of its own. It is nil for an input that a function's call omits.
 func (sc *scope) lookup(name string) (*graph.Value, error) {
-	if v := sc.vals[name]; v != nil {
+	if v, ok := sc.vals[name]; ok {
 		return v, nil
 	}
 	if sc.parent == nil {
 		return nil, errUndefined
 	}
 	outer, err := sc.parent.lookup(name)
-	if err != nil || outer == poison {
+	if err != nil || outer == poison || outer == nil {
 		return outer, err
 	}
 	v := sc.capture.add(sc.b, outer)
@@ -516,8 +520,8 @@ func (im *importer) finish(n *Node, origin string, imp func(*Node) []*graph.Valu
 	if len(n.p.Output) == 0 {
 		return nil, im.fail("node %q (%s) has no outputs", origin, n.p.OpType)
 	}
-	if n.Opset < 6 {
-		n.Ignore("consumed_inputs") // a hint about memory
+	if n.Opset < 9 {
+		n.Ignore("consumed_inputs") // a hint about memory, which some exporters went on writing after version 5
 	}
 	bad := len(im.bad)
 	outs = imp(n)

@@ -167,11 +167,14 @@ func importSlice1(n *Node) []*graph.Value {
 	return one(n.Add(ops.Slice{}, in...))
 }
 
-// importSplit1 reads sizes that are an attribute; version 1 also allowed them as an input.
+// importSplit1 reads sizes that are an attribute; version 1 also allowed them as an input, of the type of what
+// is split.
 func importSplit1(n *Node) []*graph.Value {
 	sizes := n.optInts(n.Ints("split"))
 	if sizes == nil {
-		sizes = n.Input(1)
+		if sizes = n.Input(1); sizes != nil && sizes.Type.DType != tensor.Int64 {
+			sizes = n.Add(ops.Cast{To: tensor.Int64, Saturate: true}, sizes)
+		}
 	}
 	return n.AddN(ops.Split{Axis: n.Int("axis", 0), NumOutputs: n.NumOut}, trimmed(n.Input(0), sizes)...)
 }

@@ -35,6 +35,8 @@ func Coverage(dev devices.Device) []CoverageRow {
 			r.Gradient = "yes"
 		} else if _, ok := in.Op.(graph.Decomposer); ok {
 			r.Gradient = "decomposed"
+		} else if _, ok := in.Op.(graph.Subgrapher); ok {
+			r.Gradient = "yes" // the autodiff's own
 		}
 		for _, k := range dev.Kernels().Candidates(in.Op) {
 			if !strings.HasPrefix(k.Name, "ref/") {

@@ -25,6 +25,15 @@ func unaryBody(op graph.Op) *graph.Graph {
 	return g
 }
 
+// binaryBody is a graph that applies op to its two inputs.
+func binaryBody(op graph.Op) *graph.Graph {
+	g := &graph.Graph{}
+	b := graph.NewBuilder(g)
+	x := b.Input("x", graph.UnrankedOf(tensor.Float32))
+	b.Output(b.Add(op, x, b.Input("y", graph.UnrankedOf(tensor.Float32))))
+	return g
+}
+
 // loopBody adds the state to itself and emits it.
 func loopBody() *graph.Graph {
 	g := &graph.Graph{}
@@ -372,6 +381,9 @@ func controlSamples() map[string][]Sample {
 		"Scan": {Case(Scan{Body: scanBody(), NumStates: 1, NumScanInputs: 1},
 			F(2), F(4, 2))},
 		"SequenceMap": {
-			Case(SequenceMap{Body: unaryBody(Relu{}), NumInputs: 1}, SV(F(2), F(3)))},
+			Case(SequenceMap{Body: unaryBody(Relu{}), NumInputs: 1}, SV(F(2), F(3))),
+			Case(SequenceMap{Body: binaryBody(Mul{}), NumInputs: 2}, SV(F(2), F(2)), F(2)),
+			Case(SequenceMap{Body: binaryBody(Mul{}), NumInputs: 2}, SV(F(2), F(3)), SV(F(2), F(3))),
+			Case(SequenceMap{Body: binaryBody(Mul{}), NumInputs: 1}, SV(F(2), F(2)), F(2))},
 	}
 }

@@ -177,6 +177,11 @@ func microsoftSamples() map[string][]Sample {
 				SampleIn{}, SampleIn{}, TV(tensor.Of([]int32{2}, 1)), TV(tensor.Scalar(int32(3)))),
 			Case(GroupQueryAttention{NumHeads: 2, KVNumHeads: 1, Causal: true, LocalWindowSize: 3, DoRotary: true, Softcap: 3}, F(1, 1, 16),
 				SampleIn{}, SampleIn{}, F(1, 1, 4, 4), F(1, 1, 4, 4), TV(tensor.Of([]int32{4}, 1)), TV(tensor.Scalar(int32(5))),
-				F(8, 2), F(8, 2))},
+				F(8, 2), F(8, 2)),
+			Case(GroupQueryAttention{NumHeads: 4, KVNumHeads: 2, Causal: true, LocalWindowSize: -1, SmoothSoftmax: true}, F(2, 2, 8), F(2, 2, 4), F(2, 2, 4),
+				F(2, 2, 6, 2), F(2, 2, 6, 2), TV(tensor.Of([]int32{4, 2}, 2)), TV(tensor.Scalar(int32(5)))),
+			Case(GroupQueryAttention{NumHeads: 2, KVNumHeads: 2, LocalWindowSize: -1, Scale: 0.3, DoRotary: true, RotaryInterleaved: true}, F(2, 2, 8), F(2, 2, 8),
+				F(2, 2, 8), F(2, 2, 2, 4), F(2, 2, 2, 4), TV(tensor.Of([]int32{2, 3}, 2)), TV(tensor.Scalar(int32(4))), F(6, 1), F(6, 1),
+				TV(tensor.Of([]int64{1, 2, 2, 4}, 2, 2)), F(1, 2, 2, 5), F(2))},
 	}
 }

@@ -270,7 +270,7 @@ func (OptionalGetElement) Infer(in []graph.Type) ([]graph.Type, error) {
 	return []graph.Type{in[0].WithoutValue()}, nil
 }
 
-// VJP passes the gradient of a plain tensor on.
+// VJP passes the gradient on, which stands for what is held.
 func (OptionalGetElement) VJP(b *graph.Builder, n *graph.Node, dy []*graph.Value, need []bool) []*graph.Value {
 	return []*graph.Value{dy[0]}
 }
@@ -280,16 +280,21 @@ func sequenceSamples() map[string][]Sample {
 	return map[string][]Sample{
 		"SequenceConstruct": {Case(SequenceConstruct{}, F(2), F(3))},
 		"SequenceEmpty":     {Case(SequenceEmpty{DType: tensor.Float32})},
-		"SequenceAt":        {Case(SequenceAt{}, SV(F(2), F(3)), scalarInt(-1))},
+		"SequenceAt": {
+			Case(SequenceAt{}, SV(F(2), F(3)), scalarInt(-1)), Case(SequenceAt{}, SV(F(2), F(3), F(1)), scalarInt(1))},
 		"SequenceInsert": {
-			Case(SequenceInsert{}, SV(F(2), F(3)), F(4)), Case(SequenceInsert{}, SV(F(2), F(3)), F(4), scalarInt(1))},
+			Case(SequenceInsert{}, SV(F(2), F(3)), F(4)), Case(SequenceInsert{}, SV(F(2), F(3)), F(4), scalarInt(1)),
+			Case(SequenceInsert{}, SV(F(2), F(3)), F(4), scalarInt(-2))},
 		"SequenceErase": {
-			Case(SequenceErase{}, SV(F(2), F(3))), Case(SequenceErase{}, SV(F(2), F(3)), scalarInt(0))},
+			Case(SequenceErase{}, SV(F(2), F(3))), Case(SequenceErase{}, SV(F(2), F(3)), scalarInt(0)),
+			Case(SequenceErase{}, SV(F(2), F(3), F(4)), scalarInt(-2))},
 		"SequenceLength": {Case(SequenceLength{}, SV(F(2), F(3)))},
 		"SplitToSequence": {
-			Case(SplitToSequence{Keepdims: true}, F(4, 2), IV(1, 3))},
+			Case(SplitToSequence{Keepdims: true}, F(4, 2), IV(1, 3)), Case(SplitToSequence{Axis: -1}, F(2, 3)),
+			Case(SplitToSequence{Axis: 1, Keepdims: true}, F(2, 5), scalarInt(2))},
 		"ConcatFromSequence": {
-			Case(ConcatFromSequence{Axis: 1}, SV(F(2, 1), F(2, 3))), Case(ConcatFromSequence{NewAxis: true}, SV(F(2), F(2)))},
+			Case(ConcatFromSequence{Axis: 1}, SV(F(2, 1), F(2, 3))), Case(ConcatFromSequence{NewAxis: true}, SV(F(2), F(2))),
+			Case(ConcatFromSequence{Axis: -1, NewAxis: true}, SV(F(2, 3), F(2, 3)))},
 		"Optional":           {Case(Optional{}, F(2))},
 		"OptionalHasElement": {Case(OptionalHasElement{}, F(2))},
 		"OptionalGetElement": {Case(OptionalGetElement{}, F(2))},

@@ -26,13 +26,13 @@ func Inputs(s ops.Sample, f tensor.DType, seed uint64) ([]tensor.Value, error) {
 	out := make([]tensor.Value, len(s.In))
 	for i, in := range s.In {
 		if in.Seq != nil {
-			seq := &tensor.Sequence{DType: in.Seq[0].DType}
+			seq := &tensor.Sequence{}
 			for _, e := range in.Seq {
-				t, err := input(e, tensor.Invalid, rng)
+				t, err := input(e, f, rng)
 				if err != nil {
 					return nil, err
 				}
-				seq.Elems = append(seq.Elems, t)
+				seq.DType, seq.Elems = t.DType(), append(seq.Elems, t)
 			}
 			out[i] = seq
 			continue

@@ -184,13 +184,14 @@ func TestDecompositions(t *testing.T) {
 // needsBatch is the operators whose gradient depends on the size of the samples' first dimension.
 var needsBatch = map[string]bool{"CenterCropPad": true}
 
-// TestGradients holds that the gradient of every operator that has one, its own or its decomposition's, is
-// what central differences give.
+// TestGradients holds that the gradient of every operator that has one, its own or its decomposition's or that of
+// the graphs in it, is what central differences give.
 func TestGradients(t *testing.T) {
 	eachSample(t, func(t *testing.T, s ops.Sample, seed uint64) {
 		_, own := s.Op.(graph.Differentiable)
 		_, parts := s.Op.(graph.Decomposer)
-		if own || parts {
+		_, holds := s.Op.(graph.Subgrapher)
+		if own || parts || holds {
 			checkGradient(t, s, seed)
 		}
 	})
@@ -219,31 +220,51 @@ func checkGradient(t *testing.T, s ops.Sample, seed uint64) {
 		require.NoError(t, err, "open %v", open)
 		got := evaluate(t, a, grads)
 		for k, i := range at {
-			x := vals[i].(*tensor.Tensor)
-			g := make([]float64, x.Len())
+			var grads []*tensor.Tensor
 			if got[k] != nil {
-				require.Equal(t, x.Shape(), got[k].Shape(), "shape of the gradient of input %d, open %v", i, open)
-				g, err = got[k].Float64s()
-				require.NoError(t, err)
+				grads = pieces(got[k])
 			}
-			for j, w := range want[i] {
-				if !(math.Abs(g[j]-w) <= tol.Abs+tol.Rel*math.Abs(w)) {
-					t.Fatalf("open %v: gradient of input %d%v[%d]: got %v, differences give %v", open, i, x.Shape(), j, g[j], w)
+			for p, x := range pieces(vals[i]) {
+				g := make([]float64, x.Len())
+				if got[k] != nil {
+					require.Equal(t, x.Shape(), grads[p].Shape(), "shape of the gradient of input %d, open %v", i, open)
+					g, err = grads[p].Float64s()
+					require.NoError(t, err)
+				}
+				for j, w := range want[i][p] {
+					if !(math.Abs(g[j]-w) <= tol.Abs+tol.Rel*math.Abs(w)) {
+						t.Fatalf("open %v: gradient of input %d%v[%d]: got %v, differences give %v", open, i, x.Shape(), j, g[j], w)
+					}
 				}
 			}
 		}
 	}
 }
 
+// pieces is the tensors that a value is made of: itself, or a sequence's.
+func pieces(v tensor.Value) []*tensor.Tensor {
+	switch v := v.(type) {
+	case *tensor.Tensor:
+		return []*tensor.Tensor{v}
+	case *tensor.Sequence:
+		var out []*tensor.Tensor
+		for _, e := range v.Elems {
+			out = append(out, pieces(e)...)
+		}
+		return out
+	}
+	return nil
+}
+
 // evaluate runs a's graph for values of which some may be nil.
-func evaluate(t *testing.T, a *application, vs []*graph.Value) []*tensor.Tensor {
+func evaluate(t *testing.T, a *application, vs []*graph.Value) []tensor.Value {
 	var outs []*graph.Value
 	for _, v := range vs {
 		if v != nil {
 			outs = append(outs, v)
 		}
 	}
-	got := make([]*tensor.Tensor, len(vs))
+	got := make([]tensor.Value, len(vs))
 	if outs == nil {
 		return got
 	}
@@ -253,15 +274,15 @@ func evaluate(t *testing.T, a *application, vs []*graph.Value) []*tensor.Tensor 
 	require.NoError(t, err)
 	for i, v := range vs {
 		if v != nil {
-			got[i], res = res[0].(*tensor.Tensor), res[1:]
+			got[i], res = res[0], res[1:]
 		}
 	}
 	return got
 }
 
 // differences is the central differences of the weighted sum by each element of the inputs that are
-// differentiable, by input; nil where the sum has no terms.
-func differences(t *testing.T, s ops.Sample, vals []tensor.Value, eps float64) map[int][]float64 {
+// differentiable, by input and its pieces; nil where the sum has no terms.
+func differences(t *testing.T, s ops.Sample, vals []tensor.Value, eps float64) map[int][][]float64 {
 	f := apply(vals, Shapes)
 	loss := weightedSum(f, s)
 	if loss == nil {
@@ -276,25 +297,27 @@ func differences(t *testing.T, s ops.Sample, vals []tensor.Value, eps float64) m
 		require.NoError(t, err)
 		return v[0]
 	}
-	all := map[int][]float64{}
+	all := map[int][][]float64{}
 	for i, v := range vals {
-		x, ok := v.(*tensor.Tensor)
-		if !ok || !x.DType().IsFloat() || s.In[i].NoGrad {
-			continue
-		}
-		vs, err := x.Float64s()
-		require.NoError(t, err)
-		all[i] = make([]float64, len(vs))
-		for j, v := range vs {
-			vs[j] = v + eps
+		for _, x := range pieces(v) {
+			if !x.DType().IsFloat() || s.In[i].NoGrad {
+				continue
+			}
+			vs, err := x.Float64s()
+			require.NoError(t, err)
+			d := make([]float64, len(vs))
+			for j, v := range vs {
+				vs[j] = v + eps
+				require.NoError(t, x.SetFloat64s(vs))
+				up := at()
+				vs[j] = v - eps
+				require.NoError(t, x.SetFloat64s(vs))
+				d[j] = (up - at()) / (2 * eps)
+				vs[j] = v
+			}
 			require.NoError(t, x.SetFloat64s(vs))
-			up := at()
-			vs[j] = v - eps
-			require.NoError(t, x.SetFloat64s(vs))
-			all[i][j] = (up - at()) / (2 * eps)
-			vs[j] = v
+			all[i] = append(all[i], d)
 		}
-		require.NoError(t, x.SetFloat64s(vs))
 	}
 	return all
 }
@@ -308,7 +331,18 @@ func weightedSum(a *application, s ops.Sample) *graph.Value {
 		for _, o := range s.NoGradOut {
 			skip = skip || o == k
 		}
-		if skip || y.Type.Kind != graph.TensorKind || !y.Type.DType.IsFloat() {
+		if skip || !y.Type.DType.IsFloat() {
+			continue
+		}
+		switch y.Type.Kind {
+		case graph.TensorKind:
+		case graph.OptionalKind:
+			y = a.b.Add(ops.OptionalGetElement{}, y)
+		case graph.SequenceKind:
+			y = a.b.Add(ops.ConcatFromSequence{}, ops.MapSequence(a.b, func(b *graph.Builder, in []*graph.Value) *graph.Value {
+				return b.Add(ops.Reshape{}, in[0], b.Ints(-1))
+			}, y))
+		default:
 			continue
 		}
 		n := a.b.Add(ops.Cast{To: tensor.Float64, Saturate: true}, y)

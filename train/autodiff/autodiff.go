@@ -143,9 +143,17 @@ func (t *tape) add(v, dv *graph.Value) {
 		return
 	}
 	if old := t.grads[v]; old != nil {
-		dv = t.b.Add(ops.Add{}, old, dv)
+		dv = plus(t.b, old, dv)
 	}
 	t.grads[v] = dv
+}
+
+// plus is the sum of two gradients, tensors or sequences.
+func plus(b *graph.Builder, x, y *graph.Value) *graph.Value {
+	if x.Type.Kind == graph.SequenceKind {
+		return ops.MapSequence(b, func(b *graph.Builder, in []*graph.Value) *graph.Value { return b.Add(ops.Add{}, in...) }, x, y)
+	}
+	return b.Add(ops.Add{}, x, y)
 }
 
 // sweep walks nodes backward.
@@ -236,8 +244,11 @@ func (t *tape) decomposed(n *graph.Node, dy []*graph.Value) error {
 // ones is a tensor of ones in y's shape.
 func ones(b *graph.Builder, y *graph.Value) *graph.Value { return filled(b, y, 1) }
 
-// filled is a tensor of c in y's shape and type.
+// filled is a tensor, or a sequence of tensors, of c in y's shape and type.
 func filled(b *graph.Builder, y *graph.Value, c float64) *graph.Value {
+	if y.Type.Kind == graph.SequenceKind {
+		return ops.MapSequence(b, func(b *graph.Builder, in []*graph.Value) *graph.Value { return filled(b, in[0], c) }, y)
+	}
 	s := tensor.New(y.Type.DType)
 	if err := s.SetFloat64s([]float64{c}); err != nil {
 		b.Fail(errs.Errorf("autodiff: %w", err))

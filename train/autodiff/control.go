@@ -14,13 +14,13 @@ import (
 // know nothing of this package.
 func controlFlow(op graph.Op) bool {
 	switch op.(type) {
-	case ops.If, ops.Scan, ops.Loop:
+	case ops.If, ops.Scan, ops.Loop, ops.SequenceMap:
 		return true
 	}
 	return false
 }
 
-// control is the gradient of an If, Scan or Loop.
+// control is the gradient of an operator that holds graphs.
 func (t *tape) control(n *graph.Node, dy []*graph.Value, need []bool) error {
 	if !slices.Contains(need, true) {
 		return nil
@@ -33,6 +33,8 @@ func (t *tape) control(n *graph.Node, dy []*graph.Value, need []bool) error {
 		err = t.scan(op, n, dy, need)
 	case ops.Loop:
 		err = t.loop(op, n, dy, need)
+	case ops.SequenceMap:
+		err = t.mapped(op, n, dy, need)
 	}
 	if err == nil {
 		err = t.b.Err()
@@ -126,6 +128,65 @@ func gradOf(b *graph.Builder, ys, dys, wrt []*graph.Value) ([]*graph.Value, erro
 		return make([]*graph.Value, len(wrt)), nil
 	}
 	return Grad(b, y, dy, wrt)
+}
+
+// mapped is the gradient of SequenceMap: a map of the body's gradient over the elements and their cotangents.
+// What all elements read, tensors and captures, gets the sum of what comes of each.
+func (t *tape) mapped(op ops.SequenceMap, n *graph.Node, dy []*graph.Value, need []bool) error {
+	element := func(v *graph.Value) graph.Type {
+		if v.Type.Kind == graph.SequenceKind && v.Type.Elem != nil {
+			return *v.Type.Elem
+		}
+		return v.Type
+	}
+	c := newBody()
+	in, dys := make([]*graph.Value, len(n.In)), make([]*graph.Value, len(dy))
+	for i, v := range n.In[:op.NumInputs] {
+		in[i] = c.b.Input("x", element(v))
+	}
+	for i, v := range dy {
+		if v != nil {
+			dys[i] = c.b.Input("dy", element(v))
+		}
+	}
+	for i, v := range n.In[op.NumInputs:] {
+		in[op.NumInputs+i] = c.b.Input("c", v.Type)
+	}
+	outs := c.b.Inline(op.Body, in...)
+	var wrt []*graph.Value
+	for i, v := range in {
+		if need[i] {
+			wrt = append(wrt, v)
+		}
+	}
+	dx, err := gradOf(c.b, outs, dys, wrt)
+	if err != nil {
+		return err
+	}
+	for i, v := range dx {
+		c.b.Output(c.b.Add(ops.Identity{}, orZero(c.b, v, wrt[i])))
+	}
+	if err := c.b.Err(); err != nil {
+		return err
+	}
+	args := slices.Concat(n.In[:op.NumInputs], present(dy), n.In[op.NumInputs:])
+	grads := t.b.AddN(ops.SequenceMap{Body: c.g, NumInputs: len(args) - len(n.In) + op.NumInputs}, args...)
+	for i, v := range n.In {
+		if !need[i] {
+			continue
+		}
+		d := grads[0]
+		grads = grads[1:]
+		if i >= op.NumInputs || v.Type.Kind != graph.SequenceKind {
+			if v.Type.Kind != graph.TensorKind {
+				return errs.Errorf("through %q (%v), which its iterations share", v.Name, v.Type)
+			}
+			d = t.b.Add(ops.SequenceInsert{}, d, filled(t.b, v, 0)) // the sequence may be empty
+			d = t.b.Add(ops.ReduceSum{}, t.b.Add(ops.ConcatFromSequence{NewAxis: true}, d), t.b.Ints(0))
+		}
+		t.add(v, d)
+	}
+	return nil
 }
 
 // scan is the gradient of Scan: the forward node also emits the states that each iteration began with, and
@@ -254,6 +315,11 @@ type reverse struct {
 
 func (r *reverse) build() error {
 	b := r.t.b
+	for _, v := range slices.Concat(r.states, r.captures) {
+		if v.Type.Kind != graph.TensorKind && carries(v) {
+			return errs.Errorf("through %q (%v), which its iterations share", v.Name, v.Type)
+		}
+	}
 	var live, capt []int // states that have a gradient; captures that need one
 	for i, v := range r.states {
 		if carries(v) {

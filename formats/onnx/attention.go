@@ -9,14 +9,16 @@ import (
 
 // attentionRows is attention and what goes with it.
 func attentionRows() []row {
-	return append([]row{
-		auto("Attention", 23, ops.Attention{LeftWindowSize: -1, RightWindowSize: -1}),
-		auto("CausalConvWithState", 27, ops.CausalConvWithState{Activation: "none"}),
-		auto("LinearAttention", 27, ops.LinearAttention{ChunkSize: 64, UpdateRule: "gated_delta"}),
-		auto("RotaryEmbedding", 23, ops.RotaryEmbedding{}),
-	}, in(previewDomain,
-		row{name: "FlexAttention", since: 1, op: ops.FlexAttention{}, imp: importFlexAttention, exp: exportFlexAttention},
-	)...)
+	return autos(attentionPlain, row{domain: previewDomain, name: "FlexAttention", since: 1, op: ops.FlexAttention{}, imp: importFlexAttention,
+		exp: exportFlexAttention})
+}
+
+// attentionPlain is those of attentionRows that are read as their fields say.
+var attentionPlain = []plain{
+	{"Attention", 23, ops.Attention{LeftWindowSize: -1, RightWindowSize: -1}},
+	{"CausalConvWithState", 27, ops.CausalConvWithState{Activation: "none"}},
+	{"LinearAttention", 27, ops.LinearAttention{ChunkSize: 64, UpdateRule: "gated_delta"}},
+	{"RotaryEmbedding", 23, ops.RotaryEmbedding{}},
 }
 
 // importFlexAttention reads attention whose scores and probabilities pass through subgraphs.

@@ -11,6 +11,22 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
+// plain is an operator all of whose attributes are fields of its own: autos makes a row of it.
+type plain struct {
+	name  string
+	since int
+	op    graph.Op
+}
+
+// autos is the rows of operators, and some more.
+func autos(list []plain, more ...row) []row {
+	rows := make([]row, len(list), len(list)+len(more))
+	for i, p := range list {
+		rows[i] = auto(p.name, p.since, p.op)
+	}
+	return append(rows, more...)
+}
+
 // auto is a row whose attributes are op's exported fields: KernelShape is kernel_shape. The values that op
 // has are the attributes' defaults.
 //

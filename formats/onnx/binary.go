@@ -7,39 +7,45 @@ import (
 
 // binaryRows is the operators of two or more operands that broadcast.
 func binaryRows() []row {
-	rows := []row{
-		auto("BitShift", 11, ops.BitShift{}),
-		auto("BitwiseAnd", 18, ops.BitwiseAnd{}),
-		auto("BitwiseOr", 18, ops.BitwiseOr{}),
-		auto("BitwiseXor", 18, ops.BitwiseXor{}),
-		auto("GreaterOrEqual", 12, ops.GreaterOrEqual{}),
-		auto("LessOrEqual", 12, ops.LessOrEqual{}),
-		auto("Max", 1, ops.Max{}),
-		auto("Mean", 1, ops.Mean{}),
-		auto("Min", 1, ops.Min{}),
-		auto("Mod", 10, ops.Mod{}),
-		auto("Sum", 1, ops.Sum{}),
-		auto("Where", 9, ops.Where{}),
-	}
-	for _, r := range []row{
-		auto("Add", 7, ops.Add{}),
-		auto("And", 7, ops.And{}),
-		auto("Div", 7, ops.Div{}),
-		auto("Equal", 7, ops.Equal{}),
-		auto("Greater", 7, ops.Greater{}),
-		auto("Less", 7, ops.Less{}),
-		auto("Mul", 7, ops.Mul{}),
-		auto("Or", 7, ops.Or{}),
-		auto("Pow", 7, ops.Pow{}),
-		auto("Sub", 7, ops.Sub{}),
-		auto("Xor", 7, ops.Xor{}),
-	} {
+	rows := autos(binaryPlain)
+	for _, r := range autos(broadcastPlain) {
 		op := r.op
 		rows = append(rows, r, row{name: r.name, since: 1, until: 6, imp: func(n *Node) []*graph.Value {
 			return importBroadcast1(n, op)
 		}})
 	}
 	return rows
+}
+
+// binaryPlain is those of binaryRows that are read as their fields say.
+var binaryPlain = []plain{
+	{"BitShift", 11, ops.BitShift{}},
+	{"BitwiseAnd", 18, ops.BitwiseAnd{}},
+	{"BitwiseOr", 18, ops.BitwiseOr{}},
+	{"BitwiseXor", 18, ops.BitwiseXor{}},
+	{"GreaterOrEqual", 12, ops.GreaterOrEqual{}},
+	{"LessOrEqual", 12, ops.LessOrEqual{}},
+	{"Max", 1, ops.Max{}},
+	{"Mean", 1, ops.Mean{}},
+	{"Min", 1, ops.Min{}},
+	{"Mod", 10, ops.Mod{}},
+	{"Sum", 1, ops.Sum{}},
+	{"Where", 9, ops.Where{}},
+}
+
+// broadcastPlain is operators that had another form of broadcasting up to version 6.
+var broadcastPlain = []plain{
+	{"Add", 7, ops.Add{}},
+	{"And", 7, ops.And{}},
+	{"Div", 7, ops.Div{}},
+	{"Equal", 7, ops.Equal{}},
+	{"Greater", 7, ops.Greater{}},
+	{"Less", 7, ops.Less{}},
+	{"Mul", 7, ops.Mul{}},
+	{"Or", 7, ops.Or{}},
+	{"Pow", 7, ops.Pow{}},
+	{"Sub", 7, ops.Sub{}},
+	{"Xor", 7, ops.Xor{}},
 }
 
 // importBroadcast1 reads the first form of broadcasting: the second operand's dimensions lie in the

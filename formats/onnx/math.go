@@ -12,32 +12,39 @@ const epsilon5 = float64(float32(1e-5))
 
 // matmulRows is matrix products.
 func matmulRows() []row {
-	return []row{
-		auto("Det", 11, ops.Det{}),
-		auto("Einsum", 12, ops.Einsum{}),
+	return autos(matmulPlain,
 		autoWith("Gemm", 1, ops.Gemm{Alpha: 1, Beta: 1}, func(n *Node, op *ops.Gemm) { n.Ignore("broadcast") }),
-		auto("Gemm", 7, ops.Gemm{Alpha: 1, Beta: 1}),
-		auto("MatMul", 1, ops.MatMul{}),
-	}
+	)
+}
+
+// matmulPlain is those of matmulRows that are read as their fields say.
+var matmulPlain = []plain{
+	{"Det", 11, ops.Det{}},
+	{"Einsum", 12, ops.Einsum{}},
+	{"Gemm", 7, ops.Gemm{Alpha: 1, Beta: 1}},
+	{"MatMul", 1, ops.MatMul{}},
 }
 
 // normRows is normalisations.
 func normRows() []row {
-	momentum := float64(float32(0.9))
-	return []row{
+	return autos(normPlain, []row{
 		{name: "BatchNormalization", since: 1, op: ops.BatchNormalization{}, imp: importBatchNorm1},
 		{name: "BatchNormalization", since: 9, op: ops.BatchNormalization{}, imp: importBatchNorm1},
-		auto("BatchNormalization", 14, ops.BatchNormalization{Epsilon: epsilon5, Momentum: momentum}),
 		{name: "GroupNormalization", since: 18, imp: importGroupNorm18},
-		auto("GroupNormalization", 21, ops.GroupNormalization{Epsilon: epsilon5, StashType: 1}),
-		auto("InstanceNormalization", 1, ops.InstanceNormalization{Epsilon: epsilon5}),
-		auto("LRN", 1, ops.LRN{Alpha: float64(float32(1e-4)), Beta: 0.75, Bias: 1}),
-		auto("LayerNormalization", 17, ops.LayerNormalization{Axis: -1, Epsilon: epsilon5, StashType: 1}),
-		auto("LpNormalization", 1, ops.LpNormalization{Axis: -1, P: 2}),
 		{name: "MeanVarianceNormalization", since: 1, until: 8, imp: importMVN1},
-		auto("MeanVarianceNormalization", 9, ops.MeanVarianceNormalization{Axes: []int{0, 2, 3}}),
-		auto("RMSNormalization", 23, ops.RMSNormalization{Axis: -1, Epsilon: epsilon5, StashType: 1}),
-	}
+	}...)
+}
+
+// normPlain is those of normRows that are read as their fields say.
+var normPlain = []plain{
+	{"BatchNormalization", 14, ops.BatchNormalization{Epsilon: epsilon5, Momentum: float64(float32(0.9))}},
+	{"GroupNormalization", 21, ops.GroupNormalization{Epsilon: epsilon5, StashType: 1}},
+	{"InstanceNormalization", 1, ops.InstanceNormalization{Epsilon: epsilon5}},
+	{"LRN", 1, ops.LRN{Alpha: float64(float32(1e-4)), Beta: 0.75, Bias: 1}},
+	{"LayerNormalization", 17, ops.LayerNormalization{Axis: -1, Epsilon: epsilon5, StashType: 1}},
+	{"LpNormalization", 1, ops.LpNormalization{Axis: -1, P: 2}},
+	{"MeanVarianceNormalization", 9, ops.MeanVarianceNormalization{Axes: []int{0, 2, 3}}},
+	{"RMSNormalization", 23, ops.RMSNormalization{Axis: -1, Epsilon: epsilon5, StashType: 1}},
 }
 
 // importBatchNorm1 reads BatchNormalization before training_mode: it trains where it names the outputs of
@@ -94,49 +101,54 @@ func importMVN1(n *Node) []*graph.Value {
 }
 
 // quantRows is linear quantization.
-func quantRows() []row {
-	return []row{
-		auto("ConvInteger", 10, ops.ConvInteger{Group: 1}),
-		auto("DequantizeLinear", 10, ops.DequantizeLinear{Axis: 1}),
-		auto("DynamicQuantizeLinear", 11, ops.DynamicQuantizeLinear{}),
-		auto("MatMulInteger", 10, ops.MatMulInteger{}),
-		auto("QLinearConv", 10, ops.QLinearConv{Group: 1}),
-		auto("QLinearMatMul", 10, ops.QLinearMatMul{}),
-		auto("QuantizeLinear", 10, ops.QuantizeLinear{Axis: 1, Saturate: true}),
-	}
+func quantRows() []row { return autos(quantPlain) }
+
+// quantPlain is those of quantRows that are read as their fields say.
+var quantPlain = []plain{
+	{"ConvInteger", 10, ops.ConvInteger{Group: 1}},
+	{"DequantizeLinear", 10, ops.DequantizeLinear{Axis: 1}},
+	{"DynamicQuantizeLinear", 11, ops.DynamicQuantizeLinear{}},
+	{"MatMulInteger", 10, ops.MatMulInteger{}},
+	{"QLinearConv", 10, ops.QLinearConv{Group: 1}},
+	{"QLinearMatMul", 10, ops.QLinearMatMul{}},
+	{"QuantizeLinear", 10, ops.QuantizeLinear{Axis: 1, Saturate: true}},
 }
 
 // lossRows is losses.
-func lossRows() []row {
-	return []row{
-		auto("NegativeLogLikelihoodLoss", 12, ops.NegativeLogLikelihoodLoss{Reduction: "mean"}),
-		auto("SoftmaxCrossEntropyLoss", 12, ops.SoftmaxCrossEntropyLoss{Reduction: "mean"}),
-	}
+func lossRows() []row { return autos(lossPlain) }
+
+// lossPlain is those of lossRows that are read as their fields say.
+var lossPlain = []plain{
+	{"NegativeLogLikelihoodLoss", 12, ops.NegativeLogLikelihoodLoss{Reduction: "mean"}},
+	{"SoftmaxCrossEntropyLoss", 12, ops.SoftmaxCrossEntropyLoss{Reduction: "mean"}},
 }
 
 // trainingRows is the steps of optimizers.
 func trainingRows() []row {
-	return in(trainingDomain,
-		auto("Adagrad", 1, ops.Adagrad{Epsilon: float64(float32(1e-6))}),
-		auto("Adam", 1, ops.Adam{Alpha: float64(float32(0.9)), Beta: float64(float32(0.999)), Epsilon: float64(float32(1e-6))}),
-		auto("Momentum", 1, ops.Momentum{}),
-		row{name: "Gradient", since: 1, imp: importGradient},
-	)
+	return in(trainingDomain, autos(trainingPlain, row{name: "Gradient", since: 1, imp: importGradient})...)
+}
+
+// trainingPlain is those of trainingRows that are read as their fields say.
+var trainingPlain = []plain{
+	{"Adagrad", 1, ops.Adagrad{Epsilon: float64(float32(1e-6))}},
+	{"Adam", 1, ops.Adam{Alpha: float64(float32(0.9)), Beta: float64(float32(0.999)), Epsilon: float64(float32(1e-6))}},
+	{"Momentum", 1, ops.Momentum{}},
 }
 
 // randomRows is random numbers, and Dropout.
 func randomRows() []row {
-	f32 := tensor.Float32
-	return []row{
-		auto("Bernoulli", 15, ops.Bernoulli{}),
-		{name: "Dropout", since: 1, op: ops.Dropout{}, imp: importDropout1},
-		auto("Dropout", 12, ops.Dropout{}),
-		auto("Multinomial", 7, ops.Multinomial{Dtype: tensor.Int32, SampleSize: 1}),
-		auto("RandomNormal", 1, ops.RandomNormal{Dtype: f32, Scale: 1}),
-		auto("RandomNormalLike", 1, ops.RandomNormalLike{Scale: 1}),
-		auto("RandomUniform", 1, ops.RandomUniform{Dtype: f32, High: 1}),
-		auto("RandomUniformLike", 1, ops.RandomUniformLike{High: 1}),
-	}
+	return autos(randomPlain, row{name: "Dropout", since: 1, op: ops.Dropout{}, imp: importDropout1})
+}
+
+// randomPlain is those of randomRows that are read as their fields say.
+var randomPlain = []plain{
+	{"Bernoulli", 15, ops.Bernoulli{}},
+	{"Dropout", 12, ops.Dropout{}},
+	{"Multinomial", 7, ops.Multinomial{Dtype: tensor.Int32, SampleSize: 1}},
+	{"RandomNormal", 1, ops.RandomNormal{Dtype: tensor.Float32, Scale: 1}},
+	{"RandomNormalLike", 1, ops.RandomNormalLike{Scale: 1}},
+	{"RandomUniform", 1, ops.RandomUniform{Dtype: tensor.Float32, High: 1}},
+	{"RandomUniformLike", 1, ops.RandomUniformLike{High: 1}},
 }
 
 // importDropout1 reads a ratio that is an attribute. The node passes its input through, until training
@@ -154,19 +166,23 @@ func importDropout1(n *Node) []*graph.Value {
 
 // sequenceRows is sequences and optionals.
 func sequenceRows() []row {
-	return []row{
-		auto("ConcatFromSequence", 11, ops.ConcatFromSequence{}),
-		{name: "Optional", since: 15, op: ops.Optional{}, imp: importOptional, exp: exportOptional},
-		auto("OptionalGetElement", 15, ops.OptionalGetElement{}),
-		auto("OptionalHasElement", 15, ops.OptionalHasElement{}),
-		auto("SequenceAt", 11, ops.SequenceAt{}),
-		auto("SequenceConstruct", 11, ops.SequenceConstruct{}),
-		auto("SequenceEmpty", 11, ops.SequenceEmpty{DType: tensor.Float32}),
-		auto("SequenceErase", 11, ops.SequenceErase{}),
-		auto("SequenceInsert", 11, ops.SequenceInsert{}),
-		auto("SequenceLength", 11, ops.SequenceLength{}),
-		auto("SplitToSequence", 11, ops.SplitToSequence{Keepdims: true}),
-	}
+	return autos(sequencePlain,
+		row{name: "Optional", since: 15, op: ops.Optional{}, imp: importOptional, exp: exportOptional},
+	)
+}
+
+// sequencePlain is those of sequenceRows that are read as their fields say.
+var sequencePlain = []plain{
+	{"ConcatFromSequence", 11, ops.ConcatFromSequence{}},
+	{"OptionalGetElement", 15, ops.OptionalGetElement{}},
+	{"OptionalHasElement", 15, ops.OptionalHasElement{}},
+	{"SequenceAt", 11, ops.SequenceAt{}},
+	{"SequenceConstruct", 11, ops.SequenceConstruct{}},
+	{"SequenceEmpty", 11, ops.SequenceEmpty{DType: tensor.Float32}},
+	{"SequenceErase", 11, ops.SequenceErase{}},
+	{"SequenceInsert", 11, ops.SequenceInsert{}},
+	{"SequenceLength", 11, ops.SequenceLength{}},
+	{"SplitToSequence", 11, ops.SplitToSequence{Keepdims: true}},
 }
 
 // importOptional reads Optional; its attribute is the type of what an empty one would hold.
@@ -184,26 +200,36 @@ func importOptional(n *Node) []*graph.Value {
 }
 
 // stringRows is text.
-func stringRows() []row {
-	return []row{
-		auto("RegexFullMatch", 20, ops.RegexFullMatch{}),
-		auto("StringConcat", 20, ops.StringConcat{}),
-		auto("StringNormalizer", 10, ops.StringNormalizer{CaseChangeAction: "NONE"}),
-		auto("StringSplit", 20, ops.StringSplit{}),
-		auto("TfIdfVectorizer", 9, ops.TfIdfVectorizer{}),
-	}
+func stringRows() []row { return autos(stringPlain) }
+
+// stringPlain is those of stringRows that are read as their fields say.
+var stringPlain = []plain{
+	{"RegexFullMatch", 20, ops.RegexFullMatch{}},
+	{"StringConcat", 20, ops.StringConcat{}},
+	{"StringNormalizer", 10, ops.StringNormalizer{CaseChangeAction: "NONE"}},
+	{"StringSplit", 20, ops.StringSplit{}},
+	{"TfIdfVectorizer", 9, ops.TfIdfVectorizer{}},
 }
 
 // recurrentRows is recurrent networks. Up to version 6 an attribute said whether the sequence is an
 // output, which the number of outputs says too.
 func recurrentRows() []row {
-	skip := func(n *Node) { n.Ignore("output_sequence") }
-	return []row{
-		autoWith("GRU", 1, ops.GRU{}, func(n *Node, op *ops.GRU) { skip(n) }),
-		auto("GRU", 7, ops.GRU{}),
-		autoWith("LSTM", 1, ops.LSTM{}, func(n *Node, op *ops.LSTM) { skip(n) }),
-		auto("LSTM", 7, ops.LSTM{}),
-		autoWith("RNN", 1, ops.RNN{}, func(n *Node, op *ops.RNN) { skip(n) }),
-		auto("RNN", 7, ops.RNN{}),
+	rows := autos(recurrentPlain)
+	for _, r := range rows {
+		r.since = 1
+		imp := r.imp
+		r.imp = func(n *Node) []*graph.Value {
+			n.Ignore("output_sequence")
+			return imp(n)
+		}
+		rows = append(rows, r)
 	}
+	return rows
+}
+
+// recurrentPlain is those of recurrentRows that are read as their fields say.
+var recurrentPlain = []plain{
+	{"GRU", 7, ops.GRU{}},
+	{"LSTM", 7, ops.LSTM{}},
+	{"RNN", 7, ops.RNN{}},
 }

@@ -194,7 +194,7 @@ func microsoftPointwise() []row {
 		takes("BiasSoftmax", 2, 2, func(n *Node) []*graph.Value {
 			n.Bool("is_inner_broadcast", true) // says how the bias is shaped, which its shape says too
 			n.In = []*graph.Value{n.Add(ops.Add{}, n.In[0], n.In[1])}
-			return importFlattening(func(axis int) graph.Op { return ops.Softmax{Axis: axis} })(n)
+			return importFlattening(ops.Softmax{Axis: -1})(n)
 		}),
 		takes("FastGelu", 1, 2, biased(fast)),
 		takes("Gelu", 1, 1, biased(exact)),

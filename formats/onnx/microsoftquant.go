@@ -140,7 +140,7 @@ func importQLinearSoftmax(n *Node) []*graph.Value {
 	}
 	scale, zero := n.In[3], n.Input(4)
 	n.In = one(x)
-	y := importFlattening(func(axis int) graph.Op { return ops.Softmax{Axis: axis} })(n)[0]
+	y := importFlattening(ops.Softmax{Axis: -1})(n)[0]
 	return one(n.quantized(y, scale, zero))
 }
 

@@ -10,29 +10,30 @@ import (
 
 // mlRows is the classic models of ai.onnx.ml.
 func mlRows() []row {
-	encoder := ops.LabelEncoder{DefaultInt64: -1, DefaultString: "_Unused", DefaultFloat: math.Copysign(0, -1)}
-	return in(mlDomain,
-		auto("ArrayFeatureExtractor", 1, ops.ArrayFeatureExtractor{}),
-		auto("Binarizer", 1, ops.Binarizer{}),
-		auto("CastMap", 1, ops.CastMap{CastTo: "TO_FLOAT", MapForm: "DENSE", MaxMap: 1}),
-		auto("CategoryMapper", 1, ops.CategoryMapper{DefaultInt64: -1, DefaultString: "_Unused"}),
-		auto("DictVectorizer", 1, ops.DictVectorizer{}),
-		auto("FeatureVectorizer", 1, ops.FeatureVectorizer{}),
-		auto("Imputer", 1, ops.Imputer{}),
-		row{name: "LabelEncoder", since: 1, imp: importLabelEncoder1},
-		auto("LabelEncoder", 2, encoder),
-		auto("LinearClassifier", 1, ops.LinearClassifier{PostTransform: "NONE"}),
-		auto("LinearRegressor", 1, ops.LinearRegressor{PostTransform: "NONE", Targets: 1}),
-		auto("Normalizer", 1, ops.Normalizer{Norm: "MAX"}),
-		auto("OneHotEncoder", 1, ops.OneHotEncoder{Zeros: true}),
-		auto("SVMClassifier", 1, ops.SVMClassifier{KernelType: "LINEAR", PostTransform: "NONE"}),
-		auto("SVMRegressor", 1, ops.SVMRegressor{KernelType: "LINEAR", PostTransform: "NONE"}),
-		auto("Scaler", 1, ops.Scaler{}),
-		auto("TreeEnsemble", 5, ops.TreeEnsemble{AggregateFunction: 1}),
-		auto("TreeEnsembleClassifier", 1, ops.TreeEnsembleClassifier{PostTransform: "NONE"}),
-		auto("TreeEnsembleRegressor", 1, ops.TreeEnsembleRegressor{AggregateFunction: "SUM", PostTransform: "NONE"}),
-		auto("ZipMap", 1, ops.ZipMap{}),
-	)
+	return in(mlDomain, autos(mlPlain, row{name: "LabelEncoder", since: 1, imp: importLabelEncoder1},
+		auto("LabelEncoder", 2, ops.LabelEncoder{DefaultInt64: -1, DefaultString: "_Unused", DefaultFloat: math.Copysign(0, -1)}))...)
+}
+
+// mlPlain is those of mlRows that are read as their fields say.
+var mlPlain = []plain{
+	{"ArrayFeatureExtractor", 1, ops.ArrayFeatureExtractor{}},
+	{"Binarizer", 1, ops.Binarizer{}},
+	{"CastMap", 1, ops.CastMap{CastTo: "TO_FLOAT", MapForm: "DENSE", MaxMap: 1}},
+	{"CategoryMapper", 1, ops.CategoryMapper{DefaultInt64: -1, DefaultString: "_Unused"}},
+	{"DictVectorizer", 1, ops.DictVectorizer{}},
+	{"FeatureVectorizer", 1, ops.FeatureVectorizer{}},
+	{"Imputer", 1, ops.Imputer{}},
+	{"LinearClassifier", 1, ops.LinearClassifier{PostTransform: "NONE"}},
+	{"LinearRegressor", 1, ops.LinearRegressor{PostTransform: "NONE", Targets: 1}},
+	{"Normalizer", 1, ops.Normalizer{Norm: "MAX"}},
+	{"OneHotEncoder", 1, ops.OneHotEncoder{Zeros: true}},
+	{"SVMClassifier", 1, ops.SVMClassifier{KernelType: "LINEAR", PostTransform: "NONE"}},
+	{"SVMRegressor", 1, ops.SVMRegressor{KernelType: "LINEAR", PostTransform: "NONE"}},
+	{"Scaler", 1, ops.Scaler{}},
+	{"TreeEnsemble", 5, ops.TreeEnsemble{AggregateFunction: 1}},
+	{"TreeEnsembleClassifier", 1, ops.TreeEnsembleClassifier{PostTransform: "NONE"}},
+	{"TreeEnsembleRegressor", 1, ops.TreeEnsembleRegressor{AggregateFunction: "SUM", PostTransform: "NONE"}},
+	{"ZipMap", 1, ops.ZipMap{}},
 }
 
 // importLabelEncoder1 reads the encoder between strings and their places in a list.

@@ -13,73 +13,82 @@ func pointwiseRows() []row {
 	return slices.Concat(functionRows(), activationRows(), castRows())
 }
 
-func functionRows() []row {
-	return []row{
-		auto("Abs", 1, ops.Abs{}),
-		auto("Acos", 7, ops.Acos{}),
-		auto("Acosh", 9, ops.Acosh{}),
-		auto("Asin", 7, ops.Asin{}),
-		auto("Asinh", 9, ops.Asinh{}),
-		auto("Atan", 7, ops.Atan{}),
-		auto("Atanh", 9, ops.Atanh{}),
-		auto("BitwiseNot", 18, ops.BitwiseNot{}),
-		auto("Ceil", 1, ops.Ceil{}),
-		auto("Cos", 7, ops.Cos{}),
-		auto("Cosh", 9, ops.Cosh{}),
-		auto("Erf", 9, ops.Erf{}),
-		auto("Exp", 1, ops.Exp{}),
-		auto("Floor", 1, ops.Floor{}),
-		auto("Identity", 1, ops.Identity{}),
-		auto("IsInf", 10, ops.IsInf{DetectNegative: true, DetectPositive: true}),
-		auto("IsNaN", 9, ops.IsNaN{}),
-		auto("Log", 1, ops.Log{}),
-		auto("Neg", 1, ops.Neg{}),
-		auto("Not", 1, ops.Not{}),
-		auto("Reciprocal", 1, ops.Reciprocal{}),
-		auto("Round", 11, ops.Round{}),
-		auto("Sign", 9, ops.Sign{}),
-		auto("Sin", 7, ops.Sin{}),
-		auto("Sinh", 9, ops.Sinh{}),
-		auto("Sqrt", 1, ops.Sqrt{}),
-		auto("Tan", 7, ops.Tan{}),
-		auto("Tanh", 1, ops.Tanh{}),
-	}
+func functionRows() []row { return autos(functionPlain) }
+
+// functionPlain is those of functionRows that are read as their fields say.
+var functionPlain = []plain{
+	{"Abs", 1, ops.Abs{}},
+	{"Acos", 7, ops.Acos{}},
+	{"Acosh", 9, ops.Acosh{}},
+	{"Asin", 7, ops.Asin{}},
+	{"Asinh", 9, ops.Asinh{}},
+	{"Atan", 7, ops.Atan{}},
+	{"Atanh", 9, ops.Atanh{}},
+	{"BitwiseNot", 18, ops.BitwiseNot{}},
+	{"Ceil", 1, ops.Ceil{}},
+	{"Cos", 7, ops.Cos{}},
+	{"Cosh", 9, ops.Cosh{}},
+	{"Erf", 9, ops.Erf{}},
+	{"Exp", 1, ops.Exp{}},
+	{"Floor", 1, ops.Floor{}},
+	{"Identity", 1, ops.Identity{}},
+	{"IsInf", 10, ops.IsInf{DetectNegative: true, DetectPositive: true}},
+	{"IsNaN", 9, ops.IsNaN{}},
+	{"Log", 1, ops.Log{}},
+	{"Neg", 1, ops.Neg{}},
+	{"Not", 1, ops.Not{}},
+	{"Reciprocal", 1, ops.Reciprocal{}},
+	{"Round", 11, ops.Round{}},
+	{"Sign", 9, ops.Sign{}},
+	{"Sin", 7, ops.Sin{}},
+	{"Sinh", 9, ops.Sinh{}},
+	{"Sqrt", 1, ops.Sqrt{}},
+	{"Tan", 7, ops.Tan{}},
+	{"Tanh", 1, ops.Tanh{}},
 }
 
 func activationRows() []row {
-	return []row{
-		auto("Celu", 12, ops.Celu{Alpha: 1}),
-		{name: "Clip", since: 1, imp: importClip1},
-		auto("Clip", 11, ops.Clip{}),
-		auto("Elu", 1, ops.Elu{Alpha: 1}),
-		auto("Gelu", 20, ops.Gelu{}),
-		auto("HardSigmoid", 1, ops.HardSigmoid{Alpha: float64(float32(0.2)), Beta: 0.5}),
-		auto("HardSwish", 14, ops.HardSwish{}),
-		auto("LeakyRelu", 1, ops.LeakyRelu{Alpha: float64(float32(0.01))}),
-		auto("Mish", 18, ops.Mish{}),
-		{name: "PRelu", since: 1, imp: importPRelu1},
-		auto("PRelu", 7, ops.PRelu{}),
-		auto("Relu", 1, ops.Relu{}),
-		auto("Selu", 1, ops.Selu{Alpha: float64(float32(1.6732)), Gamma: float64(float32(1.0507))}),
-		auto("Selu", 6, ops.Selu{Alpha: float64(float32(1.67326319217681884765625)),
-			Gamma: float64(float32(1.05070102214813232421875))}),
-		auto("Shrink", 9, ops.Shrink{Lambd: 0.5}),
-		auto("Sigmoid", 1, ops.Sigmoid{}),
-		auto("Softplus", 1, ops.Softplus{}),
-		auto("Softsign", 1, ops.Softsign{}),
-		auto("SwiGLU", 28, ops.SwiGLU{Alpha: 1}),
-		auto("Swish", 24, ops.Swish{Alpha: 1}),
-		auto("ThresholdedRelu", 1, ops.ThresholdedRelu{Alpha: 1}),
-	}
+	return autos(activationPlain,
+		row{name: "Clip", since: 1, imp: importClip1},
+		row{name: "PRelu", since: 1, imp: importPRelu1},
+	)
+}
+
+// activationPlain is those of activationRows that are read as their fields say.
+var activationPlain = []plain{
+	{"Celu", 12, ops.Celu{Alpha: 1}},
+	{"Clip", 11, ops.Clip{}},
+	{"Elu", 1, ops.Elu{Alpha: 1}},
+	{"Gelu", 20, ops.Gelu{}},
+	{"HardSigmoid", 1, ops.HardSigmoid{Alpha: float64(float32(0.2)), Beta: 0.5}},
+	{"HardSwish", 14, ops.HardSwish{}},
+	{"LeakyRelu", 1, ops.LeakyRelu{Alpha: float64(float32(0.01))}},
+	{"Mish", 18, ops.Mish{}},
+	{"PRelu", 7, ops.PRelu{}},
+	{"Relu", 1, ops.Relu{}},
+	{"Selu", 1, ops.Selu{Alpha: float64(float32(1.6732)), Gamma: float64(float32(1.0507))}},
+	{"Selu", 6, ops.Selu{Alpha: float64(float32(1.67326319217681884765625)),
+		Gamma: float64(float32(1.05070102214813232421875))}},
+	{"Shrink", 9, ops.Shrink{Lambd: 0.5}},
+	{"Sigmoid", 1, ops.Sigmoid{}},
+	{"Softplus", 1, ops.Softplus{}},
+	{"Softsign", 1, ops.Softsign{}},
+	{"SwiGLU", 28, ops.SwiGLU{Alpha: 1}},
+	{"Swish", 24, ops.Swish{Alpha: 1}},
+	{"ThresholdedRelu", 1, ops.ThresholdedRelu{Alpha: 1}},
 }
 
 func castRows() []row {
-	return []row{
-		auto("BitCast", 26, ops.BitCast{}),
-		{name: "Cast", since: 1, imp: importCast1},
+	return autos(castPlain,
+		row{name: "Cast", since: 1, imp: importCast1},
 		auto("Cast", 6, ops.Cast{Saturate: true, RoundMode: "up"}).exports(exportCast),
 		auto("CastLike", 15, ops.CastLike{Saturate: true, RoundMode: "up"}).exports(exportCast),
-	}
+	)
+}
+
+// castPlain is those of castRows that are read as their fields say.
+var castPlain = []plain{
+	{"BitCast", 26, ops.BitCast{}},
 }
 
 // importClip1 reads bounds that are attributes; where there is none, there is no bound.

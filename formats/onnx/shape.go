@@ -8,21 +8,14 @@ import (
 
 // shapeRows is operators that move elements without changing them, and those that make tensors.
 func shapeRows() []row {
-	return []row{
-		{name: "Concat", since: 1, imp: importConcat(1)},
-		{name: "Concat", since: 4, op: ops.Concat{}, imp: importConcat(0)},
-		{name: "Constant", since: 1, imp: importConstant},
-		auto("ConstantOfShape", 9, ops.ConstantOfShape{}),
-		auto("Expand", 8, ops.Expand{}),
-		auto("EyeLike", 9, ops.EyeLike{}),
-		auto("Flatten", 1, ops.Flatten{Axis: 1}),
-		auto("OneHot", 9, ops.OneHot{Axis: -1}),
-		{name: "Pad", since: 1, imp: importPad1("paddings")},
-		{name: "Pad", since: 2, imp: importPad1("pads")},
-		auto("Pad", 11, ops.Pad{Mode: "constant"}),
-		auto("Range", 11, ops.Range{}),
-		{name: "Range", since: 27, op: ops.Range{}, imp: importRange27},
-		{name: "Reshape", since: 1, imp: func(n *Node) []*graph.Value {
+	return autos(shapePlain,
+		row{name: "Concat", since: 1, imp: importConcat(1)},
+		row{name: "Concat", since: 4, op: ops.Concat{}, imp: importConcat(0)},
+		row{name: "Constant", since: 1, imp: importConstant},
+		row{name: "Pad", since: 1, imp: importPad1("paddings")},
+		row{name: "Pad", since: 2, imp: importPad1("pads")},
+		row{name: "Range", since: 27, op: ops.Range{}, imp: importRange27},
+		row{name: "Reshape", since: 1, imp: func(n *Node) []*graph.Value {
 			shape := n.Ints("shape")
 			if shape == nil {
 				n.Refuse("it has no shape")
@@ -30,19 +23,30 @@ func shapeRows() []row {
 			}
 			return one(n.Add(ops.Reshape{}, n.Input(0), n.ints(shape...)))
 		}},
-		auto("Reshape", 5, ops.Reshape{}),
-		auto("ReverseSequence", 10, ops.ReverseSequence{BatchAxis: 1}),
-		auto("Shape", 1, ops.Shape{}),
-		auto("Size", 1, ops.Size{}),
-		{name: "Squeeze", since: 1, op: ops.Squeeze{}, exp: axesAsAttribute, imp: axesAttribute(ops.Squeeze{})},
-		auto("Squeeze", 13, ops.Squeeze{}),
-		{name: "Tile", since: 1, imp: importTile1},
-		auto("Tile", 6, ops.Tile{}),
-		auto("Transpose", 1, ops.Transpose{}),
-		auto("Trilu", 14, ops.Trilu{Upper: true}),
-		{name: "Unsqueeze", since: 1, op: ops.Unsqueeze{}, exp: axesAsAttribute, imp: axesAttribute(ops.Unsqueeze{})},
-		auto("Unsqueeze", 13, ops.Unsqueeze{}),
-	}
+		row{name: "Squeeze", since: 1, op: ops.Squeeze{}, exp: axesAsAttribute, imp: axesAttribute(ops.Squeeze{})},
+		row{name: "Tile", since: 1, imp: importTile1},
+		row{name: "Unsqueeze", since: 1, op: ops.Unsqueeze{}, exp: axesAsAttribute, imp: axesAttribute(ops.Unsqueeze{})},
+	)
+}
+
+// shapePlain is those of shapeRows that are read as their fields say.
+var shapePlain = []plain{
+	{"ConstantOfShape", 9, ops.ConstantOfShape{}},
+	{"Expand", 8, ops.Expand{}},
+	{"EyeLike", 9, ops.EyeLike{}},
+	{"Flatten", 1, ops.Flatten{Axis: 1}},
+	{"OneHot", 9, ops.OneHot{Axis: -1}},
+	{"Pad", 11, ops.Pad{Mode: "constant"}},
+	{"Range", 11, ops.Range{}},
+	{"Reshape", 5, ops.Reshape{}},
+	{"ReverseSequence", 10, ops.ReverseSequence{BatchAxis: 1}},
+	{"Shape", 1, ops.Shape{}},
+	{"Size", 1, ops.Size{}},
+	{"Squeeze", 13, ops.Squeeze{}},
+	{"Tile", 6, ops.Tile{}},
+	{"Transpose", 1, ops.Transpose{}},
+	{"Trilu", 14, ops.Trilu{Upper: true}},
+	{"Unsqueeze", 13, ops.Unsqueeze{}},
 }
 
 // axesAttribute reads axes that are an attribute where op takes them as its second input.
@@ -113,21 +117,25 @@ func importRange27(n *Node) []*graph.Value {
 
 // gatherRows is operators that pick elements by index.
 func gatherRows() []row {
-	return []row{
-		auto("Compress", 9, ops.Compress{}),
-		auto("Gather", 1, ops.Gather{}),
-		auto("GatherElements", 11, ops.GatherElements{}),
-		auto("GatherND", 11, ops.GatherND{}),
-		auto("NonMaxSuppression", 10, ops.NonMaxSuppression{}),
-		auto("NonZero", 9, ops.NonZero{}),
-		{name: "Scatter", since: 9, until: 10, imp: importScatter},
-		{name: "Scatter", since: 11, imp: importScatter},
-		auto("ScatterElements", 11, ops.ScatterElements{Reduction: "none"}),
-		auto("ScatterND", 11, ops.ScatterND{Reduction: "none"}),
-		{name: "TopK", since: 1, imp: importTopK1},
-		auto("TopK", 10, ops.TopK{Axis: -1, Largest: true, Sorted: true}),
-		auto("Unique", 11, ops.Unique{Sorted: true}),
-	}
+	return autos(gatherPlain,
+		row{name: "Scatter", since: 9, until: 10, imp: importScatter},
+		row{name: "Scatter", since: 11, imp: importScatter},
+		row{name: "TopK", since: 1, imp: importTopK1},
+	)
+}
+
+// gatherPlain is those of gatherRows that are read as their fields say.
+var gatherPlain = []plain{
+	{"Compress", 9, ops.Compress{}},
+	{"Gather", 1, ops.Gather{}},
+	{"GatherElements", 11, ops.GatherElements{}},
+	{"GatherND", 11, ops.GatherND{}},
+	{"NonMaxSuppression", 10, ops.NonMaxSuppression{}},
+	{"NonZero", 9, ops.NonZero{}},
+	{"ScatterElements", 11, ops.ScatterElements{Reduction: "none"}},
+	{"ScatterND", 11, ops.ScatterND{Reduction: "none"}},
+	{"TopK", 10, ops.TopK{Axis: -1, Largest: true, Sorted: true}},
+	{"Unique", 11, ops.Unique{Sorted: true}},
 }
 
 func importScatter(n *Node) []*graph.Value {
@@ -144,17 +152,21 @@ func importTopK1(n *Node) []*graph.Value {
 
 // sliceRows is cutting.
 func sliceRows() []row {
-	return []row{
-		{name: "Slice", since: 1, imp: importSlice1},
-		auto("Slice", 10, ops.Slice{}),
-		{name: "Split", since: 1, imp: importSplit1},
-		{name: "Split", since: 13, op: ops.Split{}, imp: importSplit13, exp: exportSplit},
+	return autos(slicePlain,
+		row{name: "Slice", since: 1, imp: importSlice1},
+		row{name: "Split", since: 1, imp: importSplit1},
+		row{name: "Split", since: 13, op: ops.Split{}, imp: importSplit13, exp: exportSplit},
 		autoWith("Split", 18, ops.Split{}, func(n *Node, op *ops.Split) {
 			if op.NumOutputs == 0 {
 				op.NumOutputs = n.NumOut
 			}
 		}).exports(exportSplit),
-	}
+	)
+}
+
+// slicePlain is those of sliceRows that are read as their fields say.
+var slicePlain = []plain{
+	{"Slice", 10, ops.Slice{}},
 }
 
 func importSlice1(n *Node) []*graph.Value {

@@ -9,41 +9,46 @@ import (
 )
 
 // convRows is convolutions.
-func convRows() []row {
-	return []row{
-		auto("Col2Im", 18, ops.Col2Im{}),
-		auto("Conv", 1, ops.Conv{Group: 1}),
-		auto("ConvTranspose", 1, ops.ConvTranspose{Group: 1}),
-		auto("DeformConv", 19, ops.DeformConv{Group: 1, OffsetGroup: 1}),
-	}
+func convRows() []row { return autos(convPlain) }
+
+// convPlain is those of convRows that are read as their fields say.
+var convPlain = []plain{
+	{"Col2Im", 18, ops.Col2Im{}},
+	{"Conv", 1, ops.Conv{Group: 1}},
+	{"ConvTranspose", 1, ops.ConvTranspose{Group: 1}},
+	{"DeformConv", 19, ops.DeformConv{Group: 1, OffsetGroup: 1}},
 }
 
 // poolRows is pooling and regions.
 func poolRows() []row {
-	return []row{
-		auto("AveragePool", 1, ops.AveragePool{}),
-		auto("GlobalAveragePool", 1, ops.GlobalAveragePool{}),
-		{name: "GlobalLpPool", since: 1, imp: func(n *Node) []*graph.Value {
+	return autos(poolPlain,
+		row{name: "GlobalLpPool", since: 1, imp: func(n *Node) []*graph.Value {
 			return n.AddN(ops.GlobalLpPool{P: n.floatP()}, n.In...)
 		}},
-		auto("GlobalLpPool", 2, ops.GlobalLpPool{P: 2}),
-		auto("GlobalMaxPool", 1, ops.GlobalMaxPool{}),
-		{name: "LpPool", since: 1, imp: func(n *Node) []*graph.Value {
+		row{name: "LpPool", since: 1, imp: func(n *Node) []*graph.Value {
 			p := n.floatP()
 			delete(n.attrs, "p")
 			op, _ := fill(n, ops.LpPool{}).(ops.LpPool)
 			op.P = p
 			return n.AddN(op, n.In...)
 		}},
-		auto("LpPool", 2, ops.LpPool{P: 2}),
 		autoWith("MaxPool", 1, ops.MaxPool{}, func(n *Node, op *ops.MaxPool) { op.Indices = n.NumOut > 1 }),
-		auto("MaxRoiPool", 1, ops.MaxRoiPool{SpatialScale: 1}),
-		auto("MaxUnpool", 9, ops.MaxUnpool{}),
 		autoWith("RoiAlign", 10, ops.RoiAlign{Mode: "avg", OutputHeight: 1, OutputWidth: 1, SpatialScale: 1},
 			func(n *Node, op *ops.RoiAlign) { op.CoordinateTransformationMode = "output_half_pixel" }).exports(exportRoiAlign10),
-		auto("RoiAlign", 16, ops.RoiAlign{Mode: "avg", OutputHeight: 1, OutputWidth: 1, SpatialScale: 1,
-			CoordinateTransformationMode: "half_pixel"}),
-	}
+	)
+}
+
+// poolPlain is those of poolRows that are read as their fields say.
+var poolPlain = []plain{
+	{"AveragePool", 1, ops.AveragePool{}},
+	{"GlobalAveragePool", 1, ops.GlobalAveragePool{}},
+	{"GlobalLpPool", 2, ops.GlobalLpPool{P: 2}},
+	{"GlobalMaxPool", 1, ops.GlobalMaxPool{}},
+	{"LpPool", 2, ops.LpPool{P: 2}},
+	{"MaxRoiPool", 1, ops.MaxRoiPool{SpatialScale: 1}},
+	{"MaxUnpool", 9, ops.MaxUnpool{}},
+	{"RoiAlign", 16, ops.RoiAlign{Mode: "avg", OutputHeight: 1, OutputWidth: 1, SpatialScale: 1,
+		CoordinateTransformationMode: "half_pixel"}},
 }
 
 // floatP is the exponent of the first pools, which was a float.
@@ -61,10 +66,7 @@ func resizeRows() []row {
 		KeepAspectRatioPolicy: "stretch", CubicCoeffA: -0.75}
 	old := full
 	old.CoordinateTransformationMode, old.NearestMode = "asymmetric", "floor"
-	return []row{
-		auto("AffineGrid", 20, ops.AffineGrid{}),
-		auto("CenterCropPad", 18, ops.CenterCropPad{}),
-		auto("DepthToSpace", 1, ops.DepthToSpace{Mode: "DCR"}),
+	return autos(resizePlain, []row{
 		{name: "GridSample", since: 16, op: ops.GridSample{PaddingMode: "zeros"}, exp: exportGridSample16, imp: func(n *Node) []*graph.Value {
 			op := ops.GridSample{Mode: "linear", PaddingMode: n.String("padding_mode", "zeros"), AlignCorners: n.Bool("align_corners", false)}
 			switch mode := n.String("mode", "bilinear"); mode {
@@ -78,7 +80,6 @@ func resizeRows() []row {
 			}
 			return n.AddN(op, n.In...)
 		}},
-		auto("GridSample", 20, ops.GridSample{Mode: "linear", PaddingMode: "zeros"}),
 		row{name: "Resize", since: 10, imp: func(n *Node) []*graph.Value {
 			op := old
 			if op.Mode = resizeMode(n.String("mode", "nearest")); op.Mode == "nearest" {
@@ -110,9 +111,17 @@ func resizeRows() []row {
 		row{name: "Upsample", since: 9, imp: func(n *Node) []*graph.Value {
 			return n.upsample(old, n.Input(1))
 		}}.steering(1),
-		auto("SpaceToDepth", 1, ops.SpaceToDepth{Mode: "DCR"}),
-		auto("TensorScatter", 24, ops.TensorScatter{Axis: -2, Mode: "linear"}),
-	}
+	}...)
+}
+
+// resizePlain is those of resizeRows that are read as their fields say.
+var resizePlain = []plain{
+	{"AffineGrid", 20, ops.AffineGrid{}},
+	{"CenterCropPad", 18, ops.CenterCropPad{}},
+	{"DepthToSpace", 1, ops.DepthToSpace{Mode: "DCR"}},
+	{"GridSample", 20, ops.GridSample{Mode: "linear", PaddingMode: "zeros"}},
+	{"SpaceToDepth", 1, ops.SpaceToDepth{Mode: "DCR"}},
+	{"TensorScatter", 24, ops.TensorScatter{Axis: -2, Mode: "linear"}},
 }
 
 // forNN is a way to place pixels that versions 11 and 12 of Resize had.
@@ -176,17 +185,19 @@ func isEmpty(v *graph.Value) bool {
 
 // signalRows is transforms, windows and pictures.
 func signalRows() []row {
-	return slices.Concat([]row{
-		{name: "DFT", since: 17, op: ops.DFT{}, exp: exportDFT17, imp: func(n *Node) []*graph.Value {
-			axis := n.Const("axis", tensor.Scalar(int64(n.Int("axis", 1))))
-			return one(n.Add(fill(n, ops.DFT{}), n.Input(0), n.Input(1), axis))
-		}},
-		auto("DFT", 20, ops.DFT{}),
-		auto("STFT", 17, ops.STFT{Onesided: true}),
-		auto("BlackmanWindow", 17, ops.BlackmanWindow{Periodic: true}),
-		auto("HammingWindow", 17, ops.HammingWindow{Periodic: true}),
-		auto("HannWindow", 17, ops.HannWindow{Periodic: true}),
-		auto("ImageDecoder", 20, ops.ImageDecoder{PixelFormat: "RGB"}),
-		auto("MelWeightMatrix", 17, ops.MelWeightMatrix{}),
-	})
+	return autos(signalPlain, row{name: "DFT", since: 17, op: ops.DFT{}, exp: exportDFT17, imp: func(n *Node) []*graph.Value {
+		axis := n.Const("axis", tensor.Scalar(int64(n.Int("axis", 1))))
+		return one(n.Add(fill(n, ops.DFT{}), n.Input(0), n.Input(1), axis))
+	}})
+}
+
+// signalPlain is those of signalRows that are read as their fields say.
+var signalPlain = []plain{
+	{"DFT", 20, ops.DFT{}},
+	{"STFT", 17, ops.STFT{Onesided: true}},
+	{"BlackmanWindow", 17, ops.BlackmanWindow{Periodic: true}},
+	{"HammingWindow", 17, ops.HammingWindow{Periodic: true}},
+	{"HannWindow", 17, ops.HannWindow{Periodic: true}},
+	{"ImageDecoder", 20, ops.ImageDecoder{PixelFormat: "RGB"}},
+	{"MelWeightMatrix", 17, ops.MelWeightMatrix{}},
 }

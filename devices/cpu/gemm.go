@@ -154,7 +154,8 @@ func newTiling(g *kern.Gemm, m, n, k int, gathers bool) tiling {
 	for t.nb > 2*g.NR && flops() > aim {
 		t.nb = roundUp(ceilDiv(t.nb, 2), g.NR)
 	}
-	t.tm, t.tn = ceilDiv(m, max(t.mb, 1)), ceilDiv(n, max(t.nb, 1))
+	t.mb = noSingle(m, max(t.mb, 1), g.MR)
+	t.tm, t.tn = ceilDiv(m, t.mb), ceilDiv(n, max(t.nb, 1))
 	t.byColumn = n > m
 	return t
 }
@@ -192,7 +193,7 @@ func (t *tiling) share(g *kern.Gemm, m, n, k, workers int) {
 func evenTiles(n, unit, parts, each, workers int) (size, count int) {
 	least := math.Inf(1)
 	for p := parts; p <= max(2*parts, ceilDiv(4*workers, each)); p++ {
-		s := roundUp(ceilDiv(n, p), unit)
+		s := noSingle(n, roundUp(ceilDiv(n, p), unit), unit)
 		c := ceilDiv(n, s)
 		busiest := ceilDiv(c*each, workers)
 		if cost := float64(busiest*s)/float64(each) + float64(p*unit)/8/float64(workers); cost < least {
@@ -200,6 +201,15 @@ func evenTiles(n, unit, parts, each, workers int) (size, count int) {
 		}
 	}
 	return size, count
+}
+
+// noSingle makes parts of n larger until the last one isn't a single row, which Gemm.Block computes in another order than rows
+// among others.
+func noSingle(n, size, unit int) int {
+	for n > size && n%size == 1 {
+		size += unit
+	}
+	return size
 }
 
 // place is the first row and column of tile i.

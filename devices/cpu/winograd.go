@@ -99,6 +99,7 @@ func (d *Device) newWinograd(p *convPlan, r devices.Request, o int) *winograd {
 		s.block = min(s.tiles, max(s.block, together/(4*n2*(p.c+p.oc))))
 		s.shareBlocks()
 	}
+	s.block = noSingle(s.tiles, s.block, 1)
 	s.vLen, s.mLen = n2*apart(s.block*p.c), n2*apart(s.block*p.oc)
 	s.patch = pad64(n2*max(p.c, p.oc) + kern.WinoTmp)
 	if p.dyn {

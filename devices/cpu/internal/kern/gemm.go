@@ -127,6 +127,7 @@ func packCols(p, b []float32, rs, cs, k, w, cols int) {
 
 // Block computes c = a·b for m rows, n columns and depth k > 0, with b packed by Pack for exactly k.Total() rows.
 // acc adds to c instead of overwriting it; ep is applied last. It is passed by value so that it needn't live on the heap.
+// What a row comes to is the same to the bit in blocks of any number of rows but one.
 func (g *Gemm) Block(m, n int, k Depth, a []float32, lda int, b []float32, c []float32, ldc int, acc bool, ep Epilogue) {
 	flags := Flags(0)
 	if acc {
@@ -153,11 +154,16 @@ func (g *Gemm) Block(m, n int, k Depth, a []float32, lda int, b []float32, c []f
 		if ep.Bias != nil {
 			tep.Bias = ep.Bias[j:]
 		}
-		for i := 0; i < m; i += rows {
+		for i := 0; i < m; {
 			if ep.Res != nil {
 				tep.Res = ep.Res[i*ep.LdRes+j:]
 			}
-			g.tile(min(rows, m-i), cols, k, a[i*lda:], lda, panel, next, c[i*ldc+j:], ldc, tep, flags)
+			h := min(rows, m-i)
+			if m-i == h+1 {
+				h++
+			}
+			g.tile(h, cols, k, a[i*lda:], lda, panel, next, c[i*ldc+j:], ldc, tep, flags)
+			i += h
 		}
 	}
 }

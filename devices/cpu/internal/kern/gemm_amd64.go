@@ -95,16 +95,21 @@ func gemmTile6x16AVX2(m, n int, d Depth, a []float32, lda int, b, next []float32
 		gemmTileAVX2(m, n/8, d.K, first(a), lda*4, first(b), first(c), ldc*4, bias, first(ep.Res), ldr*4, lo, hi, int(flags), 0, d.Segs, (d.Stride-d.K)*4, first(next), len(next)*4)
 		return
 	}
-	for i := 0; i < m; i += raggedRows {
+	for i := 0; i < m; {
 		res := ep.Res
 		if flags&Residual != 0 {
 			res = res[i*ldr:]
 		}
-		raggedTileAVX2(min(raggedRows, m-i), n, d, a[i*lda:], lda, b, next, c[i*ldc:], ldc, bias, res, ldr, lo, hi, flags)
+		h := min(raggedRows, m-i)
+		if m-i == h+1 {
+			h--
+		}
+		raggedTileAVX2(h, n, d, a[i*lda:], lda, b, next, c[i*ldc:], ldc, bias, res, ldr, lo, hi, flags)
+		i += h
 	}
 }
 
-// raggedRows is how many rows raggedTileAVX2 takes at once.
+// raggedRows is how many rows raggedTileAVX2 takes at most.
 const raggedRows = 12
 
 // raggedTileAVX2 computes columns that are no multiple of the lanes through a tile of whole vectors, as AVX2 has no cheap

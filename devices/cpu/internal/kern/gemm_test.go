@@ -181,3 +181,30 @@ func TestTranspose(t *testing.T) {
 		}
 	})
 }
+
+// TestBlocksOfRows holds that rows come to the same bits in blocks of any number of rows but one.
+func TestBlocksOfRows(t *testing.T) {
+	eachLevel(t, func(t *testing.T, s *Set) {
+		g := &s.Gemm
+		r := rand.New(rand.NewPCG(1, 2))
+		for _, n := range []int{1, g.Lanes, g.NR - 1, g.NR, 2*g.NR + 1} {
+			const m, k = 61, 37
+			a, w, ep := randSlice(r, m*k), randSlice(r, k*n), Epilogue{Bias: randSlice(r, n)}
+			b := make([]float32, g.PackedLen(k, n))
+			g.Pack(b, w, n, 1, k, n)
+			want, got := make([]float32, m*n), make([]float32, m*n)
+			g.Block(m, n, Whole(k), a, k, b, want, n, false, ep)
+			for range 20 {
+				for i := 0; i < m; {
+					h := min(2+r.IntN(30), m-i)
+					if m-i-h == 1 {
+						h++
+					}
+					g.Block(h, n, Whole(k), a[i*k:], k, b, got[i*n:], n, false, ep)
+					i += h
+				}
+				require.Equal(t, want, got, "%d columns", n)
+			}
+		}
+	})
+}

@@ -83,7 +83,8 @@ func peak(a *asm, s isa) {
 // pfLen bytes from pf on are fetched into the second-level cache on the way: what the next call multiplies by.
 //
 // The m rows are cut into register tiles, the last two of about equal height. There is one loop for each number of rows and
-// of vectors. Small tiles have too few accumulators to hide the latency of an FMA, so they split k over several sets of them.
+// of vectors. One row, and one vector, have too few accumulators to hide the latency of an FMA, so they split k over several sets
+// of them: as many for any number of rows but one, so that how rows are cut doesn't show in what they come to.
 func gemmTile(a *asm, s isa) {
 	a.text("gemmTile"+s.name, 0, 144, "func gemmTile"+s.name+"(m, nv, k int, a *float32, lda int, b, c *float32, ldc int, bias, res *float32, ldr int, lo, hi float32, flags, mask, segs, skip int, pf *float32, pfLen int)")
 	// Rows are reached from a base for every three of them.
@@ -101,10 +102,19 @@ func gemmTile(a *asm, s isa) {
 	a.p("CMPQ R11, $%d", s.rows)
 	a.p("JLE rows")
 	a.p("MOVQ $%d, R12", s.rows)
+	if s.rows < 8 { // three tiles of at least four rows, as fewer wait for their sums
+		a.p("CMPQ R11, $%d", 2*s.rows+1)
+		a.p("JEQ less")
+	}
 	a.p("CMPQ R11, $%d", 2*s.rows)
 	a.p("JGE cut")
 	a.p("LEAQ 1(R11), R12")
 	a.p("SHRQ $1, R12")
+	if s.rows < 8 {
+		a.p("JMP cut")
+		a.label("less")
+		a.p("DECQ R12")
+	}
 	a.label("cut")
 	a.p("MOVQ R12, R11")
 	a.label("rows")
@@ -154,12 +164,9 @@ func dispatch(a *asm, reg string, lo, hi int, label func(int) string) {
 func gemmBody(a *asm, s isa, m, nv int, bases []string) {
 	nb := 2 // registers of B in flight
 	acc := s.nregs - nb - 2
-	sets := 1
-	if m*nv < 8 {
-		sets = min(4, acc/(m*nv))
-		if sets == 3 {
-			sets = 2
-		}
+	sets := 3 - nv
+	if m == 1 {
+		sets = 4
 	}
 	unroll := 4
 	row := func(i, off int) string {

@@ -83,7 +83,7 @@ func ImportSource(path string, opts ImportOptions) (*Source, error) {
 		return &Source{Format: kind, Graph: g}, nil
 	}
 	if !isKeras(kind) {
-		return nil, notRead(path, kind)
+		return nil, notRead(path, kind, f)
 	}
 	b, keep, err := mapped(path)
 	if err != nil {
@@ -205,7 +205,7 @@ func ImportReader(r io.ReaderAt, size int64, opts ImportOptions) (*Source, error
 		return nil, err
 	}
 	if kind == formats.Unknown {
-		return nil, notRead("the data", kind)
+		return nil, notRead("the data", kind, r)
 	}
 	b := make([]byte, size)
 	if _, err := io.ReadFull(io.NewSectionReader(r, 0, size), b); err != nil {
@@ -223,13 +223,20 @@ func importBytes(data []byte, kind formats.Format, opts ImportOptions, open open
 		return &Source{Format: kind, Graph: g}, nil
 	}
 	if !isKeras(kind) {
-		return nil, notRead("the data", kind)
+		return nil, notRead("the data", kind, bytes.NewReader(data))
 	}
 	return importKeras(data, kind, opts, open)
 }
 
-func notRead(name string, kind formats.Format) error {
-	return &formats.FormatError{Format: kind, Offset: -1, Msg: fmt.Sprintf("%s is no model file: neither ONNX, nor Keras (.h5, .keras, .json)", name)}
+// notRead is the error about a file that is no model, which says what else it is where its beginning tells.
+func notRead(name string, kind formats.Format, r io.ReaderAt) error {
+	head := make([]byte, 64)
+	n, _ := r.ReadAt(head, 0) // of a shorter file, what there is
+	msg := fmt.Sprintf("%s is no model file: neither ONNX, nor Keras (.h5, .keras, .json)", name)
+	if what := formats.Foreign(head[:n]); what != "" {
+		msg += "; it is " + what
+	}
+	return &formats.FormatError{Format: kind, Offset: -1, Msg: msg}
 }
 
 // ErrEnding is matched by errors about a file name whose ending names no format to write.

@@ -33,3 +33,12 @@ func TestErrors(t *testing.T) {
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 	require.EqualError(t, &formats.FormatError{Format: formats.HDF5, Offset: 8, Msg: "bad"}, "HDF5: offset 8: bad")
 }
+
+func TestForeign(t *testing.T) {
+	for head, want := range map[string]string{
+		"": "empty", "version https://git-lfs.github.com/spec/v1\n": "a Git LFS pointer: 'git lfs pull' puts the file itself in its place",
+		"\x1c\x00\x00\x00TFL3": "a TensorFlow Lite model", "\x14\x00\x00\x00\x00\x00\x00\x00{\"a\"": "a safetensors file", "abc": "",
+	} {
+		require.Equal(t, want, formats.Foreign([]byte(head)))
+	}
+}

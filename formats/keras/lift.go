@@ -24,7 +24,11 @@ func Lift(g *graph.Graph) (*layers.Model, error) {
 	}
 	l := &lifter{m: layers.NewModel(name), vals: map[*graph.Value]*layers.Tensor{}, uses: map[*graph.Value][]*graph.Node{}, names: map[string]bool{}, done: map[*graph.Node]bool{}}
 	if len(g.Updates) > 0 {
-		return nil, formatErrorf(formats.Unknown, "a graph that updates its parameters can't be lifted")
+		un := &formats.UnsupportedError{Format: formats.KerasZip}
+		for _, u := range g.Updates {
+			un.Items = append(un.Items, formats.Unsupported{What: "state", Node: u.Param.Name, Detail: "what a run changes for the next one is no layer's"})
+		}
+		return nil, un
 	}
 	need := needed(g)
 	for _, n := range g.Nodes {

@@ -64,7 +64,7 @@ func (im *importer) fail(format string, args ...any) error {
 // model makes the graph of a whole file.
 func (im *importer) model(m *pb.ModelProto) (*graph.Graph, error) {
 	if m.Graph == nil {
-		return nil, im.fail("the model has no graph")
+		return nil, im.fail("the model has no graph: the file ends before it, or is no model")
 	}
 	opsets, err := im.opsets(m)
 	if err != nil {

@@ -44,14 +44,11 @@ func KnownOperation(class, function string) bool {
 func findOperation(class, function string) (opDef, bool) {
 	switch class {
 	case "TFOpLambda", "SlicingOpLambda":
-		d, ok := tensorflowFunctions[function]
-		return d, ok
+		return find(function, tensorflowFunctions)
 	case "TensorFlowOpLayer":
-		d, ok := nodeDefs[function]
-		return d, ok
+		return find(function, nodeDefs)
 	}
-	d, ok := kerasOperations[class]
-	return d, ok
+	return kerasOperation(class)
 }
 
 // Call implements Layer.

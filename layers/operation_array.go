@@ -10,8 +10,8 @@ import (
 )
 
 // arrayOperations is what of keras.ops.numpy moves, sorts, joins and cuts arrays.
-var arrayOperations = map[string]opDef{
-	"Rot90": {"array k axes", func(o *opArgs) []*graph.Value {
+var arrayOperations = []opRow{
+	{name: "Rot90", params: "array k axes", f: func(o *opArgs) []*graph.Value {
 		x := o.tensor(nil, "array")
 		ax, ok := o.intList("axes")
 		if !ok {
@@ -37,22 +37,22 @@ var arrayOperations = map[string]opDef{
 		}
 		return one(x)
 	}},
-	"Fliplr": {"x", func(o *opArgs) []*graph.Value { return one(o.reverse(o.x(), 1)) }},
-	"Flipud": {"x", func(o *opArgs) []*graph.Value { return one(o.reverse(o.x(), 0)) }},
-	"Roll":   {"x", rollOp},
-	"Append": {"x1 x2", func(o *opArgs) []*graph.Value {
+	{name: "Fliplr", params: "x", f: func(o *opArgs) []*graph.Value { return one(o.reverse(o.x(), 1)) }},
+	{name: "Flipud", params: "x", f: func(o *opArgs) []*graph.Value { return one(o.reverse(o.x(), 0)) }},
+	{name: "Roll", params: "x", f: rollOp},
+	{name: "Append", params: "x1 x2", f: func(o *opArgs) []*graph.Value {
 		a, b := o.pair()
 		if o.get("axis") == nil {
 			return one(o.concat(0, o.reshapeTo(a, -1), o.reshapeTo(b, -1)))
 		}
 		return one(o.concat(o.axis(o.int(0, "axis"), o.rank(a)), a, b))
 	}},
-	"Hstack": {"xs", stacker(1, func(o *opArgs, r int) int { return min(r-1, 1) })}, "Vstack": {"xs", stacker(2, func(*opArgs, int) int { return 0 })},
-	"Dstack": {"xs", stacker(3, func(*opArgs, int) int { return 2 })}, "ColumnStack": {"xs", columnStack},
-	"Hsplit": {"x", func(o *opArgs) []*graph.Value { return o.splitAlong(min(o.rank(o.x())-1, 1), true) }},
-	"Vsplit": {"x", func(o *opArgs) []*graph.Value { return o.splitAlong(0, true) }}, "Dsplit": {"x", func(o *opArgs) []*graph.Value { return o.splitAlong(2, true) }},
-	"ArraySplit": {"x", func(o *opArgs) []*graph.Value { return o.splitAlong(o.int(0, "axis"), false) }},
-	"Unstack": {"x", func(o *opArgs) []*graph.Value {
+	{name: "Hstack", params: "xs", f: stacker(1, func(o *opArgs, r int) int { return min(r-1, 1) })}, {name: "Vstack", params: "xs", f: stacker(2, func(*opArgs, int) int { return 0 })},
+	{name: "Dstack", params: "xs", f: stacker(3, func(*opArgs, int) int { return 2 })}, {name: "ColumnStack", params: "xs", f: columnStack},
+	{name: "Hsplit", params: "x", f: func(o *opArgs) []*graph.Value { return o.splitAlong(min(o.rank(o.x())-1, 1), true) }},
+	{name: "Vsplit", params: "x", f: func(o *opArgs) []*graph.Value { return o.splitAlong(0, true) }}, {name: "Dsplit", params: "x", f: func(o *opArgs) []*graph.Value { return o.splitAlong(2, true) }},
+	{name: "ArraySplit", params: "x", f: func(o *opArgs) []*graph.Value { return o.splitAlong(o.int(0, "axis"), false) }},
+	{name: "Unstack", params: "x", f: func(o *opArgs) []*graph.Value {
 		x := o.x()
 		axis := o.axis(o.int(0, "axis"), o.rank(x))
 		n := o.dim(x, axis)
@@ -66,22 +66,22 @@ var arrayOperations = map[string]opDef{
 		}
 		return ys
 	}},
-	"Diag": {"x k", func(o *opArgs) []*graph.Value {
+	{name: "Diag", params: "x k", f: func(o *opArgs) []*graph.Value {
 		x := o.x()
 		if o.rank(x) == 1 {
 			return one(o.diagMatrix(x, o.int(0, "k")))
 		}
 		return one(o.diagonal(x, o.int(0, "k"), 0, 1))
 	}},
-	"Diagflat": {"x k", func(o *opArgs) []*graph.Value { return one(o.diagMatrix(o.reshapeTo(o.x(), -1), o.int(0, "k"))) }},
-	"Diagonal": {"x", func(o *opArgs) []*graph.Value {
+	{name: "Diagflat", params: "x k", f: func(o *opArgs) []*graph.Value { return one(o.diagMatrix(o.reshapeTo(o.x(), -1), o.int(0, "k"))) }},
+	{name: "Diagonal", params: "x", f: func(o *opArgs) []*graph.Value {
 		return one(o.diagonal(o.x(), o.int(0, "offset"), o.int(0, "axis1"), o.int(1, "axis2")))
 	}},
-	"Trace": {"x", func(o *opArgs) []*graph.Value {
+	{name: "Trace", params: "x", f: func(o *opArgs) []*graph.Value {
 		return one(o.sum(o.diagonal(o.x(), o.int(0, "offset"), o.int(0, "axis1"), o.int(1, "axis2")), false, -1))
 	}},
-	"Tril": {"x k", trilu(false)}, "Triu": {"x k", trilu(true)},
-	"Diff": {"a", func(o *opArgs) []*graph.Value {
+	{name: "Tril", params: "x k", f: trilu(false)}, {name: "Triu", params: "x k", f: trilu(true)},
+	{name: "Diff", params: "a", f: func(o *opArgs) []*graph.Value {
 		x := o.x()
 		axis := o.axis(o.int(-1, "axis"), o.rank(x))
 		for range o.int(1, "n") {
@@ -89,20 +89,20 @@ var arrayOperations = map[string]opDef{
 		}
 		return one(x)
 	}},
-	"Argsort": {"x", func(o *opArgs) []*graph.Value { _, i := o.sorted(false); return one(o.cast(i, tensor.Int32)) }},
-	"Sort":    {"x", func(o *opArgs) []*graph.Value { v, _ := o.sorted(false); return one(v) }},
-	"Argpartition": {"x", func(o *opArgs) []*graph.Value {
+	{name: "Argsort", params: "x", f: func(o *opArgs) []*graph.Value { _, i := o.sorted(false); return one(o.cast(i, tensor.Int32)) }},
+	{name: "Sort", params: "x", f: func(o *opArgs) []*graph.Value { v, _ := o.sorted(false); return one(v) }},
+	{name: "Argpartition", params: "x", f: func(o *opArgs) []*graph.Value {
 		o.get("kth") // all of it sorted is one such partition
 		_, i := o.sorted(false)
 		return one(o.cast(i, tensor.Int32))
 	}},
-	"TakeAlongAxis": {"x indices", takeAlongAxis},
-	"SearchSorted": {"sorted_sequence values", func(o *opArgs) []*graph.Value {
+	{name: "TakeAlongAxis", params: "x indices", f: takeAlongAxis},
+	{name: "SearchSorted", params: "sorted_sequence values", f: func(o *opArgs) []*graph.Value {
 		return one(o.countBelow(o.tensor(nil, "sorted_sequence"), o.tensor(nil, "values"), o.str("left", "side") == "right"))
 	}},
-	"Digitize": {"x bins", func(o *opArgs) []*graph.Value { return one(o.countBelow(o.tensor(nil, "bins"), o.x(), true)) }},
-	"Nonzero":  {"x", func(o *opArgs) []*graph.Value { return o.nonzero(o.x()) }},
-	"UnravelIndex": {"indices", func(o *opArgs) []*graph.Value {
+	{name: "Digitize", params: "x bins", f: func(o *opArgs) []*graph.Value { return one(o.countBelow(o.tensor(nil, "bins"), o.x(), true)) }},
+	{name: "Nonzero", params: "x", f: func(o *opArgs) []*graph.Value { return o.nonzero(o.x()) }},
+	{name: "UnravelIndex", params: "indices", f: func(o *opArgs) []*graph.Value {
 		x := o.tensor(nil, "indices")
 		s, _ := o.intList("shape")
 		ys := make([]*graph.Value, len(s))
@@ -112,8 +112,8 @@ var arrayOperations = map[string]opDef{
 		}
 		return ys
 	}},
-	"Meshgrid": {"x", meshgrid},
-	"Vander": {"x", func(o *opArgs) []*graph.Value {
+	{name: "Meshgrid", params: "x", f: meshgrid},
+	{name: "Vander", params: "x", f: func(o *opArgs) []*graph.Value {
 		x := o.x()
 		n := o.int(max(o.dim(x, 0), 0), "N", "n")
 		ps := make([]float64, n)
@@ -125,26 +125,26 @@ var arrayOperations = map[string]opDef{
 		}
 		return one(o.Add(ops.Pow{}, o.expandDims(x, 1), o.constant(x.Type.DType, ps, n)))
 	}},
-	"Bincount": {"x", bincount}, "CountNonzero": {"x", countNonzero}, "Average": {"x weights", averageOp},
-	"Ptp": reduction(func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value {
+	{name: "Bincount", params: "x", f: bincount}, {name: "CountNonzero", params: "x", f: countNonzero}, {name: "Average", params: "x weights", f: averageOp},
+	{name: "Ptp", params: "x axis keepdims", f: func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value {
 		return o.sub(o.max(x, k, a...), o.Add(ops.ReduceMin{Keepdims: k}, x, o.ints(a...)))
-	}),
-	"Cumsum": {"x axis", scanOp(ops.CumSum{}, false)}, "Cumprod": {"x axis", scanOp(ops.CumProd{}, false)},
-	"Nancumsum": {"x axis", scanOp(ops.CumSum{}, true)}, "Nancumprod": {"x axis", scanOp(ops.CumProd{}, true)},
-	"Trapezoid": {"y x", trapezoid},
-	"Scatter": {"indices values", func(o *opArgs) []*graph.Value {
+	}},
+	{name: "Cumsum", params: "x axis", f: scanOp(ops.CumSum{}, false)}, {name: "Cumprod", params: "x axis", f: scanOp(ops.CumProd{}, false)},
+	{name: "Nancumsum", params: "x axis", f: scanOp(ops.CumSum{}, true)}, {name: "Nancumprod", params: "x axis", f: scanOp(ops.CumProd{}, true)},
+	{name: "Trapezoid", params: "y x", f: trapezoid},
+	{name: "Scatter", params: "indices values", f: func(o *opArgs) []*graph.Value {
 		v := o.tensor(nil, "values")
 		s, _ := o.intList("shape")
 		zero := o.Add(ops.Expand{}, o.num(v, 0), o.ints(s...))
 		return one(o.Add(ops.ScatterND{Reduction: "add"}, zero, o.cast(o.tensor(nil, "indices"), tensor.Int64), v))
 	}},
-	"ScatterUpdate": {"inputs indices updates", func(o *opArgs) []*graph.Value {
+	{name: "ScatterUpdate", params: "inputs indices updates", f: func(o *opArgs) []*graph.Value {
 		x := o.x()
 		red := o.str("none", "reduction")
 		return one(o.Add(ops.ScatterND{Reduction: red}, x, o.cast(o.tensor(nil, "indices"), tensor.Int64), o.tensor(x, "updates")))
 	}},
-	"Slice":       {"inputs start_indices", func(o *opArgs) []*graph.Value { x := o.x(); return one(o.sliceAt(x)) }},
-	"SliceUpdate": {"inputs start_indices updates", sliceUpdate},
+	{name: "Slice", params: "inputs start_indices", f: func(o *opArgs) []*graph.Value { x := o.x(); return one(o.sliceAt(x)) }},
+	{name: "SliceUpdate", params: "inputs start_indices updates", f: sliceUpdate},
 }
 
 // rollOp shifts elements around, over all of the array where no axis is given.

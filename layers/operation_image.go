@@ -10,13 +10,13 @@ import (
 )
 
 // imageOperations is keras.ops.image.
-var imageOperations = map[string]opDef{
-	"RGBToGrayscale": {"images", func(o *opArgs) []*graph.Value {
+var imageOperations = []opRow{
+	{name: "RGBToGrayscale", params: "images", f: func(o *opArgs) []*graph.Value {
 		return one(o.grayscale(o.image(), o.channels()))
 	}},
-	"RGBToHSV": {"images", func(o *opArgs) []*graph.Value { return one(o.toHSV(o.image(), o.channels())) }},
-	"HSVToRGB": {"images", func(o *opArgs) []*graph.Value { return one(o.fromHSV(o.image(), o.channels())) }},
-	"Resize": {"images", func(o *opArgs) []*graph.Value {
+	{name: "RGBToHSV", params: "images", f: func(o *opArgs) []*graph.Value { return one(o.toHSV(o.image(), o.channels())) }},
+	{name: "HSVToRGB", params: "images", f: func(o *opArgs) []*graph.Value { return one(o.fromHSV(o.image(), o.channels())) }},
+	{name: "Resize", params: "images", f: func(o *opArgs) []*graph.Value {
 		x := o.image()
 		l := Resizing{DataFormat: o.str("", "data_format"), Interpolation: o.str("bilinear", "interpolation"), Antialias: o.bool(false, "antialias"),
 			CropToAspectRatio: o.bool(false, "crop_to_aspect_ratio"), PadToAspectRatio: o.bool(false, "pad_to_aspect_ratio"),
@@ -28,8 +28,8 @@ var imageOperations = map[string]opDef{
 		c.In = one(x)
 		return l.Call(&c)
 	}},
-	"AffineTransform": {"images transform", affineOp},
-	"PerspectiveTransform": {"images start_points end_points", func(o *opArgs) []*graph.Value {
+	{name: "AffineTransform", params: "images transform", f: affineOp},
+	{name: "PerspectiveTransform", params: "images start_points end_points", f: func(o *opArgs) []*graph.Value {
 		x := o.image()
 		dt := x.Type.DType
 		s := sampler{interpolation: o.str("bilinear", "interpolation"), fill: o.float(0, "fill_value")}
@@ -44,11 +44,11 @@ var imageOperations = map[string]opDef{
 			return o.perspective(x, p("start_points"), p("end_points"), s)
 		}))
 	}},
-	"MapCoordinates": {"inputs coordinates", mapCoordinates},
-	"ExtractPatches": {"images", extractPatches},
-	"PadImages":      {"images", func(o *opArgs) []*graph.Value { return one(o.padImages()) }},
-	"CropImages":     {"images", func(o *opArgs) []*graph.Value { return one(o.cropImages()) }},
-	"GaussianBlur": {"images", func(o *opArgs) []*graph.Value {
+	{name: "MapCoordinates", params: "inputs coordinates", f: mapCoordinates},
+	{name: "ExtractPatches", params: "images", f: extractPatches},
+	{name: "PadImages", params: "images", f: func(o *opArgs) []*graph.Value { return one(o.padImages()) }},
+	{name: "CropImages", params: "images", f: func(o *opArgs) []*graph.Value { return one(o.cropImages()) }},
+	{name: "GaussianBlur", params: "images", f: func(o *opArgs) []*graph.Value {
 		size, ok := o.intList("kernel_size")
 		if !ok {
 			size = []int{3, 3}

@@ -11,8 +11,8 @@ import (
 )
 
 // mathOperations is keras.ops.math and keras.ops.linalg, with the products of keras.ops.numpy.
-var mathOperations = map[string]opDef{
-	"TopK": {"x", func(o *opArgs) []*graph.Value {
+var mathOperations = []opRow{
+	{name: "TopK", params: "x", f: func(o *opArgs) []*graph.Value {
 		o.bool(true, "is_stable", "sorted") // equal numbers in their order is one of the orders that are allowed
 		o.bool(true, "sorted")
 		out := o.AddN(ops.TopK{Axis: -1, Largest: true, Sorted: true}, o.x(), o.ints(o.int(1, "k")))
@@ -21,34 +21,34 @@ var mathOperations = map[string]opDef{
 		}
 		return []*graph.Value{out[0], o.cast(out[1], tensor.Int32)}
 	}},
-	"InTopK": {"targets predictions", func(o *opArgs) []*graph.Value {
+	{name: "InTopK", params: "targets predictions", f: func(o *opArgs) []*graph.Value {
 		p := o.tensor(nil, "predictions")
 		t := o.expandDims(o.cast(o.tensor(nil, "targets"), tensor.Int64), -1)
 		top := o.AddN(ops.TopK{Axis: -1, Largest: true, Sorted: true}, p, o.ints(o.int(1, "k")))[0]
 		v := o.Add(ops.GatherElements{Axis: o.rank(p) - 1}, p, t)
 		return one(o.any(o.Add(ops.GreaterOrEqual{}, v, top), false, -1))
 	}},
-	"SegmentSum": {"data segment_ids", segment("add")}, "SegmentMax": {"data segment_ids", segment("max")},
-	"CDist": {"x y", func(o *opArgs) []*graph.Value {
+	{name: "SegmentSum", params: "data segment_ids", f: segment("add")}, {name: "SegmentMax", params: "data segment_ids", f: segment("max")},
+	{name: "CDist", params: "x y", f: func(o *opArgs) []*graph.Value {
 		x, y := o.floatPair()
 		d := o.sub(o.expandDims(x, -2), o.expandDims(y, -3))
 		return one(o.Add(ops.ReduceL2{}, d, o.ints(-1)))
 	}},
-	"ExtractSequences": {"x", func(o *opArgs) []*graph.Value {
+	{name: "ExtractSequences", params: "x", f: func(o *opArgs) []*graph.Value {
 		return one(o.frames(o.x(), o.int(1, "sequence_length"), o.int(1, "sequence_stride")))
 	}},
-	"FFT": {"x", func(o *opArgs) []*graph.Value { return o.parts(o.dft(o.complexX(), ops.DFT{}, -2, nil)) }},
-	"FFT2": {"x", func(o *opArgs) []*graph.Value {
+	{name: "FFT", params: "x", f: func(o *opArgs) []*graph.Value { return o.parts(o.dft(o.complexX(), ops.DFT{}, -2, nil)) }},
+	{name: "FFT2", params: "x", f: func(o *opArgs) []*graph.Value {
 		return o.parts(o.dft(o.dft(o.complexX(), ops.DFT{}, -2, nil), ops.DFT{}, -3, nil))
 	}},
-	"IFFT2": {"x", func(o *opArgs) []*graph.Value {
+	{name: "IFFT2", params: "x", f: func(o *opArgs) []*graph.Value {
 		return o.parts(o.dft(o.dft(o.complexX(), ops.DFT{Inverse: true}, -2, nil), ops.DFT{Inverse: true}, -3, nil))
 	}},
-	"RFFT": {"x", func(o *opArgs) []*graph.Value {
+	{name: "RFFT", params: "x", f: func(o *opArgs) []*graph.Value {
 		x := o.expandDims(o.floatX(), -1)
 		return o.parts(o.dft(x, ops.DFT{Onesided: true}, -2, o.length("fft_length")))
 	}},
-	"IRFFT": {"x", func(o *opArgs) []*graph.Value {
+	{name: "IRFFT", params: "x", f: func(o *opArgs) []*graph.Value {
 		x := o.complexX()
 		n := o.length("fft_length")
 		if k := o.dim(x, -2); n == nil && k > 0 {
@@ -56,23 +56,23 @@ var mathOperations = map[string]opDef{
 		}
 		return one(o.squeeze(o.dft(x, ops.DFT{Inverse: true, Onesided: true}, -2, n), -1))
 	}},
-	"STFT": {"x", stftOp},
+	{name: "STFT", params: "x", f: stftOp},
 
-	"Det":    {"x", func(o *opArgs) []*graph.Value { return one(o.Add(ops.Det{}, o.floatX())) }},
-	"Logdet": {"x", func(o *opArgs) []*graph.Value { return one(o.Add(ops.Log{}, o.Add(ops.Det{}, o.floatX()))) }},
-	"Slogdet": {"x", func(o *opArgs) []*graph.Value {
+	{name: "Det", params: "x", f: func(o *opArgs) []*graph.Value { return one(o.Add(ops.Det{}, o.floatX())) }},
+	{name: "Logdet", params: "x", f: func(o *opArgs) []*graph.Value { return one(o.Add(ops.Log{}, o.Add(ops.Det{}, o.floatX()))) }},
+	{name: "Slogdet", params: "x", f: func(o *opArgs) []*graph.Value {
 		d := o.Add(ops.Det{}, o.floatX())
 		return []*graph.Value{o.Add(ops.Sign{}, d), o.Add(ops.Log{}, o.Add(ops.Abs{}, d))}
 	}},
-	"Inv": {"x", func(o *opArgs) []*graph.Value { return one(o.inverse(o.floatX())) }},
-	"Solve": {"a b", func(o *opArgs) []*graph.Value {
+	{name: "Inv", params: "x", f: func(o *opArgs) []*graph.Value { return one(o.inverse(o.floatX())) }},
+	{name: "Solve", params: "a b", f: func(o *opArgs) []*graph.Value {
 		a, b := o.floatPair()
 		if o.rank(b) == o.rank(a)-1 {
 			return one(o.squeeze(o.Add(ops.MatMul{}, o.inverse(a), o.expandDims(b, -1)), -1))
 		}
 		return one(o.Add(ops.MatMul{}, o.inverse(a), b))
 	}},
-	"SolveTriangular": {"a b", func(o *opArgs) []*graph.Value {
+	{name: "SolveTriangular", params: "a b", f: func(o *opArgs) []*graph.Value {
 		a, b := o.floatPair()
 		vector := o.rank(b) == o.rank(a)-1
 		if vector {
@@ -84,14 +84,14 @@ var mathOperations = map[string]opDef{
 		}
 		return one(y)
 	}},
-	"Cholesky": {"x", func(o *opArgs) []*graph.Value {
+	{name: "Cholesky", params: "x", f: func(o *opArgs) []*graph.Value {
 		l := o.cholesky(o.floatX())
 		if o.bool(false, "upper") {
 			l = o.swapLast(l)
 		}
 		return one(l)
 	}},
-	"CholeskyInverse": {"x", func(o *opArgs) []*graph.Value {
+	{name: "CholeskyInverse", params: "x", f: func(o *opArgs) []*graph.Value {
 		l := o.floatX()
 		a := o.Add(ops.MatMul{}, l, o.swapLast(l))
 		if o.bool(false, "upper") {
@@ -99,13 +99,13 @@ var mathOperations = map[string]opDef{
 		}
 		return one(o.inverse(a))
 	}},
-	"MatrixPower": {"x", matrixPower},
+	{name: "MatrixPower", params: "x", f: matrixPower},
 
-	"Einsum": {"operands", func(o *opArgs) []*graph.Value {
+	{name: "Einsum", params: "operands", f: func(o *opArgs) []*graph.Value {
 		eq := strings.ReplaceAll(o.str("", "subscripts", "equation"), " ", "")
 		return one(o.Add(ops.Einsum{Equation: eq}, o.sameType(o.list("operands", "inputs"))...))
 	}},
-	"Dot": {"x1 x2", func(o *opArgs) []*graph.Value {
+	{name: "Dot", params: "x1 x2", f: func(o *opArgs) []*graph.Value {
 		a, b := o.pair()
 		switch ra, rb := o.rank(a), o.rank(b); {
 		case ra == 0 || rb == 0:
@@ -116,23 +116,23 @@ var mathOperations = map[string]opDef{
 			return one(o.contract(a, b, []int{ra - 1}, []int{rb - 2}))
 		}
 	}},
-	"Inner": {"x1 x2", func(o *opArgs) []*graph.Value {
+	{name: "Inner", params: "x1 x2", f: func(o *opArgs) []*graph.Value {
 		a, b := o.pair()
 		if o.rank(a) == 0 || o.rank(b) == 0 {
 			return one(o.mul(a, b))
 		}
 		return one(o.contract(a, b, []int{o.rank(a) - 1}, []int{o.rank(b) - 1}))
 	}},
-	"Vdot": {"x1 x2", func(o *opArgs) []*graph.Value {
+	{name: "Vdot", params: "x1 x2", f: func(o *opArgs) []*graph.Value {
 		a, b := o.pair()
 		return one(o.Add(ops.ReduceSum{}, o.mul(o.reshapeTo(a, -1), o.reshapeTo(b, -1))))
 	}},
-	"Outer": {"x1 x2", func(o *opArgs) []*graph.Value {
+	{name: "Outer", params: "x1 x2", f: func(o *opArgs) []*graph.Value {
 		a, b := o.pair()
 		return one(o.mul(o.reshapeTo(a, -1, 1), o.reshapeTo(b, 1, -1)))
 	}},
-	"Tensordot": {"x1 x2", tensordot},
-	"Kron": {"x1 x2", func(o *opArgs) []*graph.Value {
+	{name: "Tensordot", params: "x1 x2", f: tensordot},
+	{name: "Kron", params: "x1 x2", f: func(o *opArgs) []*graph.Value {
 		a, b := o.pair()
 		for o.Err() == nil && o.rank(a) < o.rank(b) {
 			a = o.expandDims(a, 0)
@@ -148,7 +148,7 @@ var mathOperations = map[string]opDef{
 		}
 		return one(o.reshape(o.mul(o.reshape(a, da), o.reshape(b, db)), dy, a, b))
 	}},
-	"Cross": {"x1 x2", crossOp},
+	{name: "Cross", params: "x1 x2", f: crossOp},
 }
 
 // segment reduces the rows of data by their ids.

@@ -9,44 +9,44 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-// nnOperations is keras.ops.nn, but for what is in kerasOperations.
-var nnOperations = map[string]opDef{
-	"SoftShrink": {"x", func(o *opArgs) []*graph.Value {
+// nnOperations is keras.ops.nn, but for what is in basicOperations.
+var nnOperations = []opRow{
+	{name: "SoftShrink", params: "x", f: func(o *opArgs) []*graph.Value {
 		l := o.float(0.5, "threshold")
 		return one(o.Add(ops.Shrink{Lambd: l, Bias: l}, o.floatX()))
 	}},
-	"HardShrink": {"x", func(o *opArgs) []*graph.Value {
+	{name: "HardShrink", params: "x", f: func(o *opArgs) []*graph.Value {
 		return one(o.Add(ops.Shrink{Lambd: o.float(0.5, "threshold")}, o.floatX()))
 	}},
-	"Threshold": {"x", func(o *opArgs) []*graph.Value {
+	{name: "Threshold", params: "x", f: func(o *opArgs) []*graph.Value {
 		return one(o.threshold(o.floatX(), o.float(1, "threshold"), o.float(0, "default_value")))
 	}},
-	"Squareplus": {"x", func(o *opArgs) []*graph.Value { return one(squareplus(o.Call, o.floatX(), o.float(4, "b"))) }},
-	"Glu":        {"x", lastAxis(glu)}, "Sparsemax": {"x", lastAxis(sparsemax)},
-	"Softmax": softmaxOp(false), "LogSoftmax": softmaxOp(true),
-	"MaxPool": poolOp(true), "AveragePool": poolOp(false),
-	"AdaptiveMaxPool": adaptivePoolOp(true), "AdaptiveAveragePool": adaptivePoolOp(false),
-	"Conv": {"inputs kernel", func(o *opArgs) []*graph.Value {
+	{name: "Squareplus", params: "x", f: func(o *opArgs) []*graph.Value { return one(squareplus(o.Call, o.floatX(), o.float(4, "b"))) }},
+	{name: "Glu", params: "x", f: lastAxis(glu)}, {name: "Sparsemax", params: "x", f: lastAxis(sparsemax)},
+	{name: "Softmax", f: softmaxOp(false)}, {name: "LogSoftmax", f: softmaxOp(true)},
+	{name: "MaxPool", f: poolOp(true)}, {name: "AveragePool", f: poolOp(false)},
+	{name: "AdaptiveMaxPool", f: adaptivePoolOp(true)}, {name: "AdaptiveAveragePool", f: adaptivePoolOp(false)},
+	{name: "Conv", params: "inputs kernel", f: func(o *opArgs) []*graph.Value {
 		x, s, k := o.convArgs("kernel")
 		if in, per := o.dim(x, channelAxis(s.channelsFirst)), o.dim(k, -2); in > 0 && per > 0 {
 			s.groups = max(in/per, 1)
 		}
 		return one(o.conv(x, k, nil, s))
 	}},
-	"DepthwiseConv": {"inputs kernel", func(o *opArgs) []*graph.Value {
+	{name: "DepthwiseConv", params: "inputs kernel", f: func(o *opArgs) []*graph.Value {
 		x, s, k := o.convArgs("kernel")
 		s.groups = o.dim(x, channelAxis(s.channelsFirst))
 		return one(o.depthwise(x, k, nil, s, o.dim(k, -1)))
 	}},
-	"SeparableConv": {"inputs depthwise_kernel pointwise_kernel", func(o *opArgs) []*graph.Value {
+	{name: "SeparableConv", params: "inputs depthwise_kernel pointwise_kernel", f: func(o *opArgs) []*graph.Value {
 		x, s, k := o.convArgs("depthwise_kernel")
 		s.groups = o.dim(x, channelAxis(s.channelsFirst))
 		y := o.depthwise(x, k, nil, s, o.dim(k, -1))
 		ones := repeat(1, len(s.strides))
 		return one(o.conv(y, o.cast(o.tensor(nil, "pointwise_kernel"), x.Type.DType), nil, convSpec{ones, ones, "valid", 1, s.channelsFirst}))
 	}},
-	"ConvTranspose": {"inputs kernel", convTransposeOp},
-	"BinaryCrossentropy": {"target output", func(o *opArgs) []*graph.Value {
+	{name: "ConvTranspose", params: "inputs kernel", f: convTransposeOp},
+	{name: "BinaryCrossentropy", params: "target output", f: func(o *opArgs) []*graph.Value {
 		y := o.tensor(nil, "output")
 		t := o.cast(o.tensor(y, "target"), y.Type.DType)
 		if o.bool(false, "from_logits") { // max(y, 0) - y*t + log(1 + exp(-|y|))
@@ -58,12 +58,12 @@ var nnOperations = map[string]opDef{
 		s := o.add(o.mul(t, o.Add(ops.Log{}, y)), o.mul(not(t), o.Add(ops.Log{}, not(y))))
 		return one(o.Add(ops.Neg{}, s))
 	}},
-	"CategoricalCrossentropy": {"target output", func(o *opArgs) []*graph.Value {
+	{name: "CategoricalCrossentropy", params: "target output", f: func(o *opArgs) []*graph.Value {
 		axis, lp := o.logProbabilities()
 		t := o.cast(o.tensor(lp, "target"), lp.Type.DType)
 		return one(o.Add(ops.Neg{}, o.sum(o.mul(t, lp), false, axis)))
 	}},
-	"SparseCategoricalCrossentropy": {"target output", func(o *opArgs) []*graph.Value {
+	{name: "SparseCategoricalCrossentropy", params: "target output", f: func(o *opArgs) []*graph.Value {
 		axis, lp := o.logProbabilities()
 		t := o.tensor(nil, "target")
 		if o.rank(t) == o.rank(lp) && o.dim(t, -1) == 1 {
@@ -72,12 +72,12 @@ var nnOperations = map[string]opDef{
 		hot := o.oneHot(t, o.dim(lp, axis), axis, lp.Type.DType, 1, 0)
 		return one(o.Add(ops.Neg{}, o.sum(o.mul(hot, lp), false, axis)))
 	}},
-	"MultiHot": {"inputs", func(o *opArgs) []*graph.Value {
+	{name: "MultiHot", params: "inputs", f: func(o *opArgs) []*graph.Value {
 		x := o.x()
 		hot := o.oneHot(x, o.int(0, "num_classes", "num_tokens"), o.int(-1, "axis"), o.dtype(tensor.Float32, "dtype"), 1, 0)
 		return one(o.max(hot, false, min(o.rank(x)-1, 1)))
 	}},
-	"Moments": {"x", func(o *opArgs) []*graph.Value {
+	{name: "Moments", params: "x", f: func(o *opArgs) []*graph.Value {
 		x := o.floatX()
 		axes, keep := o.axes(x, "axes"), o.bool(false, "keepdims")
 		m := o.mean(x, true, axes...)
@@ -87,15 +87,15 @@ var nnOperations = map[string]opDef{
 		}
 		return []*graph.Value{m, v}
 	}},
-	"BatchNorm": {"x mean variance offset scale", batchNormOp},
-	"PSNR": {"x1 x2", func(o *opArgs) []*graph.Value {
+	{name: "BatchNorm", params: "x mean variance offset scale", f: batchNormOp},
+	{name: "PSNR", params: "x1 x2", f: func(o *opArgs) []*graph.Value {
 		a, b := o.floatPair()
 		d := o.sub(a, b)
 		mse := o.Add(ops.ReduceMean{}, o.mul(d, d))
 		return one(o.addN(o.mulN(o.Add(ops.Log{}, mse), -10/math.Ln10), 20*math.Log10(o.float(1, "max_val"))))
 	}},
-	"DotProductAttention": {"query key value bias mask scale", dotProductAttention},
-	"RMSNorm": {"x scale", func(o *opArgs) []*graph.Value {
+	{name: "DotProductAttention", params: "query key value bias mask scale", f: dotProductAttention},
+	{name: "RMSNorm", params: "x scale", f: func(o *opArgs) []*graph.Value {
 		x := o.floatX()
 		axes, shape := o.normShape(x)
 		y := o.div(x, o.Add(ops.Sqrt{}, o.addN(o.mean(o.mul(x, x), true, axes...), o.float(1e-7, "epsilon"))))
@@ -104,20 +104,20 @@ var nnOperations = map[string]opDef{
 		}
 		return one(y)
 	}},
-	"LayerNorm": {"x gamma beta", layerNormOp},
-	"Unfold": {"x", func(o *opArgs) []*graph.Value {
+	{name: "LayerNorm", params: "x gamma beta", f: layerNormOp},
+	{name: "Unfold", params: "x", f: func(o *opArgs) []*graph.Value {
 		w := o.patchWindow()
 		return one(o.Add(ops.Im2Col{KernelShape: w.kernel, Strides: w.strides, Dilations: w.dilations, Pads: w.pads}, o.x()))
 	}},
-	"Fold": {"x", func(o *opArgs) []*graph.Value {
+	{name: "Fold", params: "x", f: func(o *opArgs) []*graph.Value {
 		w := o.patchWindow()
 		size, _ := o.intList("output_size")
 		return one(o.Add(ops.Col2Im{Strides: w.strides, Dilations: w.dilations, Pads: w.pads}, o.x(), o.ints(o.spread("output_size", size, 2, 1)...), o.ints(w.kernel...)))
 	}},
-	"DepthToSpace": {"x", func(o *opArgs) []*graph.Value {
+	{name: "DepthToSpace", params: "x", f: func(o *opArgs) []*graph.Value {
 		return one(o.shuffled(func(x *graph.Value, n int) *graph.Value { return o.DepthToSpace(x, n) }, true))
 	}},
-	"SpaceToDepth": {"x", func(o *opArgs) []*graph.Value {
+	{name: "SpaceToDepth", params: "x", f: func(o *opArgs) []*graph.Value {
 		return one(o.shuffled(func(x *graph.Value, n int) *graph.Value { return o.SpaceToDepth(x, n) }, false))
 	}},
 }

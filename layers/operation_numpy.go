@@ -10,70 +10,70 @@ import (
 )
 
 // numpyOperations is the rest of keras.ops.numpy: what works element by element.
-var numpyOperations = map[string]opDef{
-	"Fabs": unaryFloat(ops.Abs{}), "Conjugate": unary(ops.Identity{}), "Real": unary(ops.Identity{}),
-	"Imag":   {"x", func(o *opArgs) []*graph.Value { return one(o.filled(o.x(), o.x().Type.DType, 0)) }},
-	"Isreal": {"x", func(o *opArgs) []*graph.Value { return one(o.filled(o.x(), tensor.Bool, 1)) }},
-	"Angle": {"x", func(o *opArgs) []*graph.Value {
+var numpyOperations = []opRow{
+	{name: "Fabs", params: "x", f: unaryFloat, op: ops.Abs{}}, {name: "Conjugate", params: "x", f: unary, op: ops.Identity{}}, {name: "Real", params: "x", f: unary, op: ops.Identity{}},
+	{name: "Imag", params: "x", f: func(o *opArgs) []*graph.Value { return one(o.filled(o.x(), o.x().Type.DType, 0)) }},
+	{name: "Isreal", params: "x", f: func(o *opArgs) []*graph.Value { return one(o.filled(o.x(), tensor.Bool, 1)) }},
+	{name: "Angle", params: "x", f: func(o *opArgs) []*graph.Value {
 		x := o.floatX()
 		return one(o.choose(o.Add(ops.Less{}, x, o.num(x, 0)), o.num(x, math.Pi), o.num(x, 0)))
 	}},
-	"Array": {"x", func(o *opArgs) []*graph.Value { x := o.x(); return one(o.cast(x, o.dtype(x.Type.DType, "dtype"))) }},
-	"View": {"x", func(o *opArgs) []*graph.Value {
+	{name: "Array", params: "x", f: func(o *opArgs) []*graph.Value { x := o.x(); return one(o.cast(x, o.dtype(x.Type.DType, "dtype"))) }},
+	{name: "View", params: "x", f: func(o *opArgs) []*graph.Value {
 		x := o.x()
 		return one(o.Add(ops.BitCast{To: o.dtype(x.Type.DType, "dtype")}, x))
 	}},
-	"SaturateCast": {"x", saturateCast},
-	"Heaviside": {"x1 x2", func(o *opArgs) []*graph.Value {
+	{name: "SaturateCast", params: "x", f: saturateCast},
+	{name: "Heaviside", params: "x1 x2", f: func(o *opArgs) []*graph.Value {
 		a, b := o.floatPair()
 		y := o.choose(o.Add(ops.Greater{}, a, o.num(a, 0)), o.num(a, 1), o.num(a, 0))
 		return one(o.choose(o.Add(ops.Equal{}, a, o.num(a, 0)), b, y))
 	}},
-	"BitwiseAnd": bitwise(ops.BitwiseAnd{}), "BitwiseOr": bitwise(ops.BitwiseOr{}), "BitwiseXor": bitwise(ops.BitwiseXor{}),
-	"BitwiseNot": unary(ops.BitwiseNot{}), "BitwiseInvert": unary(ops.BitwiseNot{}),
-	"LeftShift": {"x y", shift(true)}, "BitwiseLeftShift": {"x y", shift(true)},
-	"RightShift": {"x y", shift(false)}, "BitwiseRightShift": {"x y", shift(false)},
-	"Cbrt": {"x", func(o *opArgs) []*graph.Value {
+	{name: "BitwiseAnd", f: bitwise(ops.BitwiseAnd{})}, {name: "BitwiseOr", f: bitwise(ops.BitwiseOr{})}, {name: "BitwiseXor", f: bitwise(ops.BitwiseXor{})},
+	{name: "BitwiseNot", params: "x", f: unary, op: ops.BitwiseNot{}}, {name: "BitwiseInvert", params: "x", f: unary, op: ops.BitwiseNot{}},
+	{name: "LeftShift", params: "x y", f: shift(true)}, {name: "BitwiseLeftShift", params: "x y", f: shift(true)},
+	{name: "RightShift", params: "x y", f: shift(false)}, {name: "BitwiseRightShift", params: "x y", f: shift(false)},
+	{name: "Cbrt", params: "x", f: func(o *opArgs) []*graph.Value {
 		x := o.floatX()
 		return one(o.mul(o.Add(ops.Sign{}, x), o.Add(ops.Pow{}, o.Add(ops.Abs{}, x), o.num(x, 1.0/3))))
 	}},
-	"Deg2rad": {"x", func(o *opArgs) []*graph.Value { return one(o.mulN(o.floatX(), math.Pi/180)) }},
-	"Rad2deg": {"x", func(o *opArgs) []*graph.Value { return one(o.mulN(o.floatX(), 180/math.Pi)) }},
-	"Exp2":    {"x", func(o *opArgs) []*graph.Value { x := o.floatX(); return one(o.Add(ops.Pow{}, o.num(x, 2), x)) }},
-	"Hypot": {"x1 x2", func(o *opArgs) []*graph.Value {
+	{name: "Deg2rad", params: "x", f: func(o *opArgs) []*graph.Value { return one(o.mulN(o.floatX(), math.Pi/180)) }},
+	{name: "Rad2deg", params: "x", f: func(o *opArgs) []*graph.Value { return one(o.mulN(o.floatX(), 180/math.Pi)) }},
+	{name: "Exp2", params: "x", f: func(o *opArgs) []*graph.Value { x := o.floatX(); return one(o.Add(ops.Pow{}, o.num(x, 2), x)) }},
+	{name: "Hypot", params: "x1 x2", f: func(o *opArgs) []*graph.Value {
 		a, b := o.floatPair()
 		return one(o.Add(ops.Sqrt{}, o.add(o.mul(a, a), o.mul(b, b))))
 	}},
-	"Ldexp": {"x1 x2", func(o *opArgs) []*graph.Value {
+	{name: "Ldexp", params: "x1 x2", f: func(o *opArgs) []*graph.Value {
 		a, b := o.floatPair()
 		return one(o.mul(a, o.Add(ops.Pow{}, o.num(b, 2), b)))
 	}},
-	"Logaddexp": {"x1 x2", func(o *opArgs) []*graph.Value { a, b := o.floatPair(); return one(o.logAddExp(a, b)) }},
-	"Logaddexp2": {"x1 x2", func(o *opArgs) []*graph.Value {
+	{name: "Logaddexp", params: "x1 x2", f: func(o *opArgs) []*graph.Value { a, b := o.floatPair(); return one(o.logAddExp(a, b)) }},
+	{name: "Logaddexp2", params: "x1 x2", f: func(o *opArgs) []*graph.Value {
 		a, b := o.floatPair()
 		return one(o.mulN(o.logAddExp(o.mulN(a, math.Ln2), o.mulN(b, math.Ln2)), 1/math.Ln2))
 	}},
-	"Fmax": {"x1 x2", ignoreNaN(ops.Max{})}, "Fmin": {"x1 x2", ignoreNaN(ops.Min{})},
-	"Fmod": {"x1 x2", func(o *opArgs) []*graph.Value { a, b := o.pair(); return one(o.Add(ops.Mod{Fmod: true}, a, b)) }},
-	"Gcd":  {"x1 x2", func(o *opArgs) []*graph.Value { a, b := o.pair(); return one(o.gcd(a, b)) }},
-	"Lcm": {"x1 x2", func(o *opArgs) []*graph.Value {
+	{name: "Fmax", params: "x1 x2", f: ignoreNaN(ops.Max{})}, {name: "Fmin", params: "x1 x2", f: ignoreNaN(ops.Min{})},
+	{name: "Fmod", params: "x1 x2", f: func(o *opArgs) []*graph.Value { a, b := o.pair(); return one(o.Add(ops.Mod{Fmod: true}, a, b)) }},
+	{name: "Gcd", params: "x1 x2", f: func(o *opArgs) []*graph.Value { a, b := o.pair(); return one(o.gcd(a, b)) }},
+	{name: "Lcm", params: "x1 x2", f: func(o *opArgs) []*graph.Value {
 		a, b := o.pair()
 		g := o.gcd(a, b)
 		zero := o.Add(ops.Equal{}, g, o.num(g, 0))
 		return one(o.mul(o.Add(ops.FloorDiv{}, o.Add(ops.Abs{}, a), o.choose(zero, o.num(g, 1), g)), o.Add(ops.Abs{}, b)))
 	}},
-	"Isfinite": {"x", func(o *opArgs) []*graph.Value {
+	{name: "Isfinite", params: "x", f: func(o *opArgs) []*graph.Value {
 		x := o.floatX()
 		return one(o.Add(ops.Not{}, o.Add(ops.Or{}, o.Add(ops.IsNaN{}, x), o.Add(ops.IsInf{DetectNegative: true, DetectPositive: true}, x))))
 	}},
-	"Isinf":    unaryFloat(ops.IsInf{DetectNegative: true, DetectPositive: true}),
-	"Isneginf": unaryFloat(ops.IsInf{DetectNegative: true}), "Isposinf": unaryFloat(ops.IsInf{DetectPositive: true}),
-	"Isclose": {"x1 x2 rtol atol equal_nan", func(o *opArgs) []*graph.Value { return one(o.isClose()) }},
-	"AllClose": {"x1 x2", func(o *opArgs) []*graph.Value {
+	{name: "Isinf", params: "x", f: unaryFloat, op: ops.IsInf{DetectNegative: true, DetectPositive: true}},
+	{name: "Isneginf", params: "x", f: unaryFloat, op: ops.IsInf{DetectNegative: true}}, {name: "Isposinf", params: "x", f: unaryFloat, op: ops.IsInf{DetectPositive: true}},
+	{name: "Isclose", params: "x1 x2 rtol atol equal_nan", f: func(o *opArgs) []*graph.Value { return one(o.isClose()) }},
+	{name: "AllClose", params: "x1 x2", f: func(o *opArgs) []*graph.Value {
 		m := o.cast(o.isClose(), tensor.Int32)
 		return one(o.cast(o.Add(ops.ReduceMin{}, m), tensor.Bool))
 	}},
-	"IsIn": {"x1 x2", func(o *opArgs) []*graph.Value {
+	{name: "IsIn", params: "x1 x2", f: func(o *opArgs) []*graph.Value {
 		a, b := o.pair()
 		y := o.any(o.Add(ops.Equal{}, o.expandDims(a, -1), o.reshapeTo(b, -1)), false, -1)
 		if o.bool(false, "invert") {
@@ -82,42 +82,42 @@ var numpyOperations = map[string]opDef{
 		o.bool(false, "assume_unique")
 		return one(y)
 	}},
-	"NanToNum": {"x", nanToNum},
-	"Signbit":  {"x", func(o *opArgs) []*graph.Value { x := o.x(); return one(o.Add(ops.Less{}, x, o.num(x, 0))) }},
-	"Sinc": {"x", func(o *opArgs) []*graph.Value {
+	{name: "NanToNum", params: "x", f: nanToNum},
+	{name: "Signbit", params: "x", f: func(o *opArgs) []*graph.Value { x := o.x(); return one(o.Add(ops.Less{}, x, o.num(x, 0))) }},
+	{name: "Sinc", params: "x", f: func(o *opArgs) []*graph.Value {
 		x := o.mulN(o.floatX(), math.Pi)
 		zero := o.Add(ops.Equal{}, x, o.num(x, 0))
 		safe := o.choose(zero, o.num(x, 1), x)
 		return one(o.choose(zero, o.num(x, 1), o.div(o.Add(ops.Sin{}, safe), safe)))
 	}},
-	"Trunc":  {"x", func(o *opArgs) []*graph.Value { return one(o.truncate(o.x())) }},
-	"Round":  {"x", roundOp},
-	"I0":     {"x", func(o *opArgs) []*graph.Value { return one(o.bessel0(o.floatX())) }},
-	"Erfc":   {"x", func(o *opArgs) []*graph.Value { x := o.floatX(); return one(o.sub(o.num(x, 1), o.Add(ops.Erf{}, x))) }},
-	"Erfinv": {"x", func(o *opArgs) []*graph.Value { return one(o.erfInverse(o.floatX())) }},
-	"Polar": {"abs_ angle", func(o *opArgs) []*graph.Value {
+	{name: "Trunc", params: "x", f: func(o *opArgs) []*graph.Value { return one(o.truncate(o.x())) }},
+	{name: "Round", params: "x", f: roundOp},
+	{name: "I0", params: "x", f: func(o *opArgs) []*graph.Value { return one(o.bessel0(o.floatX())) }},
+	{name: "Erfc", params: "x", f: func(o *opArgs) []*graph.Value { x := o.floatX(); return one(o.sub(o.num(x, 1), o.Add(ops.Erf{}, x))) }},
+	{name: "Erfinv", params: "x", f: func(o *opArgs) []*graph.Value { return one(o.erfInverse(o.floatX())) }},
+	{name: "Polar", params: "abs_ angle", f: func(o *opArgs) []*graph.Value {
 		o.Failf("gives complex numbers, which Keras models can't hold")
 		return one(o.tensor(nil, "abs_"))
 	}},
-	"Ndim":      {"x", func(o *opArgs) []*graph.Value { return one(o.scalar(tensor.Int32, float64(o.rank(o.x())))) }},
-	"Size":      {"x", func(o *opArgs) []*graph.Value { return one(o.cast(o.Add(ops.Size{}, o.x()), tensor.Int32)) }},
-	"FullLike":  {"x fill_value", func(o *opArgs) []*graph.Value { return one(o.fullLike()) }},
-	"EmptyLike": {"x dtype", func(o *opArgs) []*graph.Value { return one(o.fillLike(0)) }},
-	"Full": {"fill_value", func(o *opArgs) []*graph.Value {
+	{name: "Ndim", params: "x", f: func(o *opArgs) []*graph.Value { return one(o.scalar(tensor.Int32, float64(o.rank(o.x())))) }},
+	{name: "Size", params: "x", f: func(o *opArgs) []*graph.Value { return one(o.cast(o.Add(ops.Size{}, o.x()), tensor.Int32)) }},
+	{name: "FullLike", params: "x fill_value", f: func(o *opArgs) []*graph.Value { return one(o.fullLike()) }},
+	{name: "EmptyLike", params: "x dtype", f: func(o *opArgs) []*graph.Value { return one(o.fillLike(0)) }},
+	{name: "Full", params: "fill_value", f: func(o *opArgs) []*graph.Value {
 		v := o.tensor(nil, "fill_value")
 		s, _ := o.intList("shape")
 		return one(o.Add(ops.Expand{}, o.cast(v, o.dtype(v.Type.DType, "dtype")), o.ints(s...)))
 	}},
-	"Arange":   {"start stop step", arange},
-	"Linspace": {"start stop", func(o *opArgs) []*graph.Value { return o.linspace(nil) }},
-	"Logspace": {"start stop", func(o *opArgs) []*graph.Value {
+	{name: "Arange", params: "start stop step", f: arange},
+	{name: "Linspace", params: "start stop", f: func(o *opArgs) []*graph.Value { return o.linspace(nil) }},
+	{name: "Logspace", params: "start stop", f: func(o *opArgs) []*graph.Value {
 		base := o.float(10, "base")
 		return o.linspace(func(v *graph.Value) *graph.Value { return o.Add(ops.Pow{}, o.num(v, base), v) })
 	}},
-	"Geomspace": {"start stop", geomspace},
-	"Select":    {"condlist choicelist default", selectOp},
-	"Clip":      {"x x_min x_max", clipOp},
-	"Where":     {"condition x1 x2", whereOrNonzero},
+	{name: "Geomspace", params: "start stop", f: geomspace},
+	{name: "Select", params: "condlist choicelist default", f: selectOp},
+	{name: "Clip", params: "x x_min x_max", f: clipOp},
+	{name: "Where", params: "condition x1 x2", f: whereOrNonzero},
 }
 
 // choose is a where cond, and b elsewhere.

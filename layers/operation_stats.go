@@ -10,29 +10,32 @@ import (
 )
 
 // statsOperations is the statistics of keras.ops.numpy.
-var statsOperations = map[string]opDef{
-	"Median":        {"x", func(o *opArgs) []*graph.Value { return o.quantiles([]float64{0.5}, false, false) }},
-	"Quantile":      {"x q", func(o *opArgs) []*graph.Value { return o.quantileOp(1, false) }},
-	"Percentile":    {"x q", func(o *opArgs) []*graph.Value { return o.quantileOp(100, false) }},
-	"Nanmedian":     {"x", func(o *opArgs) []*graph.Value { return o.quantiles([]float64{0.5}, false, true) }},
-	"Nanquantile":   {"x q", func(o *opArgs) []*graph.Value { return o.quantileOp(1, true) }},
-	"Nanpercentile": {"x q", func(o *opArgs) []*graph.Value { return o.quantileOp(100, true) }},
-	"Nansum":        nanReduction(0, func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value { return o.reduceSum(x, k, a) }),
-	"Nanprod": nanReduction(1, func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value {
-		return o.Add(ops.ReduceProd{Keepdims: k}, x, o.ints(a...))
-	}),
-	"Nanmax":  reduction(func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value { return o.nanExtreme(x, k, a, true) }),
-	"Nanmin":  reduction(func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value { return o.nanExtreme(x, k, a, false) }),
-	"Nanmean": reduction(func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value { m, _ := o.nanMoments(x, k, a); return m }),
-	"Nanvar":  reduction(func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value { _, v := o.nanMoments(x, k, a); return v }),
-	"Nanstd": reduction(func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value {
+var statsOperations = []opRow{
+	{name: "Median", params: "x", f: func(o *opArgs) []*graph.Value { return o.quantiles([]float64{0.5}, false, false) }},
+	{name: "Quantile", params: "x q", f: func(o *opArgs) []*graph.Value { return o.quantileOp(1, false) }},
+	{name: "Percentile", params: "x q", f: func(o *opArgs) []*graph.Value { return o.quantileOp(100, false) }},
+	{name: "Nanmedian", params: "x", f: func(o *opArgs) []*graph.Value { return o.quantiles([]float64{0.5}, false, true) }},
+	{name: "Nanquantile", params: "x q", f: func(o *opArgs) []*graph.Value { return o.quantileOp(1, true) }},
+	{name: "Nanpercentile", params: "x q", f: func(o *opArgs) []*graph.Value { return o.quantileOp(100, true) }},
+	{name: "Nansum", params: "x axis keepdims", f: func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value {
+		return o.reduceSum(o.withoutNaN(x, 0), k, a)
+	}},
+	{name: "Nanprod", params: "x axis keepdims", f: func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value {
+		return o.Add(ops.ReduceProd{Keepdims: k}, o.withoutNaN(x, 1), o.ints(a...))
+	}},
+	{name: "Nanmax", params: "x axis keepdims", f: func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value { return o.nanExtreme(x, k, a, true) }},
+	{name: "Nanmin", params: "x axis keepdims", f: func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value { return o.nanExtreme(x, k, a, false) }},
+	{name: "Nanmean", params: "x axis keepdims", f: func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value { m, _ := o.nanMoments(x, k, a); return m }},
+	{name: "Nanvar", params: "x axis keepdims", f: func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value { _, v := o.nanMoments(x, k, a); return v }},
+	{name: "Nanstd", params: "x axis keepdims", f: func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value {
 		_, v := o.nanMoments(x, k, a)
 		return o.Add(ops.Sqrt{}, v)
-	}),
-	"Nanargmax": {"x axis keepdims", func(o *opArgs) []*graph.Value { return o.nanArg(true) }},
-	"Nanargmin": {"x axis keepdims", func(o *opArgs) []*graph.Value { return o.nanArg(false) }},
-	"Max":       extreme(true), "Min": extreme(false), "Amax": extreme(true), "Amin": extreme(false),
-	"Prod": {"x axis keepdims", func(o *opArgs) []*graph.Value {
+	}},
+	{name: "Nanargmax", params: "x axis keepdims", f: func(o *opArgs) []*graph.Value { return o.nanArg(true) }},
+	{name: "Nanargmin", params: "x axis keepdims", f: func(o *opArgs) []*graph.Value { return o.nanArg(false) }},
+	{name: "Max", params: "x axis keepdims", f: maximum}, {name: "Min", params: "x axis keepdims", f: minimum},
+	{name: "Amax", params: "x axis keepdims", f: maximum}, {name: "Amin", params: "x axis keepdims", f: minimum},
+	{name: "Prod", params: "x axis keepdims", f: func(o *opArgs) []*graph.Value {
 		x := o.x()
 		x = o.cast(x, o.dtype(x.Type.DType, "dtype"))
 		if x.Type.DType == tensor.Bool {
@@ -40,12 +43,12 @@ var statsOperations = map[string]opDef{
 		}
 		return one(o.Add(ops.ReduceProd{Keepdims: o.bool(false, "keepdims", "keep_dims")}, x, o.ints(o.axes(x, "axis", "reduction_indices")...)))
 	}},
-	"Corrcoef":  {"x", corrcoef},
-	"Correlate": {"x1 x2", correlate},
-	"Histogram": {"x", histogram},
-	"Norm":      {"x", normOp},
-	"Normalize": {"x", normalizeOp},
-	"Unique": {"x", func(o *opArgs) []*graph.Value {
+	{name: "Corrcoef", params: "x", f: corrcoef},
+	{name: "Correlate", params: "x1 x2", f: correlate},
+	{name: "Histogram", params: "x", f: histogram},
+	{name: "Norm", params: "x", f: normOp},
+	{name: "Normalize", params: "x", f: normalizeOp},
+	{name: "Unique", params: "x", f: func(o *opArgs) []*graph.Value {
 		x := o.x()
 		if o.get("axis") != nil || o.get("size") != nil || !o.bool(true, "sorted") || o.get("fill_value") != nil {
 			o.Failf("axis, size, fill_value and sorted=False are not supported")
@@ -65,28 +68,29 @@ var statsOperations = map[string]opDef{
 }
 
 // extreme is a maximum or minimum, with a number that takes part in it.
-func extreme(isMax bool) opDef {
-	return opDef{"x axis keepdims", func(o *opArgs) []*graph.Value {
-		x := o.x()
-		keep, axes := o.bool(false, "keepdims", "keep_dims"), o.axes(x, "axis", "reduction_indices")
-		dt := x.Type.DType
-		if dt == tensor.Bool {
-			x = o.cast(x, tensor.Int32)
+func (o *opArgs) extreme(isMax bool) []*graph.Value {
+	x := o.x()
+	keep, axes := o.bool(false, "keepdims", "keep_dims"), o.axes(x, "axis", "reduction_indices")
+	dt := x.Type.DType
+	if dt == tensor.Bool {
+		x = o.cast(x, tensor.Int32)
+	}
+	y := o.Add(ops.ReduceMin{Keepdims: keep}, x, o.ints(axes...))
+	if isMax {
+		y = o.max(x, keep, axes...)
+	}
+	if o.get("initial") != nil {
+		if v := o.cast(o.tensor(y, "initial"), y.Type.DType); isMax {
+			y = o.Add(ops.Max{}, y, v)
+		} else {
+			y = o.Add(ops.Min{}, y, v)
 		}
-		y := o.Add(ops.ReduceMin{Keepdims: keep}, x, o.ints(axes...))
-		if isMax {
-			y = o.max(x, keep, axes...)
-		}
-		if o.get("initial") != nil {
-			if v := o.cast(o.tensor(y, "initial"), y.Type.DType); isMax {
-				y = o.Add(ops.Max{}, y, v)
-			} else {
-				y = o.Add(ops.Min{}, y, v)
-			}
-		}
-		return one(o.cast(y, dt))
-	}}
+	}
+	return one(o.cast(y, dt))
 }
+
+func maximum(o *opArgs) []*graph.Value { return o.extreme(true) }
+func minimum(o *opArgs) []*graph.Value { return o.extreme(false) }
 
 // isNaN is false everywhere for integers.
 func (o *opArgs) isNaN(x *graph.Value) *graph.Value {
@@ -96,10 +100,8 @@ func (o *opArgs) isNaN(x *graph.Value) *graph.Value {
 	return o.filled(x, tensor.Bool, 0)
 }
 
-func nanReduction(neutral float64, f func(o *opArgs, x *graph.Value, keep bool, axes []int) *graph.Value) opDef {
-	return reduction(func(o *opArgs, x *graph.Value, k bool, a []int) *graph.Value {
-		return f(o, o.choose(o.isNaN(x), o.num(x, neutral), x), k, a)
-	})
+func (o *opArgs) withoutNaN(x *graph.Value, neutral float64) *graph.Value {
+	return o.choose(o.isNaN(x), o.num(x, neutral), x)
 }
 
 func (o *opArgs) nanExtreme(x *graph.Value, keep bool, axes []int, isMax bool) *graph.Value {

@@ -8,85 +8,76 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-// renamed is an operation whose positional arguments have other names.
-//
-//go:noinline
-func renamed(name, params string) opDef {
-	d := kerasOperations[name]
-	d.params = params
-	return d
-}
-
 // tensorflowFunctions is the functions that a TFOpLambda may call, by TensorFlow's symbol.
-var tensorflowFunctions = map[string]opDef{
-	"math.add": renamed("Add", "x y name"), "__operators__.add": renamed("Add", "x y name"), "math.add_n": {"inputs", addN},
-	"math.subtract": renamed("Subtract", "x y name"), "math.multiply": renamed("Multiply", "x y name"),
-	"math.divide": renamed("Divide", "x y name"), "math.truediv": renamed("Divide", "x y name"), "math.floordiv": renamed("FloorDivide", "x y name"),
-	"math.floormod": renamed("Mod", "x y name"), "math.divide_no_nan": renamed("DivideNoNan", "x y name"),
-	"math.pow": renamed("Power", "x y name"), "math.maximum": renamed("Maximum", "x y name"), "math.minimum": renamed("Minimum", "x y name"),
-	"math.greater": renamed("Greater", "x y name"), "math.greater_equal": renamed("GreaterEqual", "x y name"),
-	"math.less": renamed("Less", "x y name"), "math.less_equal": renamed("LessEqual", "x y name"),
-	"math.equal": renamed("Equal", "x y name"), "math.not_equal": renamed("NotEqual", "x y name"),
-	"__operators__.eq": renamed("Equal", "x y name"), "__operators__.ne": renamed("NotEqual", "x y name"),
-	"math.logical_and": renamed("LogicalAnd", "x y name"), "math.logical_or": renamed("LogicalOr", "x y name"), "math.logical_not": renamed("LogicalNot", "x name"),
-	"linalg.matmul": {"a b transpose_a transpose_b", matmulTF},
-	"math.negative": renamed("Negative", "x name"), "math.abs": renamed("Absolute", "x name"), "math.sign": renamed("Sign", "x name"),
-	"math.exp": renamed("Exp", "x name"), "math.log": renamed("Log", "x name"), "math.log1p": renamed("Log1p", "x name"), "math.expm1": renamed("Expm1", "x name"),
-	"math.sqrt": renamed("Sqrt", "x name"), "math.rsqrt": renamed("Rsqrt", "x name"), "math.square": renamed("Square", "x name"),
-	"math.sin": renamed("Sin", "x name"), "math.cos": renamed("Cos", "x name"), "math.tan": renamed("Tan", "x name"), "math.tanh": renamed("Tanh", "x name"),
-	"math.sigmoid": renamed("Sigmoid", "x name"), "math.floor": renamed("Floor", "x name"), "math.ceil": renamed("Ceil", "x name"), "math.round": renamed("Round", "x name"),
-	"math.erf": renamed("Erf", "x name"), "math.reciprocal": renamed("Reciprocal", "x name"), "math.softplus": renamed("Softplus", "features name"),
-	"math.reduce_sum": renamed("Sum", "input_tensor axis keepdims name"), "math.reduce_mean": renamed("Mean", "input_tensor axis keepdims name"),
-	"math.reduce_max": renamed("Max", "input_tensor axis keepdims name"), "math.reduce_min": renamed("Min", "input_tensor axis keepdims name"),
-	"math.reduce_prod": renamed("Prod", "input_tensor axis keepdims name"), "math.reduce_any": renamed("Any", "input_tensor axis keepdims name"),
-	"math.reduce_all": renamed("All", "input_tensor axis keepdims name"), "math.reduce_std": renamed("Std", "input_tensor axis keepdims name"),
-	"math.reduce_variance": renamed("Var", "input_tensor axis keepdims name"), "math.reduce_logsumexp": renamed("Logsumexp", "input_tensor axis keepdims name"),
-	"math.argmax": renamed("Argmax", "input axis output_type name"), "math.argmin": renamed("Argmin", "input axis output_type name"),
-	"math.cumsum": renamed("Cumsum", "x axis"), "math.l2_normalize": {"x axis epsilon name", l2NormalizeTF},
-	"nn.relu": renamed("Relu", "features name"), "nn.relu6": renamed("Relu6", "features name"), "nn.sigmoid": renamed("Sigmoid", "x name"),
-	"nn.tanh": renamed("Tanh", "x name"), "nn.softplus": renamed("Softplus", "features name"), "nn.softsign": renamed("Softsign", "features name"),
-	"nn.elu": renamed("Elu", "features name"), "nn.selu": renamed("Selu", "features name"), "nn.silu": renamed("Silu", "features beta"), "nn.swish": renamed("Silu", "features beta"),
-	"nn.leaky_relu": renamed("LeakyRelu", "features alpha name"), "nn.softmax": renamed("Softmax", "logits axis name"), "nn.log_softmax": renamed("LogSoftmax", "logits axis name"),
-	"nn.l2_normalize": {"x axis epsilon name", l2NormalizeTF},
-	"nn.gelu":         {"features approximate name", geluTF}, "nn.bias_add": {"value bias", biasAddTF},
-	"math.l2_norm": renamed("Norm", "x axis"),
-	"reshape":      renamed("Reshape", "tensor shape name"), "transpose": renamed("Transpose", "a perm"), "expand_dims": renamed("ExpandDims", "input axis name"),
-	"squeeze": renamed("Squeeze", "input axis name"), "concat": renamed("Concatenate", "values axis name"), "stack": renamed("Stack", "values axis name"),
-	"split": renamed("Split", "value num_or_size_splits axis"), "tile": renamed("Tile", "input multiples name"), "cast": renamed("Cast", "x dtype name"),
-	"compat.v1.transpose": renamed("Transpose", "a perm"), "compat.v1.squeeze": renamed("Squeeze", "input axis name"),
-	"one_hot": {"indices depth on_value off_value axis dtype name", func(o *opArgs) []*graph.Value { return one(o.oneHotOp("depth")) }},
-	"gather":  {"params indices validate_indices axis", gatherTF},
-	"where":   {"condition x y name", (*opArgs).whereOp}, "identity": renamed("Identity", "input name"), "stop_gradient": renamed("StopGradient", "input name"),
-	"zeros_like": renamed("ZerosLike", "input dtype name"), "ones_like": renamed("OnesLike", "input dtype name"), "clip_by_value": {"t clip_value_min clip_value_max name", clipTF},
-	"reverse": renamed("Flip", "x axis name"), "repeat": renamed("Repeat", "input repeats axis name"), "einsum": {"equation inputs", einsumTF},
-	"convert_to_tensor":     renamed("ConvertToTensor", "value dtype"),
-	"__operators__.getitem": {"_check_args_0 slice_spec", getItemTF},
-	"_slice_helper":         {"tensor slice_spec var", getItemTF},
-	"pad":                   renamed("Pad", "tensor paddings mode constant_values name"),
-	"space_to_depth":        {"input block_size", spaceToDepthTF}, "nn.space_to_depth": {"input block_size", spaceToDepthTF},
-	"depth_to_space": {"input block_size", depthToSpaceTF}, "nn.depth_to_space": {"input block_size", depthToSpaceTF},
-	"math.squared_difference": {"x y name", func(o *opArgs) []*graph.Value { a, b := o.pair(); d := o.sub(a, b); return one(o.mul(d, d)) }},
-	"math.mod":                renamed("Mod", "x y name"), "math.atan2": renamed("Arctan2", "y x name"), "math.asin": renamed("Arcsin", "x name"), "math.acos": renamed("Arccos", "x name"),
-	"math.atan": renamed("Arctan", "x name"), "math.sinh": renamed("Sinh", "x name"), "math.cosh": renamed("Cosh", "x name"), "math.asinh": renamed("Arcsinh", "x name"),
-	"math.acosh": renamed("Arccosh", "x name"), "math.atanh": renamed("Arctanh", "x name"), "math.is_nan": renamed("Isnan", "x name"), "math.is_inf": renamed("Isinf", "x name"), "math.is_finite": renamed("Isfinite", "x name"),
-	"math.logical_xor": renamed("LogicalXor", "x y name"), "math.count_nonzero": {"input axis keepdims", countNonzero}, "math.cumprod": renamed("Cumprod", "x axis"), "math.top_k": renamed("TopK", "input k sorted name"),
-	"math.log_sigmoid": renamed("LogSigmoid", "x name"), "math.softsign": renamed("Softsign", "features name"), "math.erfc": renamed("Erfc", "x name"), "math.erfinv": renamed("Erfinv", "x name"),
-	"linalg.norm": renamed("Norm", "tensor ord axis keepdims name"), "norm": renamed("Norm", "tensor ord axis keepdims name"), "linalg.einsum": {"equation inputs", einsumTF},
-	"linalg.det": renamed("Det", "input name"), "linalg.inv": renamed("Inv", "input adjoint name"), "linalg.diag_part": renamed("Diagonal", "input name"), "linalg.matrix_transpose": {"a name", func(o *opArgs) []*graph.Value { return one(o.swapLast(o.x())) }},
-	"linalg.tensordot": renamed("Tensordot", "a b axes name"), "tensordot": renamed("Tensordot", "a b axes name"), "linalg.cross": renamed("Cross", "a b name"),
-	"roll": renamed("Roll", "input shift axis name"), "unstack": renamed("Unstack", "value num axis name"), "sort": renamed("Sort", "values axis"), "argsort": renamed("Argsort", "values axis"),
-	"broadcast_to": renamed("BroadcastTo", "input shape name"), "boolean_mask": {"tensor mask", func(o *opArgs) []*graph.Value {
+var tensorflowFunctions = []opRow{
+	{name: "math.add", params: "x y name", f: as("Add")}, {name: "__operators__.add", params: "x y name", f: as("Add")}, {name: "math.add_n", params: "inputs", f: addN},
+	{name: "math.subtract", params: "x y name", f: as("Subtract")}, {name: "math.multiply", params: "x y name", f: as("Multiply")},
+	{name: "math.divide", params: "x y name", f: as("Divide")}, {name: "math.truediv", params: "x y name", f: as("Divide")}, {name: "math.floordiv", params: "x y name", f: as("FloorDivide")},
+	{name: "math.floormod", params: "x y name", f: as("Mod")}, {name: "math.divide_no_nan", params: "x y name", f: as("DivideNoNan")},
+	{name: "math.pow", params: "x y name", f: as("Power")}, {name: "math.maximum", params: "x y name", f: as("Maximum")}, {name: "math.minimum", params: "x y name", f: as("Minimum")},
+	{name: "math.greater", params: "x y name", f: as("Greater")}, {name: "math.greater_equal", params: "x y name", f: as("GreaterEqual")},
+	{name: "math.less", params: "x y name", f: as("Less")}, {name: "math.less_equal", params: "x y name", f: as("LessEqual")},
+	{name: "math.equal", params: "x y name", f: as("Equal")}, {name: "math.not_equal", params: "x y name", f: as("NotEqual")},
+	{name: "__operators__.eq", params: "x y name", f: as("Equal")}, {name: "__operators__.ne", params: "x y name", f: as("NotEqual")},
+	{name: "math.logical_and", params: "x y name", f: as("LogicalAnd")}, {name: "math.logical_or", params: "x y name", f: as("LogicalOr")}, {name: "math.logical_not", params: "x name", f: as("LogicalNot")},
+	{name: "linalg.matmul", params: "a b transpose_a transpose_b", f: matmulTF},
+	{name: "math.negative", params: "x name", f: as("Negative")}, {name: "math.abs", params: "x name", f: as("Absolute")}, {name: "math.sign", params: "x name", f: as("Sign")},
+	{name: "math.exp", params: "x name", f: as("Exp")}, {name: "math.log", params: "x name", f: as("Log")}, {name: "math.log1p", params: "x name", f: as("Log1p")}, {name: "math.expm1", params: "x name", f: as("Expm1")},
+	{name: "math.sqrt", params: "x name", f: as("Sqrt")}, {name: "math.rsqrt", params: "x name", f: as("Rsqrt")}, {name: "math.square", params: "x name", f: as("Square")},
+	{name: "math.sin", params: "x name", f: as("Sin")}, {name: "math.cos", params: "x name", f: as("Cos")}, {name: "math.tan", params: "x name", f: as("Tan")}, {name: "math.tanh", params: "x name", f: as("Tanh")},
+	{name: "math.sigmoid", params: "x name", f: as("Sigmoid")}, {name: "math.floor", params: "x name", f: as("Floor")}, {name: "math.ceil", params: "x name", f: as("Ceil")}, {name: "math.round", params: "x name", f: as("Round")},
+	{name: "math.erf", params: "x name", f: as("Erf")}, {name: "math.reciprocal", params: "x name", f: as("Reciprocal")}, {name: "math.softplus", params: "features name", f: as("Softplus")},
+	{name: "math.reduce_sum", params: "input_tensor axis keepdims name", f: as("Sum")}, {name: "math.reduce_mean", params: "input_tensor axis keepdims name", f: as("Mean")},
+	{name: "math.reduce_max", params: "input_tensor axis keepdims name", f: as("Max")}, {name: "math.reduce_min", params: "input_tensor axis keepdims name", f: as("Min")},
+	{name: "math.reduce_prod", params: "input_tensor axis keepdims name", f: as("Prod")}, {name: "math.reduce_any", params: "input_tensor axis keepdims name", f: as("Any")},
+	{name: "math.reduce_all", params: "input_tensor axis keepdims name", f: as("All")}, {name: "math.reduce_std", params: "input_tensor axis keepdims name", f: as("Std")},
+	{name: "math.reduce_variance", params: "input_tensor axis keepdims name", f: as("Var")}, {name: "math.reduce_logsumexp", params: "input_tensor axis keepdims name", f: as("Logsumexp")},
+	{name: "math.argmax", params: "input axis output_type name", f: as("Argmax")}, {name: "math.argmin", params: "input axis output_type name", f: as("Argmin")},
+	{name: "math.cumsum", params: "x axis", f: as("Cumsum")}, {name: "math.l2_normalize", params: "x axis epsilon name", f: l2NormalizeTF},
+	{name: "nn.relu", params: "features name", f: as("Relu")}, {name: "nn.relu6", params: "features name", f: as("Relu6")}, {name: "nn.sigmoid", params: "x name", f: as("Sigmoid")},
+	{name: "nn.tanh", params: "x name", f: as("Tanh")}, {name: "nn.softplus", params: "features name", f: as("Softplus")}, {name: "nn.softsign", params: "features name", f: as("Softsign")},
+	{name: "nn.elu", params: "features name", f: as("Elu")}, {name: "nn.selu", params: "features name", f: as("Selu")}, {name: "nn.silu", params: "features beta", f: as("Silu")}, {name: "nn.swish", params: "features beta", f: as("Silu")},
+	{name: "nn.leaky_relu", params: "features alpha name", f: as("LeakyRelu")}, {name: "nn.softmax", params: "logits axis name", f: as("Softmax")}, {name: "nn.log_softmax", params: "logits axis name", f: as("LogSoftmax")},
+	{name: "nn.l2_normalize", params: "x axis epsilon name", f: l2NormalizeTF},
+	{name: "nn.gelu", params: "features approximate name", f: geluTF}, {name: "nn.bias_add", params: "value bias", f: biasAddTF},
+	{name: "math.l2_norm", params: "x axis", f: as("Norm")},
+	{name: "reshape", params: "tensor shape name", f: as("Reshape")}, {name: "transpose", params: "a perm", f: as("Transpose")}, {name: "expand_dims", params: "input axis name", f: as("ExpandDims")},
+	{name: "squeeze", params: "input axis name", f: as("Squeeze")}, {name: "concat", params: "values axis name", f: as("Concatenate")}, {name: "stack", params: "values axis name", f: as("Stack")},
+	{name: "split", params: "value num_or_size_splits axis", f: as("Split")}, {name: "tile", params: "input multiples name", f: as("Tile")}, {name: "cast", params: "x dtype name", f: as("Cast")},
+	{name: "compat.v1.transpose", params: "a perm", f: as("Transpose")}, {name: "compat.v1.squeeze", params: "input axis name", f: as("Squeeze")},
+	{name: "one_hot", params: "indices depth on_value off_value axis dtype name", f: func(o *opArgs) []*graph.Value { return one(o.oneHotOp("depth")) }},
+	{name: "gather", params: "params indices validate_indices axis", f: gatherTF},
+	{name: "where", params: "condition x y name", f: (*opArgs).whereOp}, {name: "identity", params: "input name", f: as("Identity")}, {name: "stop_gradient", params: "input name", f: as("StopGradient")},
+	{name: "zeros_like", params: "input dtype name", f: as("ZerosLike")}, {name: "ones_like", params: "input dtype name", f: as("OnesLike")}, {name: "clip_by_value", params: "t clip_value_min clip_value_max name", f: clipTF},
+	{name: "reverse", params: "x axis name", f: as("Flip")}, {name: "repeat", params: "input repeats axis name", f: as("Repeat")}, {name: "einsum", params: "equation inputs", f: einsumTF},
+	{name: "convert_to_tensor", params: "value dtype", f: as("ConvertToTensor")},
+	{name: "__operators__.getitem", params: "_check_args_0 slice_spec", f: getItemTF},
+	{name: "_slice_helper", params: "tensor slice_spec var", f: getItemTF},
+	{name: "pad", params: "tensor paddings mode constant_values name", f: as("Pad")},
+	{name: "space_to_depth", params: "input block_size", f: spaceToDepthTF}, {name: "nn.space_to_depth", params: "input block_size", f: spaceToDepthTF},
+	{name: "depth_to_space", params: "input block_size", f: depthToSpaceTF}, {name: "nn.depth_to_space", params: "input block_size", f: depthToSpaceTF},
+	{name: "math.squared_difference", params: "x y name", f: func(o *opArgs) []*graph.Value { a, b := o.pair(); d := o.sub(a, b); return one(o.mul(d, d)) }},
+	{name: "math.mod", params: "x y name", f: as("Mod")}, {name: "math.atan2", params: "y x name", f: as("Arctan2")}, {name: "math.asin", params: "x name", f: as("Arcsin")}, {name: "math.acos", params: "x name", f: as("Arccos")},
+	{name: "math.atan", params: "x name", f: as("Arctan")}, {name: "math.sinh", params: "x name", f: as("Sinh")}, {name: "math.cosh", params: "x name", f: as("Cosh")}, {name: "math.asinh", params: "x name", f: as("Arcsinh")},
+	{name: "math.acosh", params: "x name", f: as("Arccosh")}, {name: "math.atanh", params: "x name", f: as("Arctanh")}, {name: "math.is_nan", params: "x name", f: as("Isnan")}, {name: "math.is_inf", params: "x name", f: as("Isinf")}, {name: "math.is_finite", params: "x name", f: as("Isfinite")},
+	{name: "math.logical_xor", params: "x y name", f: as("LogicalXor")}, {name: "math.count_nonzero", params: "input axis keepdims", f: countNonzero}, {name: "math.cumprod", params: "x axis", f: as("Cumprod")}, {name: "math.top_k", params: "input k sorted name", f: as("TopK")},
+	{name: "math.log_sigmoid", params: "x name", f: as("LogSigmoid")}, {name: "math.softsign", params: "features name", f: as("Softsign")}, {name: "math.erfc", params: "x name", f: as("Erfc")}, {name: "math.erfinv", params: "x name", f: as("Erfinv")},
+	{name: "linalg.norm", params: "tensor ord axis keepdims name", f: as("Norm")}, {name: "norm", params: "tensor ord axis keepdims name", f: as("Norm")}, {name: "linalg.einsum", params: "equation inputs", f: einsumTF},
+	{name: "linalg.det", params: "input name", f: as("Det")}, {name: "linalg.inv", params: "input adjoint name", f: as("Inv")}, {name: "linalg.diag_part", params: "input name", f: as("Diagonal")}, {name: "linalg.matrix_transpose", params: "a name", f: func(o *opArgs) []*graph.Value { return one(o.swapLast(o.x())) }},
+	{name: "linalg.tensordot", params: "a b axes name", f: as("Tensordot")}, {name: "tensordot", params: "a b axes name", f: as("Tensordot")}, {name: "linalg.cross", params: "a b name", f: as("Cross")},
+	{name: "roll", params: "input shift axis name", f: as("Roll")}, {name: "unstack", params: "value num axis name", f: as("Unstack")}, {name: "sort", params: "values axis", f: as("Sort")}, {name: "argsort", params: "values axis", f: as("Argsort")},
+	{name: "broadcast_to", params: "input shape name", f: as("BroadcastTo")}, {name: "boolean_mask", params: "tensor mask", f: func(o *opArgs) []*graph.Value {
 		return one(o.Add(ops.Compress{HasAxis: true}, o.x(), o.tensor(nil, "mask")))
 	}},
-	"nn.moments": renamed("Moments", "x axes shift keepdims name"), "nn.batch_normalization": {"x mean variance offset scale variance_epsilon name", batchNormTF},
-	"nn.conv2d": {"input filters strides padding data_format dilations name", convTF("Conv", "filters")}, "nn.depthwise_conv2d": {"input filter strides padding data_format dilations name", convTF("DepthwiseConv", "filter")},
-	"nn.max_pool2d": {"input ksize strides padding data_format name", poolTF(true)}, "nn.avg_pool2d": {"input ksize strides padding data_format name", poolTF(false)},
-	"nn.max_pool": {"input ksize strides padding data_format name", poolTF(true)}, "nn.avg_pool": {"input ksize strides padding data_format name", poolTF(false)},
-	"image.resize": {"images size method preserve_aspect_ratio antialias name", imageResizeTF}, "image.rgb_to_grayscale": {"images name", func(o *opArgs) []*graph.Value {
+	{name: "nn.moments", params: "x axes shift keepdims name", f: as("Moments")}, {name: "nn.batch_normalization", params: "x mean variance offset scale variance_epsilon name", f: batchNormTF},
+	{name: "nn.conv2d", params: "input filters strides padding data_format dilations name", f: convTF("Conv", "filters")}, {name: "nn.depthwise_conv2d", params: "input filter strides padding data_format dilations name", f: convTF("DepthwiseConv", "filter")},
+	{name: "nn.max_pool2d", params: "input ksize strides padding data_format name", f: poolTF(true)}, {name: "nn.avg_pool2d", params: "input ksize strides padding data_format name", f: poolTF(false)},
+	{name: "nn.max_pool", params: "input ksize strides padding data_format name", f: poolTF(true)}, {name: "nn.avg_pool", params: "input ksize strides padding data_format name", f: poolTF(false)},
+	{name: "image.resize", params: "images size method preserve_aspect_ratio antialias name", f: imageResizeTF}, {name: "image.rgb_to_grayscale", params: "images name", f: func(o *opArgs) []*graph.Value {
 		_, p := o.planes(o.x(), false)
 		return one(o.add(o.add(o.mulN(p[0], 0.2989), o.mulN(p[1], 0.587)), o.mulN(p[2], 0.114)))
 	}},
-	"shape": {"input out_type name", func(o *opArgs) []*graph.Value {
+	{name: "shape", params: "input out_type name", f: func(o *opArgs) []*graph.Value {
 		return one(o.cast(o.Add(ops.Shape{}, o.x()), tensor.Int32))
 	}},
 }
@@ -204,7 +195,8 @@ func convTF(name, kernel string) func(o *opArgs) []*graph.Value {
 	return func(o *opArgs) []*graph.Value {
 		o.spatialTF()
 		o.vals["kernel"] = o.get(kernel)
-		return nnOperations[name].f(o)
+		d, _ := find(name, nnOperations)
+		return d.f(o)
 	}
 }
 
@@ -296,36 +288,31 @@ func (c *Call) DepthToSpace(x *graph.Value, n int) *graph.Value {
 
 // nodeDefs is the operations that a TensorFlowOpLayer's NodeDef may have. formats/keras passes inputs and
 // constants as positional arguments in the NodeDef's order, and its attributes by name.
-var nodeDefs = map[string]opDef{
-	"Add": renamed("Add", "x y"), "AddV2": renamed("Add", "x y"), "Sub": renamed("Subtract", "x y"), "Mul": renamed("Multiply", "x y"),
-	"RealDiv": renamed("Divide", "x y"), "Div": renamed("Divide", "x y"), "FloorDiv": renamed("FloorDivide", "x y"), "FloorMod": renamed("Mod", "x y"),
-	"Pow": renamed("Power", "x y"), "Maximum": renamed("Maximum", "x y"), "Minimum": renamed("Minimum", "x y"),
-	"Greater": renamed("Greater", "x y"), "GreaterEqual": renamed("GreaterEqual", "x y"), "Less": renamed("Less", "x y"), "LessEqual": renamed("LessEqual", "x y"),
-	"Equal": renamed("Equal", "x y"), "NotEqual": renamed("NotEqual", "x y"), "LogicalAnd": renamed("LogicalAnd", "x y"), "LogicalOr": renamed("LogicalOr", "x y"),
-	"LogicalNot": renamed("LogicalNot", "x"), "SquaredDifference": {"x y", func(o *opArgs) []*graph.Value { a, b := o.pair(); d := o.sub(a, b); return one(o.mul(d, d)) }},
-	"MatMul": {"a b", matmulTF}, "BatchMatMul": {"a b", matmulTF}, "BatchMatMulV2": {"a b", matmulTF},
-	"Neg": renamed("Negative", "x"), "Abs": renamed("Absolute", "x"), "Sign": renamed("Sign", "x"), "Exp": renamed("Exp", "x"), "Log": renamed("Log", "x"),
-	"Log1p": renamed("Log1p", "x"), "Sqrt": renamed("Sqrt", "x"), "Rsqrt": renamed("Rsqrt", "x"), "Square": renamed("Square", "x"), "Reciprocal": renamed("Reciprocal", "x"),
-	"Sin": renamed("Sin", "x"), "Cos": renamed("Cos", "x"), "Tan": renamed("Tan", "x"), "Tanh": renamed("Tanh", "x"), "Sigmoid": renamed("Sigmoid", "x"),
-	"Floor": renamed("Floor", "x"), "Ceil": renamed("Ceil", "x"), "Round": renamed("Round", "x"), "Erf": renamed("Erf", "x"),
-	"Relu": renamed("Relu", "features"), "Relu6": renamed("Relu6", "features"), "Elu": renamed("Elu", "features"), "Selu": renamed("Selu", "features"),
-	"LeakyRelu": renamed("LeakyRelu", "features"), "Softplus": renamed("Softplus", "features"), "Softsign": renamed("Softsign", "features"),
-	"Softmax": renamed("Softmax", "logits"), "LogSoftmax": renamed("LogSoftmax", "logits"),
-	"Sum": nodeReduction("Sum"), "Mean": nodeReduction("Mean"), "Max": nodeReduction("Max"), "Min": nodeReduction("Min"), "Prod": nodeReduction("Prod"),
-	"Any": nodeReduction("Any"), "All": nodeReduction("All"), "ArgMax": renamed("Argmax", "input axis"), "ArgMin": renamed("Argmin", "input axis"),
-	"Reshape": renamed("Reshape", "tensor shape"), "Transpose": renamed("Transpose", "a perm"), "ExpandDims": renamed("ExpandDims", "input axis"),
-	"Squeeze": renamed("Squeeze", "input"), "Identity": renamed("Identity", "input"), "StopGradient": renamed("StopGradient", "input"), "Tile": renamed("Tile", "input multiples"),
-	"Cast": {"x", castNode}, "ConcatV2": {"values axis", func(o *opArgs) []*graph.Value { return one(o.concatOp("values")) }}, "Pack": {"values", func(o *opArgs) []*graph.Value { return one(o.stackOp("values")) }}, "Shape": {"input", func(o *opArgs) []*graph.Value { return one(o.cast(o.Add(ops.Shape{}, o.x()), tensor.Int32)) }},
-	"BiasAdd": {"value bias", biasAddTF}, "SpaceToDepth": {"input", spaceToDepthTF}, "DepthToSpace": {"input", depthToSpaceTF},
-	"GatherV2": {"params indices axis", gatherTF}, "ReverseV2": renamed("Flip", "x axis"), "Pad": renamed("Pad", "tensor paddings"), "PadV2": renamed("Pad", "tensor paddings constant_values"),
-	"ZerosLike": renamed("ZerosLike", "input"), "OnesLike": renamed("OnesLike", "input"), "Select": {"condition x y", (*opArgs).whereOp}, "SelectV2": {"condition x y", (*opArgs).whereOp},
-	"AddN": {"inputs", addN}, "ClipByValue": {"t clip_value_min clip_value_max", clipTF},
-	"StridedSlice": {"x begin end strides", stridedSlice},
-}
-
-func nodeReduction(name string) opDef {
-	d := kerasOperations[name]
-	return opDef{"input axis", d.f}
+var nodeDefs = []opRow{
+	{name: "Add", params: "x y", f: as("Add")}, {name: "AddV2", params: "x y", f: as("Add")}, {name: "Sub", params: "x y", f: as("Subtract")}, {name: "Mul", params: "x y", f: as("Multiply")},
+	{name: "RealDiv", params: "x y", f: as("Divide")}, {name: "Div", params: "x y", f: as("Divide")}, {name: "FloorDiv", params: "x y", f: as("FloorDivide")}, {name: "FloorMod", params: "x y", f: as("Mod")},
+	{name: "Pow", params: "x y", f: as("Power")}, {name: "Maximum", params: "x y", f: as("Maximum")}, {name: "Minimum", params: "x y", f: as("Minimum")},
+	{name: "Greater", params: "x y", f: as("Greater")}, {name: "GreaterEqual", params: "x y", f: as("GreaterEqual")}, {name: "Less", params: "x y", f: as("Less")}, {name: "LessEqual", params: "x y", f: as("LessEqual")},
+	{name: "Equal", params: "x y", f: as("Equal")}, {name: "NotEqual", params: "x y", f: as("NotEqual")}, {name: "LogicalAnd", params: "x y", f: as("LogicalAnd")}, {name: "LogicalOr", params: "x y", f: as("LogicalOr")},
+	{name: "LogicalNot", params: "x", f: as("LogicalNot")}, {name: "SquaredDifference", params: "x y", f: func(o *opArgs) []*graph.Value { a, b := o.pair(); d := o.sub(a, b); return one(o.mul(d, d)) }},
+	{name: "MatMul", params: "a b", f: matmulTF}, {name: "BatchMatMul", params: "a b", f: matmulTF}, {name: "BatchMatMulV2", params: "a b", f: matmulTF},
+	{name: "Neg", params: "x", f: as("Negative")}, {name: "Abs", params: "x", f: as("Absolute")}, {name: "Sign", params: "x", f: as("Sign")}, {name: "Exp", params: "x", f: as("Exp")}, {name: "Log", params: "x", f: as("Log")},
+	{name: "Log1p", params: "x", f: as("Log1p")}, {name: "Sqrt", params: "x", f: as("Sqrt")}, {name: "Rsqrt", params: "x", f: as("Rsqrt")}, {name: "Square", params: "x", f: as("Square")}, {name: "Reciprocal", params: "x", f: as("Reciprocal")},
+	{name: "Sin", params: "x", f: as("Sin")}, {name: "Cos", params: "x", f: as("Cos")}, {name: "Tan", params: "x", f: as("Tan")}, {name: "Tanh", params: "x", f: as("Tanh")}, {name: "Sigmoid", params: "x", f: as("Sigmoid")},
+	{name: "Floor", params: "x", f: as("Floor")}, {name: "Ceil", params: "x", f: as("Ceil")}, {name: "Round", params: "x", f: as("Round")}, {name: "Erf", params: "x", f: as("Erf")},
+	{name: "Relu", params: "features", f: as("Relu")}, {name: "Relu6", params: "features", f: as("Relu6")}, {name: "Elu", params: "features", f: as("Elu")}, {name: "Selu", params: "features", f: as("Selu")},
+	{name: "LeakyRelu", params: "features", f: as("LeakyRelu")}, {name: "Softplus", params: "features", f: as("Softplus")}, {name: "Softsign", params: "features", f: as("Softsign")},
+	{name: "Softmax", params: "logits", f: as("Softmax")}, {name: "LogSoftmax", params: "logits", f: as("LogSoftmax")},
+	{name: "Sum", params: "input axis", f: as("Sum")}, {name: "Mean", params: "input axis", f: as("Mean")}, {name: "Max", params: "input axis", f: as("Max")}, {name: "Min", params: "input axis", f: as("Min")}, {name: "Prod", params: "input axis", f: as("Prod")},
+	{name: "Any", params: "input axis", f: as("Any")}, {name: "All", params: "input axis", f: as("All")}, {name: "ArgMax", params: "input axis", f: as("Argmax")}, {name: "ArgMin", params: "input axis", f: as("Argmin")},
+	{name: "Reshape", params: "tensor shape", f: as("Reshape")}, {name: "Transpose", params: "a perm", f: as("Transpose")}, {name: "ExpandDims", params: "input axis", f: as("ExpandDims")},
+	{name: "Squeeze", params: "input", f: as("Squeeze")}, {name: "Identity", params: "input", f: as("Identity")}, {name: "StopGradient", params: "input", f: as("StopGradient")}, {name: "Tile", params: "input multiples", f: as("Tile")},
+	{name: "Cast", params: "x", f: castNode}, {name: "ConcatV2", params: "values axis", f: func(o *opArgs) []*graph.Value { return one(o.concatOp("values")) }}, {name: "Pack", params: "values", f: func(o *opArgs) []*graph.Value { return one(o.stackOp("values")) }}, {name: "Shape", params: "input", f: func(o *opArgs) []*graph.Value { return one(o.cast(o.Add(ops.Shape{}, o.x()), tensor.Int32)) }},
+	{name: "BiasAdd", params: "value bias", f: biasAddTF}, {name: "SpaceToDepth", params: "input", f: spaceToDepthTF}, {name: "DepthToSpace", params: "input", f: depthToSpaceTF},
+	{name: "GatherV2", params: "params indices axis", f: gatherTF}, {name: "ReverseV2", params: "x axis", f: as("Flip")}, {name: "Pad", params: "tensor paddings", f: as("Pad")}, {name: "PadV2", params: "tensor paddings constant_values", f: as("Pad")},
+	{name: "ZerosLike", params: "input", f: as("ZerosLike")}, {name: "OnesLike", params: "input", f: as("OnesLike")}, {name: "Select", params: "condition x y", f: (*opArgs).whereOp}, {name: "SelectV2", params: "condition x y", f: (*opArgs).whereOp},
+	{name: "AddN", params: "inputs", f: addN}, {name: "ClipByValue", params: "t clip_value_min clip_value_max", f: clipTF},
+	{name: "StridedSlice", params: "x begin end strides", f: stridedSlice},
 }
 
 func castNode(o *opArgs) []*graph.Value {

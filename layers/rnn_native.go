@@ -1,6 +1,8 @@
 package layers
 
 import (
+	"slices"
+
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/ops"
 )
@@ -37,6 +39,50 @@ func nativeList(as ...Activation) (names []string, alpha, beta []float64, ok boo
 		names, alpha, beta = append(names, n.name), append(alpha, n.alpha...), append(beta, n.beta...)
 	}
 	return names, alpha, beta, true
+}
+
+// nativeParams is how many of alpha and beta ONNX's activations take, and their defaults.
+var nativeParams = map[string][]float64{
+	"Affine": {1, 0}, "Elu": {1}, "LeakyRelu": {0.01}, "HardSigmoid": {0.2, 0.5}, "ThresholdedRelu": {1}, "ScaledTanh": {1, 1},
+}
+
+// FromNative is the activations that ONNX's recurrent operators know by those names, each with the next of
+// the parameters; false where Keras has none like one of them.
+func FromNative(names []string, alpha, beta []float64) ([]Activation, bool) {
+	var out []Activation
+	next := func(list *[]float64, def float64) float64 {
+		if len(*list) > 0 {
+			def = (*list)[0]
+			*list = (*list)[1:]
+		}
+		return def
+	}
+	for _, name := range names {
+		var as, bs []float64
+		params := nativeParams[name]
+		if len(params) > 0 {
+			as = []float64{next(&alpha, params[0])}
+		}
+		if len(params) > 1 {
+			bs = []float64{next(&beta, params[1])}
+		}
+		found := Activation("")
+		for a, n := range nativeActivations {
+			if n.name == name && near(n.alpha, as) && near(n.beta, bs) {
+				found = a
+			}
+		}
+		if found == "" {
+			return nil, false
+		}
+		out = append(out, found)
+	}
+	return out, true
+}
+
+// near compares parameters to float32's precision, in which files have them.
+func near(a, b []float64) bool {
+	return slices.EqualFunc(a, b, func(x, y float64) bool { return float32(x) == float32(y) })
 }
 
 // native is a cell that one of ONNX's recurrent operators computes: its operands in the operator's form.

@@ -8,8 +8,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func activationKernels() []devices.Kernel {
-	return []devices.Kernel{
+func activationKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(func(_ ops.Relu, c *Call) error {
 			signed := c.In(0).DType().IsSigned()
 			return mapNumber(c, func(x float64) float64 { return keepNaN(x, math.Max(x, 0)) }, func(x int64) int64 {

@@ -9,13 +9,13 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func attentionKernels() []devices.Kernel {
-	return []devices.Kernel{
+func attentionKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(attention),
 		fn(rotaryEmbedding),
 		fn(linearAttention),
 		fn(causalConvWithState),
-		devices.For("ref/FlexAttention", nil, prepareFlexAttention),
+		new(devices.For("ref/FlexAttention", nil, prepareFlexAttention)),
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func binaryKernels() []devices.Kernel {
-	return []devices.Kernel{
+func binaryKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(func(_ ops.Add, c *Call) error {
 			if complexArith(c, func(a, b complex128) complex128 { return a + b }) {
 				return nil

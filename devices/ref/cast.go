@@ -6,8 +6,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func castKernels() []devices.Kernel {
-	return []devices.Kernel{
+func castKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(func(op ops.Cast, c *Call) error {
 			return tensor.CastInto(c.Out(0), c.In(0), castOptions(op.Saturate, op.RoundMode))
 		}),

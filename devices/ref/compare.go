@@ -7,8 +7,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func compareKernels() []devices.Kernel {
-	return []devices.Kernel{
+func compareKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(equal),
 		fn(func(_ ops.Greater, c *Call) error {
 			return compare(c, func(a, b float64) bool { return a > b }, func(o int) bool { return o > 0 })

@@ -10,12 +10,12 @@ import (
 )
 
 // controlKernels run subgraphs on the device that asks for them, so any host device can use them.
-func controlKernels() []devices.Kernel {
-	return []devices.Kernel{
-		devices.For("ref/If", nil, prepareIf),
-		devices.For("ref/Loop", nil, prepareLoop),
-		devices.For("ref/Scan", nil, prepareScan),
-		devices.For("ref/SequenceMap", nil, prepareSequenceMap),
+func controlKernels() []*devices.Kernel {
+	return []*devices.Kernel{
+		new(devices.For("ref/If", nil, prepareIf)),
+		new(devices.For("ref/Loop", nil, prepareLoop)),
+		new(devices.For("ref/Scan", nil, prepareScan)),
+		new(devices.For("ref/SequenceMap", nil, prepareSequenceMap)),
 	}
 }
 

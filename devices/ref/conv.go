@@ -6,8 +6,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func convKernels() []devices.Kernel {
-	return append([]devices.Kernel{
+func convKernels() []*devices.Kernel {
+	return append([]*devices.Kernel{
 		fn(func(op ops.Conv, c *Call) error {
 			x, w := c.In(0), c.In(1)
 			win, err := op.Window(x.Shape(), w.Shape())

@@ -13,8 +13,8 @@ import (
 
 // fusedKernels run what fused operators stand for, operator by operator: that is what their kernels elsewhere are
 // held against.
-func fusedKernels() []devices.Kernel {
-	return []devices.Kernel{
+func fusedKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		spelled[ops.Pointwise](),
 		spelled[ops.FusedConv](),
 		spelled[ops.FusedMatMul](),
@@ -28,7 +28,7 @@ func fusedKernels() []devices.Kernel {
 func spelled[O interface {
 	graph.Op
 	graph.Decomposer
-}]() devices.Kernel {
+}]() *devices.Kernel {
 	return fn(func(op O, c *Call) error { return runSpelled(op, c) })
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func gatherKernels() []devices.Kernel {
-	return []devices.Kernel{
+func gatherKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(gather),
 		fn(gatherGrad),
 		fn(func(op ops.GatherElements, c *Call) error {

@@ -7,8 +7,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func generatorKernels() []devices.Kernel {
-	return []devices.Kernel{
+func generatorKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(pad),
 		fn(padGrad),
 		fn(rangeOf),

@@ -19,8 +19,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func imageKernels() []devices.Kernel {
-	return []devices.Kernel{fn(imageDecoder)}
+func imageKernels() []*devices.Kernel {
+	return []*devices.Kernel{fn(imageDecoder)}
 }
 
 // pixels is an image as rows of red, green, blue.

@@ -8,8 +8,8 @@ import (
 	"github.com/nnrt/nnrt/ops"
 )
 
-func lossKernels() []devices.Kernel {
-	return []devices.Kernel{
+func lossKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(func(op ops.NegativeLogLikelihoodLoss, c *Call) error {
 			logp, err := c.In(0).Float64s()
 			if err != nil {

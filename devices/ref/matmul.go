@@ -9,8 +9,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func matmulKernels() []devices.Kernel {
-	return []devices.Kernel{fn(matMul), fn(gemm), fn(einsum), fn(determinants), fn(cofactors)}
+func matmulKernels() []*devices.Kernel {
+	return []*devices.Kernel{fn(matMul), fn(gemm), fn(einsum), fn(determinants), fn(cofactors)}
 }
 
 // matMul multiplies stacks of matrices, floats in float64 and integers exactly.

@@ -9,8 +9,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func microsoftKernels() []devices.Kernel {
-	return []devices.Kernel{
+func microsoftKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(matMulNBits),
 		fn(groupQueryAttention),
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func mlKernels() []devices.Kernel {
-	return []devices.Kernel{
+func mlKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(arrayFeatureExtractor),
 		fn(func(op ops.Binarizer, c *Call) error {
 			return mapFloat(c, func(x float64) float64 {

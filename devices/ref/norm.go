@@ -9,8 +9,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func normKernels() []devices.Kernel {
-	return []devices.Kernel{
+func normKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(batchNorm),
 		fn(batchNormGrad),
 		fn(func(op ops.InstanceNormalization, c *Call) error { return groupNorm(c, 0, op.Epsilon, op.Format) }),

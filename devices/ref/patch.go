@@ -8,8 +8,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func patchKernels() []devices.Kernel {
-	return []devices.Kernel{
+func patchKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(func(op ops.Im2Col, c *Call) error {
 			x := c.In(0)
 			win, err := op.Window(x.Shape())

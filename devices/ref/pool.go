@@ -8,8 +8,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func poolKernels() []devices.Kernel {
-	return append([]devices.Kernel{
+func poolKernels() []*devices.Kernel {
+	return append([]*devices.Kernel{
 		fn(maxPool),
 		fn(maxPoolGrad),
 		fn(averagePool),

@@ -9,8 +9,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func quantKernels() []devices.Kernel {
-	return []devices.Kernel{
+func quantKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(quantizeLinear),
 		fn(dequantizeLinear),
 		fn(dynamicQuantize),

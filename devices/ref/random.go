@@ -12,8 +12,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func randomKernels() []devices.Kernel {
-	return []devices.Kernel{
+func randomKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(func(op ops.RandomNormal, c *Call) error {
 			return normals(c, op.Mean, op.Scale, seeded(op.Seed, op.HasSeed))
 		}),

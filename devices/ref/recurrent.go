@@ -10,8 +10,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func recurrentKernels() []devices.Kernel {
-	return []devices.Kernel{
+func recurrentKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(func(op ops.RNN, c *Call) error { return runRecurrent(rnnSpec(op), c, 2) }),
 		fn(func(op ops.GRU, c *Call) error { return runRecurrent(gruSpec(op), c, 2) }),
 		fn(func(op ops.LSTM, c *Call) error { return runRecurrent(lstmSpec(op), c, 3) }),

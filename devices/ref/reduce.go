@@ -9,9 +9,9 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func reduceKernels() []devices.Kernel {
+func reduceKernels() []*devices.Kernel {
 	add := func(a, b float64) float64 { return a + b }
-	return []devices.Kernel{
+	return []*devices.Kernel{
 		fn(func(op ops.ReduceSum, c *Call) error {
 			return reduceNumbers(c, reduction(op), reducer{f: add}, func(a, b int64) int64 { return a + b }, 0)
 		}),

@@ -36,7 +36,8 @@ func (*Device) Close() error { return nil }
 
 // Kernels is every reference kernel.
 func Kernels() []devices.Kernel {
-	return slices.Concat(
+	var out []devices.Kernel
+	for _, k := range slices.Concat(
 		activationKernels(),
 		binaryKernels(),
 		unaryKernels(),
@@ -69,7 +70,10 @@ func Kernels() []devices.Kernel {
 		trainingKernels(),
 		lossKernels(),
 		fusedKernels(),
-	)
+	) {
+		out = append(out, *k)
+	}
+	return out
 }
 
 // Call is one application of a kernel: the operands, and what selection knew of them.
@@ -135,12 +139,15 @@ func (c *Call) Set(i int, v tensor.Value) error {
 }
 
 // fn makes a kernel of a plain function. Only a thin adapter is generic, for it is compiled once an operator.
-func fn[O graph.Op](f func(op O, c *Call) error) devices.Kernel {
+func fn[O graph.Op](f func(op O, c *Call) error) *devices.Kernel {
 	return plain(reflect.TypeFor[O](), func(op graph.Op, c *Call) error { return f(op.(O), c) })
 }
 
-func plain(t reflect.Type, f func(op graph.Op, c *Call) error) devices.Kernel {
-	return devices.Kernel{Name: "ref/" + t.Name(), Op: t,
+// It stays out of line: written into each of its generic callers, it costs forty kilobytes.
+//
+//go:noinline
+func plain(t reflect.Type, f func(op graph.Op, c *Call) error) *devices.Kernel {
+	return &devices.Kernel{Name: "ref/" + t.Name(), Op: t,
 		Match:   func(devices.Request) int { return 1 },
 		Prepare: func(r devices.Request) (devices.Step, error) { return &step{f: f, req: r}, nil }}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func regionKernels() []devices.Kernel {
-	return []devices.Kernel{
+func regionKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(maxUnpool),
 		fn(maxRoiPool),
 		fn(maxRoiPoolGrad),

@@ -8,8 +8,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func resizeKernels() []devices.Kernel {
-	return []devices.Kernel{
+func resizeKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(func(op ops.Resize, c *Call) error {
 			return byParts(c, func(c *Call, part int) error {
 				if part == 1 {

@@ -9,8 +9,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func sequenceKernels() []devices.Kernel {
-	return []devices.Kernel{
+func sequenceKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(func(_ ops.SequenceConstruct, c *Call) error {
 			return c.Set(0, &tensor.Sequence{DType: c.Req.Out[0].DType, Elems: kept(c.Args.In...)})
 		}),

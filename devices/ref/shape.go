@@ -8,8 +8,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func shapeKernels() []devices.Kernel {
-	return append([]devices.Kernel{
+func shapeKernels() []*devices.Kernel {
+	return append([]*devices.Kernel{
 		fn(func(op ops.Shape, c *Call) error {
 			dims := op.Dims(c.In(0).Shape())
 			out, err := c.OutOf(0, tensor.Int64, len(dims))

@@ -9,8 +9,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func signalKernels() []devices.Kernel {
-	return []devices.Kernel{
+func signalKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(dft),
 		fn(stft),
 		fn(func(op ops.HannWindow, c *Call) error {

@@ -7,8 +7,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func sliceKernels() []devices.Kernel {
-	return []devices.Kernel{
+func sliceKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(func(_ ops.Slice, c *Call) error {
 			x := c.In(0)
 			s, shape, err := sliceOf(c, x.Shape(), 1)

@@ -7,8 +7,8 @@ import (
 	"github.com/nnrt/nnrt/ops"
 )
 
-func softmaxKernels() []devices.Kernel {
-	return []devices.Kernel{
+func softmaxKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(func(op ops.Softmax, c *Call) error {
 			return mapLines(c, op.Axis, func(line []float64) {
 				top, sum := shifted(line)

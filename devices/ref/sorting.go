@@ -12,8 +12,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func sortKernels() []devices.Kernel {
-	return []devices.Kernel{
+func sortKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(topK),
 		fn(unique),
 		fn(nonZero),

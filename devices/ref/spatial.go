@@ -10,8 +10,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func spatialKernels() []devices.Kernel {
-	return []devices.Kernel{
+func spatialKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(func(op ops.GridSample, c *Call) error {
 			return byParts(c, func(c *Call, _ int) error { return gridSample(op, c) })
 		}),

@@ -12,8 +12,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func stringKernels() []devices.Kernel {
-	return []devices.Kernel{
+func stringKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		fn(stringNormalizer),
 		fn(func(_ ops.StringConcat, c *Call) error {
 			a, b, out := c.In(0), c.In(1), c.Out(0)

@@ -8,8 +8,8 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-func trainingKernels() []devices.Kernel {
-	return []devices.Kernel{fn(adagrad), fn(adam), fn(momentum), fn(requireFinite)}
+func trainingKernels() []*devices.Kernel {
+	return []*devices.Kernel{fn(adagrad), fn(adam), fn(momentum), fn(requireFinite)}
 }
 
 // stepEach runs an optimizer's arithmetic on each element: v holds the variable, its gradient and its

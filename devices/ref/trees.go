@@ -251,11 +251,11 @@ func newForest(op ops.TreeEnsemble) (*forest, error) {
 }
 
 // treeKernels run what NewEnsemble prepares.
-func treeKernels() []devices.Kernel {
-	list := []devices.Kernel{
-		devices.For[ops.TreeEnsemble]("ref/TreeEnsemble", nil, nil),
-		devices.For[ops.TreeEnsembleClassifier]("ref/TreeEnsembleClassifier", nil, nil),
-		devices.For[ops.TreeEnsembleRegressor]("ref/TreeEnsembleRegressor", nil, nil),
+func treeKernels() []*devices.Kernel {
+	list := []*devices.Kernel{
+		new(devices.For[ops.TreeEnsemble]("ref/TreeEnsemble", nil, nil)),
+		new(devices.For[ops.TreeEnsembleClassifier]("ref/TreeEnsembleClassifier", nil, nil)),
+		new(devices.For[ops.TreeEnsembleRegressor]("ref/TreeEnsembleRegressor", nil, nil)),
 	}
 	for i := range list {
 		list[i].Prepare = func(r devices.Request) (devices.Step, error) {

@@ -10,12 +10,12 @@ import (
 )
 
 // mapped is the kernel of a function of floats.
-func mapped[O graph.Op](f func(float64) float64) devices.Kernel {
+func mapped[O graph.Op](f func(float64) float64) *devices.Kernel {
 	return fn(func(_ O, c *Call) error { return mapFloat(c, f) })
 }
 
-func unaryKernels() []devices.Kernel {
-	return []devices.Kernel{
+func unaryKernels() []*devices.Kernel {
+	return []*devices.Kernel{
 		mapped[ops.Acos](math.Acos),
 		mapped[ops.Acosh](math.Acosh),
 		mapped[ops.Asin](math.Asin),

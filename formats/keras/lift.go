@@ -22,7 +22,7 @@ func Lift(g *graph.Graph) (*layers.Model, error) {
 	if name == "" {
 		name = "model"
 	}
-	l := &lifter{m: layers.NewModel(name), vals: map[*graph.Value]*layers.Tensor{}, uses: map[*graph.Value][]*graph.Node{}, names: map[string]bool{}, done: map[*graph.Node]bool{}}
+	l := &lifter{g: g, m: layers.NewModel(name), vals: map[*graph.Value]*layers.Tensor{}, uses: map[*graph.Value][]*graph.Node{}, names: map[string]bool{}, done: map[*graph.Node]bool{}}
 	if len(g.Updates) > 0 {
 		un := &formats.UnsupportedError{Format: formats.KerasZip}
 		for _, u := range g.Updates {
@@ -59,7 +59,7 @@ func Lift(g *graph.Graph) (*layers.Model, error) {
 			return nil, formatErrorf(formats.Unknown, "output %q is a constant: no layer gives it", v.Name)
 		}
 		// an output's name is that of its layer
-		id := &layers.Identity{Base: layers.Named(l.name(v.Name, "output"))}
+		id := &layers.Identity{Base: typed(l.name(v.Name, "output"), v)}
 		if t.Layer().Common().Name == unclean.ReplaceAllString(v.Name, "_") && i == 0 {
 			outs = append(outs, t)
 			continue
@@ -102,11 +102,13 @@ func (l *lifter) setWeights() error {
 
 // lifter makes a model of a graph.
 type lifter struct {
+	g       *graph.Graph
 	m       *layers.Model
 	vals    map[*graph.Value]*layers.Tensor
 	uses    map[*graph.Value][]*graph.Node
 	names   map[string]bool
 	done    map[*graph.Node]bool // taken into the layer of another node
+	depth   int                  // of operators spelled in simpler ones
 	refused []formats.Unsupported
 	pending []pendingWeights
 	ordered []orderedWeights
@@ -135,6 +137,18 @@ func needed(g *graph.Graph) map[*graph.Node]bool {
 					continue // by its contents
 				}
 				if _, ok := v.Def.Op.(ops.Expand); ok {
+					continue
+				}
+			}
+			switch v.Def.Op.(type) { // by the sizes of what they give
+			case ops.ConstantOfShape, ops.Shape:
+				continue
+			case ops.Range:
+				if i == 1 && v.Type.Rank() == 1 {
+					continue
+				}
+			case ops.Resize:
+				if i > 0 {
 					continue
 				}
 			}
@@ -258,6 +272,9 @@ func (l *lifter) input(v *graph.Value) {
 
 // refuse notes a node that no layer stands for.
 func (l *lifter) refuse(n *graph.Node, why string, args ...any) {
+	if l.depth == 0 && l.decomposed(n) {
+		return
+	}
 	node := n.Origin
 	if node == "" {
 		node = n.Out[0].Name
@@ -289,7 +306,16 @@ func (l *lifter) base(n *graph.Node) layers.Base {
 	if from == "" {
 		from = n.Origin
 	}
-	return layers.Named(l.name(from, n.Op.Name()))
+	return typed(l.name(from, n.Op.Name()), n.Out[0])
+}
+
+// typed is the Base of a layer that computes in the type of v: layers cast their inputs to their own.
+func typed(name string, v *graph.Value) layers.Base {
+	b := layers.Named(name)
+	if v.Type.DType.IsFloat() {
+		b.DType = plainType(v.Type.DType)
+	}
+	return b
 }
 
 // put makes a layer of a node with one output.
@@ -301,8 +327,8 @@ func (l *lifter) put(n *graph.Node, layer layers.Layer, weights map[string]*tens
 }
 
 // op makes a keras.ops node of a node.
-func (l *lifter) op(n *graph.Node, class, module string, config map[string]any, args ...any) {
-	o := &layers.Operation{Base: l.base(n), Op: class, Module: "keras.src.ops." + module, Config: config}
+func (l *lifter) op(n *graph.Node, spec string, vs ...any) {
+	o, args := operation(l.base(n), spec, vs)
 	t := l.m.ApplyArgs(o, args, nil)
 	for i, v := range n.Out {
 		l.vals[v] = t.Out(i)
@@ -318,8 +344,11 @@ func (l *lifter) operand(n *graph.Node, i int) (any, bool) {
 		return t, true
 	}
 	c := constOf(n.In[i])
-	if c == nil || c.Len() > maxInline {
+	if c == nil {
 		return nil, false
+	}
+	if c.Len() > maxInline {
+		return l.stored(n, i)
 	}
 	vs, err := c.Float64s()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/layers"
@@ -12,17 +13,31 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
-// liftOps is the operators that are one keras.ops class each, by module and class.
-var liftOps = map[string][2]string{
-	"Neg": {"numpy", "Negative"}, "Abs": {"numpy", "Absolute"}, "Sign": {"numpy", "Sign"}, "Exp": {"numpy", "Exp"}, "Log": {"numpy", "Log"}, "Log1p": {"numpy", "Log1p"},
-	"Expm1": {"numpy", "Expm1"}, "Sqrt": {"numpy", "Sqrt"}, "Rsqrt": {"math", "Rsqrt"}, "Reciprocal": {"numpy", "Reciprocal"}, "Sin": {"numpy", "Sin"}, "Cos": {"numpy", "Cos"},
-	"Tan": {"numpy", "Tan"}, "Asin": {"numpy", "Arcsin"}, "Acos": {"numpy", "Arccos"}, "Atan": {"numpy", "Arctan"}, "Sinh": {"numpy", "Sinh"}, "Cosh": {"numpy", "Cosh"},
-	"Asinh": {"numpy", "Arcsinh"}, "Acosh": {"numpy", "Arccosh"}, "Atanh": {"numpy", "Arctanh"}, "Floor": {"numpy", "Floor"}, "Ceil": {"numpy", "Ceil"}, "Round": {"numpy", "Round"},
-	"Erf": {"math", "Erf"}, "IsNaN": {"numpy", "Isnan"}, "Not": {"numpy", "LogicalNot"}, "StopGradient": {"core", "StopGradient"}, "Det": {"linalg", "Det"},
-	"Sub": {"numpy", "Subtract"}, "Div": {"numpy", "TrueDivide"}, "Pow": {"numpy", "Power"}, "FloorDiv": {"numpy", "FloorDivide"}, "Atan2": {"numpy", "Arctan2"},
-	"Greater": {"numpy", "Greater"}, "GreaterOrEqual": {"numpy", "GreaterEqual"}, "Less": {"numpy", "Less"}, "LessOrEqual": {"numpy", "LessEqual"}, "Equal": {"numpy", "Equal"},
-	"And": {"numpy", "LogicalAnd"}, "Or": {"numpy", "LogicalOr"}, "Xor": {"numpy", "LogicalXor"}, "MatMul": {"numpy", "Matmul"}, "Where": {"numpy", "Where"},
-	"Add": {"numpy", "Add"}, "Mul": {"numpy", "Multiply"}, "Max": {"numpy", "Maximum"}, "Min": {"numpy", "Minimum"}, "Log2": {"numpy", "Log2"},
+// liftOps is the operators that are one class of keras.ops each.
+var liftOps = [][2]string{
+	{"Neg", "Negative"}, {"Abs", "Absolute"}, {"Sign", "Sign"}, {"Exp", "Exp"}, {"Log", "Log"}, {"Log1p", "Log1p"}, {"Expm1", "Expm1"}, {"Sqrt", "Sqrt"},
+	{"Rsqrt", "Rsqrt"}, {"Reciprocal", "Reciprocal"}, {"Sin", "Sin"}, {"Cos", "Cos"}, {"Tan", "Tan"}, {"Asin", "Arcsin"}, {"Acos", "Arccos"}, {"Atan", "Arctan"},
+	{"Sinh", "Sinh"}, {"Cosh", "Cosh"}, {"Asinh", "Arcsinh"}, {"Acosh", "Arccosh"}, {"Atanh", "Arctanh"}, {"Floor", "Floor"}, {"Ceil", "Ceil"}, {"Round", "Round"},
+	{"Erf", "Erf"}, {"IsNaN", "Isnan"}, {"Not", "LogicalNot"}, {"StopGradient", "StopGradient"}, {"Det", "Det"}, {"Sub", "Subtract"}, {"Div", "TrueDivide"},
+	{"Pow", "Power"}, {"FloorDiv", "FloorDivide"}, {"Atan2", "Arctan2"}, {"Greater", "Greater"}, {"GreaterOrEqual", "GreaterEqual"}, {"Less", "Less"},
+	{"LessOrEqual", "LessEqual"}, {"Equal", "Equal"}, {"And", "LogicalAnd"}, {"Or", "LogicalOr"}, {"Xor", "LogicalXor"}, {"MatMul", "Matmul"}, {"Where", "Where"},
+	{"Add", "Add"}, {"Mul", "Multiply"}, {"Max", "Maximum"}, {"Min", "Minimum"}, {"Log2", "Log2"},
+}
+
+// modules is where the classes of keras.ops are that are not in numpy.
+var modules = [][2]string{
+	{"math", "Rsqrt Erf TopK Logsumexp"}, {"core", "Cast StopGradient"}, {"linalg", "Det"},
+	{"nn", "LogSoftmax Celu Gelu OneHot HardShrink SoftShrink Threshold"},
+}
+
+// module is the module of a class of keras.ops.
+func module(class string) string {
+	for _, m := range modules {
+		if slices.Contains(strings.Fields(m[1]), class) {
+			return "keras.src.ops." + m[0]
+		}
+	}
+	return "keras.src.ops.numpy"
 }
 
 // liftActivations is the operators that are an activation of Keras without options.
@@ -71,43 +86,54 @@ func (l *lifter) node(n *graph.Node) {
 			l.dense(n, w, nil, n.Out[0])
 			return
 		}
-	case ops.LSTM, ops.GRU:
-		if l.recurrent(n) {
-			return
+	case ops.LSTM, ops.GRU, ops.RNN:
+		if !l.recurrent(n) {
+			l.refuse(n, "no layer has its activations, its peepholes, clipping or computed weights")
 		}
-		l.refuse(n, "only the usual activations, zero states and full lengths have a layer")
+		return
+	case ops.Resize:
+		if !l.resize(n, op) {
+			l.refuse(n, "Keras has no such interpolation between sizes that are open")
+		}
+		return
+	case ops.Expand, ops.ConstantOfShape, ops.Range, ops.Shape:
+		if !l.sized(n) {
+			l.refuse(n, "it makes a shape that no tensor of the model has")
+		}
 		return
 	case ops.Gather:
 		if l.gather(n, op) {
 			return
 		}
 	}
-	if !l.simple(n, x) && !l.shapes(n, x) {
+	if !l.simple(n, x) && !l.shapes(n, x) && !l.composed(n, x) && !l.decomposed(n) {
 		l.general(n)
 	}
 }
 
 // general lifts what is a keras.ops function of its inputs.
 func (l *lifter) general(n *graph.Node) {
-	row, ok := liftOps[n.Op.Name()]
-	config := map[string]any{}
-	if op, isEinsum := n.Op.(ops.Einsum); isEinsum {
-		row, ok, config = [2]string{"numpy", "Einsum"}, true, map[string]any{"subscripts": op.Equation}
+	spec := ""
+	for _, row := range liftOps {
+		if row[0] == n.Op.Name() {
+			spec = row[1]
+		}
 	}
-	if ok {
-		args := make([]any, len(n.In))
+	var args []any
+	if op, isEinsum := n.Op.(ops.Einsum); isEinsum {
+		spec, args = "Einsum subscripts", append(args, op.Equation)
+	}
+	if spec != "" && (len(n.In) <= 2 || spec == "Where" || args != nil) {
 		for i := range n.In {
 			a, ok := l.operand(n, i)
 			if !ok {
 				l.refuse(n, "operand %d is a constant of %v, too large for a config", i, n.In[i].Type)
 				return
 			}
-			args[i] = a
+			args = append(args, a)
 		}
-		if len(args) <= 2 || row[1] == "Where" || row[1] == "Einsum" {
-			l.op(n, row[1], row[0], config, args...)
-			return
-		}
+		l.op(n, spec, args...)
+		return
 	}
 	l.refuse(n, "no layer or operation of Keras stands for it")
 }
@@ -122,13 +148,13 @@ func (l *lifter) simple(n *graph.Node, x *layers.Tensor) bool {
 	case ops.Softmax:
 		l.put(n, &layers.Softmax{Base: l.base(n), Axis: num(op.Axis)}, nil, x)
 	case ops.LogSoftmax:
-		l.op(n, "LogSoftmax", "nn", map[string]any{"axis": num(op.Axis)}, x)
+		l.op(n, "LogSoftmax axis", num(op.Axis), x)
 	case ops.LeakyRelu:
 		l.put(n, &layers.LeakyReLU{Base: l.base(n), NegativeSlope: &op.Alpha}, nil, x)
 	case ops.Elu:
 		l.put(n, &layers.ELU{Base: l.base(n), Alpha: &op.Alpha}, nil, x)
 	case ops.Celu:
-		l.op(n, "Celu", "nn", map[string]any{"alpha": op.Alpha}, x)
+		l.op(n, "Celu alpha", op.Alpha, x)
 	case ops.Selu:
 		if math.Abs(op.Alpha-1.6732632) > 1e-6 || math.Abs(op.Gamma-1.050701) > 1e-6 {
 			return false
@@ -145,7 +171,7 @@ func (l *lifter) simple(n *graph.Node, x *layers.Tensor) bool {
 		}
 		l.put(n, &layers.ActivationLayer{Base: l.base(n), Activation: a}, nil, x)
 	case ops.Gelu:
-		l.op(n, "Gelu", "nn", map[string]any{"approximate": op.Approximate == "tanh"}, x)
+		l.op(n, "Gelu approximate", op.Approximate == "tanh", x)
 	case ops.Clip:
 		return l.clip(n, x)
 	case ops.PRelu:
@@ -155,7 +181,7 @@ func (l *lifter) simple(n *graph.Node, x *layers.Tensor) bool {
 	case ops.GlobalMaxPool:
 		return l.global(n, x, r, op.Format, true)
 	case ops.Cast:
-		l.op(n, "Cast", "core", map[string]any{"dtype": op.To.String()}, x)
+		l.op(n, "Cast dtype", op.To.String(), x)
 	case ops.ReduceMean:
 		return l.reduce(n, x, "Mean", op.Keepdims)
 	case ops.ReduceSum:
@@ -169,7 +195,7 @@ func (l *lifter) simple(n *graph.Node, x *layers.Tensor) bool {
 	case ops.InstanceNormalization:
 		return l.instanceNorm(n, op, x)
 	case ops.ArgMax:
-		l.op(n, "Argmax", "numpy", map[string]any{"axis": num(op.Axis), "keepdims": op.Keepdims}, x)
+		l.op(n, "Argmax axis keepdims", num(op.Axis), op.Keepdims, x)
 		l.cast(n, tensor.Int64)
 	default:
 		return false
@@ -179,11 +205,11 @@ func (l *lifter) simple(n *graph.Node, x *layers.Tensor) bool {
 
 // cast makes a node's output another type.
 func (l *lifter) cast(n *graph.Node, dt tensor.DType) {
-	o := &layers.Operation{Base: layers.Named(l.name(n.Out[0].Name+"_cast", "cast")), Op: "Cast", Module: "keras.src.ops.core", Config: map[string]any{"dtype": dt.String()}}
-	l.vals[n.Out[0]] = l.m.Apply(o, l.vals[n.Out[0]])
+	l.vals[n.Out[0]] = l.apply(n.Out[0].Name, "Cast dtype", dt.String(), l.vals[n.Out[0]])
 }
 
-func num(i int) json.Number { return json.Number(strconv.Itoa(i)) }
+//go:noinline
+func num(i int) any { return json.Number(strconv.Itoa(i)) }
 
 func nums(vs []int) []any {
 	out := make([]any, len(vs))
@@ -208,7 +234,7 @@ func (l *lifter) clip(n *graph.Node, x *layers.Tensor) bool {
 	case lo == 0 && !math.IsInf(hi, 1):
 		l.put(n, &layers.ReLU{Base: l.base(n), MaxValue: &hi}, nil, x)
 	default:
-		l.op(n, "Clip", "numpy", map[string]any{"x_min": lo, "x_max": hi}, x)
+		l.op(n, "Clip x_min x_max", lo, hi, x)
 	}
 	return true
 }
@@ -252,7 +278,7 @@ func (l *lifter) reduce(n *graph.Node, x *layers.Tensor, class string, keep bool
 			axes = nil
 		}
 	}
-	l.op(n, class, "numpy", map[string]any{"axis": axes, "keepdims": keep}, x)
+	l.op(n, class+" axis keepdims", axes, keep, x)
 	return true
 }
 
@@ -299,7 +325,7 @@ func (l *lifter) gather(n *graph.Node, op ops.Gather) bool {
 	if !ok || !ok2 {
 		return false
 	}
-	l.op(n, "Take", "numpy", map[string]any{"axis": num(op.Axis)}, a, b)
+	l.op(n, "Take axis", num(op.Axis), a, b)
 	return true
 }
 
@@ -324,7 +350,6 @@ func (l *lifter) dense(n *graph.Node, w, bias *tensor.Tensor, out *graph.Value) 
 	if bias != nil {
 		weights["bias"] = bias
 	}
-	layer.DType = plainType(w.DType())
 	l.vals[out] = l.m.Apply(layer, l.in(n, 0))
 	l.vals[n.Out[0]] = l.vals[out]
 	l.pending = append(l.pending, pendingWeights{layer, weights})

@@ -19,13 +19,42 @@ func (l *lifter) windows(n *graph.Node, auto ops.AutoPad, pads []int, rank int) 
 	case ops.Valid:
 		return "valid", nil, true
 	case ops.SameLower:
-		return "", nil, false
+		return l.sameLower(n, rank)
 	}
 	if len(pads) == 0 || !slices.ContainsFunc(pads, func(p int) bool { return p != 0 }) {
 		return "valid", nil, true
 	}
 	if len(pads) != 2*rank || slices.ContainsFunc(pads, func(p int) bool { return p < 0 }) {
 		return "", nil, false
+	}
+	return "valid", pads, true
+}
+
+// sameLower is the padding that SAME_LOWER comes to; sizes have to be known.
+func (l *lifter) sameLower(n *graph.Node, rank int) (string, []int, bool) {
+	var size, strides, dilations []int
+	var f ops.Format
+	switch op := n.Op.(type) {
+	case ops.Conv:
+		size, strides, dilations, f = op.KernelShape, op.Strides, op.Dilations, op.Format
+	case ops.MaxPool:
+		size, strides, f = op.KernelShape, op.Strides, op.Format
+	case ops.AveragePool:
+		size, strides, f = op.KernelShape, op.Strides, op.Format
+	}
+	if len(size) != rank {
+		return "", nil, false
+	}
+	strides, dilations = orOnes(strides, rank), orOnes(dilations, rank)
+	pads := make([]int, 2*rank)
+	for i, to := range spatialDims(n.Out[0], f) {
+		d, ok1 := spatialDims(n.In[0], f)[i].Const()
+		o, ok2 := to.Const()
+		if !ok1 || !ok2 {
+			return "", nil, false
+		}
+		total := max((o-1)*strides[i]+(size[i]-1)*dilations[i]+1-d, 0)
+		pads[i], pads[rank+i] = total-total/2, total/2
 	}
 	return "valid", pads, true
 }
@@ -41,9 +70,9 @@ func (l *lifter) padded(n *graph.Node, x *layers.Tensor, pads []int, f ops.Forma
 	if value == 0 {
 		switch rank {
 		case 2:
-			return l.m.Apply(&layers.ZeroPadding2D{Base: layers.Named(name), Padding: pairs, DataFormat: dataFormat(f)}, x)
+			return l.m.Apply(&layers.ZeroPadding2D{Base: typed(name, n.In[0]), Padding: pairs, DataFormat: dataFormat(f)}, x)
 		case 3:
-			return l.m.Apply(&layers.ZeroPadding3D{Base: layers.Named(name), Padding: pairs, DataFormat: dataFormat(f)}, x)
+			return l.m.Apply(&layers.ZeroPadding3D{Base: typed(name, n.In[0]), Padding: pairs, DataFormat: dataFormat(f)}, x)
 		}
 	}
 	all := make([]any, 0, rank+2)
@@ -58,8 +87,8 @@ func (l *lifter) padded(n *graph.Node, x *layers.Tensor, pads []int, f ops.Forma
 	if f == ops.NHWC {
 		all = append(all, zero)
 	}
-	o := &layers.Operation{Base: layers.Named(name), Op: "Pad", Module: "keras.src.ops.numpy", Config: map[string]any{"pad_width": all, "mode": "constant"}}
-	return l.m.ApplyArgs(o, []any{x}, map[string]any{"constant_values": value})
+	o, args := operation(layers.Named(name), "Pad pad_width mode", []any{all, "constant", x})
+	return l.m.ApplyArgs(o, args, map[string]any{"constant_values": value})
 }
 
 func (l *lifter) conv(n *graph.Node, op ops.Conv) {
@@ -141,69 +170,6 @@ func orOnes(v []int, rank int) []int {
 	return out
 }
 
-func (l *lifter) pool(n *graph.Node, isMax bool, size, strides, pads, dilations []int, auto ops.AutoPad, ceil, countPads bool, f ops.Format) {
-	x, rank := l.in(n, 0), len(size)
-	if x == nil || rank < 1 || rank > 3 || len(n.Out) > 1 && len(l.uses[n.Out[1]]) > 0 || slices.ContainsFunc(dilations, func(d int) bool { return d != 1 }) {
-		l.refuse(n, "it is dilated or gives indices")
-		return
-	}
-	padding, explicit, ok := l.windows(n, auto, pads, rank)
-	if !ok || ceil && !even(n, size, strides, explicit, f) {
-		l.refuse(n, "its padding %v (ceil_mode %v) is not one of Keras'", pads, ceil)
-		return
-	}
-	if !isMax && (explicit != nil && !countPads || padding == "same") {
-		l.refuse(n, "it leaves padding out of the mean")
-		return
-	}
-	b := l.base(n)
-	if explicit != nil {
-		fill := 0.0
-		if isMax {
-			fill = -math.MaxFloat32
-		}
-		x = l.padded(n, x, explicit, f, fill)
-	}
-	c := layers.PoolConfig{Base: b, PoolSize: slices.Clone(size), Strides: orOnes(strides, rank), Padding: padding, DataFormat: dataFormat(f)}
-	var layer layers.Layer
-	switch {
-	case isMax && rank == 1:
-		layer = (*layers.MaxPooling1D)(&c)
-	case isMax && rank == 2:
-		layer = (*layers.MaxPooling2D)(&c)
-	case isMax:
-		layer = (*layers.MaxPooling3D)(&c)
-	case rank == 1:
-		layer = (*layers.AveragePooling1D)(&c)
-	case rank == 2:
-		layer = (*layers.AveragePooling2D)(&c)
-	default:
-		layer = (*layers.AveragePooling3D)(&c)
-	}
-	l.put(n, layer, nil, x)
-}
-
-// even reports whether the windows come out without rounding.
-func even(n *graph.Node, size, strides, pads []int, f ops.Format) bool {
-	for i, k := range size {
-		axis := i + 2
-		if f == ops.NHWC {
-			axis = i + 1
-		}
-		d, ok := n.In[0].Type.Dims[axis].Const()
-		if !ok {
-			return false
-		}
-		if pads != nil {
-			d += pads[i] + pads[len(size)+i]
-		}
-		if len(strides) > i && (d-k)%strides[i] != 0 {
-			return false
-		}
-	}
-	return true
-}
-
 // shapes lifts what moves elements.
 func (l *lifter) shapes(n *graph.Node, x *layers.Tensor) bool {
 	switch op := n.Op.(type) {
@@ -226,7 +192,7 @@ func (l *lifter) shapes(n *graph.Node, x *layers.Tensor) bool {
 		if len(op.Perm) == 0 {
 			perm = nil
 		}
-		l.op(n, "Transpose", "numpy", map[string]any{"axes": perm}, x)
+		l.op(n, "Transpose axes", perm, x)
 	case ops.Concat:
 		return l.concat(n, op)
 	case ops.Squeeze, ops.Unsqueeze:
@@ -238,9 +204,9 @@ func (l *lifter) shapes(n *graph.Node, x *layers.Tensor) bool {
 			return false
 		}
 		if _, sq := op.(ops.Squeeze); sq {
-			l.op(n, "Squeeze", "numpy", map[string]any{"axis": nums(as)}, x)
+			l.op(n, "Squeeze axis", nums(as), x)
 		} else {
-			l.op(n, "ExpandDims", "numpy", map[string]any{"axis": nums(as)}, x)
+			l.op(n, "ExpandDims axis", nums(as), x)
 		}
 	case ops.Split:
 		return x != nil && l.split(n, op, x)
@@ -276,11 +242,11 @@ func (l *lifter) reshape(n *graph.Node, x *layers.Tensor) bool {
 		return true
 	}
 	if first, ok := out[0].Const(); ok && open <= 1 {
-		l.op(n, "Reshape", "numpy", map[string]any{"newshape": nums(append([]int{first}, target...))}, x)
+		l.op(n, "Reshape newshape", nums(append([]int{first}, target...)), x)
 		return true
 	}
 	if open == 0 { // the batch is mixed into the first dimension
-		l.op(n, "Reshape", "numpy", map[string]any{"newshape": nums(append([]int{-1}, target...))}, x)
+		l.op(n, "Reshape newshape", nums(append([]int{-1}, target...)), x)
 		return true
 	}
 	return false
@@ -308,7 +274,7 @@ func (l *lifter) concat(n *graph.Node, op ops.Concat) bool {
 		l.vals[n.Out[0]] = ts[0]
 		return true
 	}
-	l.op(n, "Concatenate", "numpy", map[string]any{"axis": num(op.Axis)}, args)
+	l.op(n, "Concatenate axis", num(op.Axis), args)
 	return true
 }
 
@@ -333,7 +299,7 @@ func (l *lifter) split(n *graph.Node, op ops.Split, x *layers.Tensor) bool {
 		sum += k
 		at = append(at, num(sum))
 	}
-	l.op(n, "Split", "numpy", map[string]any{"indices_or_sections": at, "axis": num(op.Axis)}, x)
+	l.op(n, "Split indices_or_sections axis", at, num(op.Axis), x)
 	return true
 }
 
@@ -361,11 +327,8 @@ func (l *lifter) slice(n *graph.Node, x *layers.Tensor) bool {
 		return false
 	}
 	key := make([]any, r)
-	part := func(start, stop, step any) any {
-		return map[string]any{"class_name": "__slice__", "config": map[string]any{"start": start, "stop": stop, "step": step}}
-	}
 	for i := range key {
-		key[i] = part(nil, nil, nil)
+		key[i] = whole()
 	}
 	for i, a := range axes {
 		if a < 0 {
@@ -381,9 +344,9 @@ func (l *lifter) slice(n *graph.Node, x *layers.Tensor) bool {
 		if ends[i] >= math.MaxInt32 || ends[i] <= -math.MaxInt32 {
 			stop = nil
 		}
-		key[a] = part(start, stop, num(steps[i]))
+		key[a] = sliceOf(start, stop, num(steps[i]))
 	}
-	l.op(n, "GetItem", "numpy", map[string]any{}, x, key)
+	l.op(n, "GetItem", x, key)
 	return true
 }
 
@@ -411,12 +374,12 @@ func (l *lifter) pad(n *graph.Node, op ops.Pad, x *layers.Tensor) bool {
 	for i := range width {
 		width[i] = []any{num(pads[i]), num(pads[r+i])}
 	}
-	o := &layers.Operation{Base: l.base(n), Op: "Pad", Module: "keras.src.ops.numpy", Config: map[string]any{"pad_width": width, "mode": mode}}
+	o, args := operation(l.base(n), "Pad pad_width mode", []any{width, mode, x})
 	kwargs := map[string]any{}
 	if mode == "constant" {
 		kwargs["constant_values"] = value
 	}
-	l.vals[n.Out[0]] = l.m.ApplyArgs(o, []any{x}, kwargs)
+	l.vals[n.Out[0]] = l.m.ApplyArgs(o, args, kwargs)
 	return true
 }
 
@@ -497,19 +460,19 @@ func (l *lifter) convTranspose(n *graph.Node, op ops.ConvTranspose) bool {
 	switch rank {
 	case 1:
 		layer = (*layers.Conv1DTranspose)(&c)
-		cut = &layers.Cropping1D{Base: layers.Named(name), Cropping: crop}
+		cut = &layers.Cropping1D{Base: typed(name, n.In[0]), Cropping: crop}
 		if any && op.Format == ops.NCHW { // Cropping1D knows channels last alone
 			turn := func(suffix string, t *layers.Tensor) *layers.Tensor {
-				return l.m.Apply(&layers.Permute{Base: layers.Named(l.name(b.Name+suffix, "permute")), Dims: []int{2, 1}}, t)
+				return l.m.Apply(&layers.Permute{Base: typed(l.name(b.Name+suffix, "permute"), n.In[0]), Dims: []int{2, 1}}, t)
 			}
 			l.put(n, layer, weights, x)
 			l.vals[n.Out[0]] = turn("_back", l.m.Apply(cut, turn("_turned", l.vals[n.Out[0]])))
 			return true
 		}
 	case 2:
-		layer, cut = (*layers.Conv2DTranspose)(&c), &layers.Cropping2D{Base: layers.Named(name), Cropping: crop, DataFormat: dataFormat(op.Format)}
+		layer, cut = (*layers.Conv2DTranspose)(&c), &layers.Cropping2D{Base: typed(name, n.In[0]), Cropping: crop, DataFormat: dataFormat(op.Format)}
 	default:
-		layer, cut = (*layers.Conv3DTranspose)(&c), &layers.Cropping3D{Base: layers.Named(name), Cropping: crop, DataFormat: dataFormat(op.Format)}
+		layer, cut = (*layers.Conv3DTranspose)(&c), &layers.Cropping3D{Base: typed(name, n.In[0]), Cropping: crop, DataFormat: dataFormat(op.Format)}
 	}
 	l.put(n, layer, weights, x)
 	if any {

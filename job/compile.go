@@ -1,6 +1,8 @@
 package job
 
 import (
+	"math"
+	"strconv"
 	"strings"
 
 	"github.com/nnrt/nnrt"
@@ -84,6 +86,14 @@ func (o *Options) compileOptions(src *nnrt.Source, d Set) (c train.CompileOption
 	}
 	if o.LearningRate > 0 {
 		rates(c.Optimizer).LearningRate = optim.Rate{Value: o.LearningRate}
+	}
+	for _, s := range o.Factors {
+		pattern, v, _ := strings.Cut(s, "=")
+		by, err := strconv.ParseFloat(v, 64)
+		if err != nil || pattern == "" || !(by >= 0) || math.IsInf(by, 0) {
+			return c, false, usagef("a learning rate's factor is PATTERN=F, not %q", s)
+		}
+		rates(c.Optimizer).Factors = append(rates(c.Optimizer).Factors, optim.Factor{Pattern: pattern, By: by})
 	}
 	return c, own, nil
 }

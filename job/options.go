@@ -44,6 +44,7 @@ type Options struct {
 	Loss            string // spec; "": the file's own, or one that fits output and targets
 	Optimizer       string // spec; "": the file's own, or adam
 	LearningRate    float64
+	Factors         []string // "PATTERN=F": F times the learning rate for the weights that the pattern fits
 	Metrics         string // specs, separated by commas; "": the file's own, or accuracy for classes
 	WeightedMetrics string
 	ClassWeight     string   // "0:1,1:2.5", or "balanced"; "": none

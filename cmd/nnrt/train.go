@@ -54,6 +54,7 @@ func (fl *trainFlags) fitFlags(cmd *cobra.Command) {
 	f.StringVar(&fl.Optimizer, "optimizer", "", "optimizer `SPEC`, such as 'sgd(momentum=0.9)' (default: the model's own, with its state, or adam)")
 	f.BoolVar(&fl.Fresh, "fresh-optimizer", false, "do not go on from the optimizer's state in the model's file")
 	f.Float64Var(&fl.LearningRate, "learning-rate", 0, "learning rate (default: the optimizer's)")
+	f.StringArrayVar(&fl.Factors, "lr-factor", nil, "`PATTERN=F`: F times the learning rate for the weights whose names fit")
 	f.StringVar(&fl.WeightedMetrics, "weighted-metrics", "", "metrics that sample weights count for")
 	f.StringVar(&fl.ClassWeight, "class-weight", "", "`CLASS:WEIGHT,...` or balanced")
 	f.Uint64Var(&fl.Seed, "seed", 1, "of shuffling, dropout and new weights")

@@ -4,6 +4,7 @@ package optim
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/nnrt/nnrt/graph"
@@ -41,6 +42,15 @@ type Config struct {
 	GradientAccumulationSteps *int     `json:"gradient_accumulation_steps"`
 	// NoDecay holds patterns (path.Match, or a part) of variables that weight decay leaves alone.
 	NoDecay []string `json:"-"`
+	// Factors multiply the learning rate of variables, for layers that are to learn slower or faster than the rest; the
+	// first whose pattern fits a variable counts.
+	Factors []Factor `json:"-"`
+}
+
+// Factor multiplies the learning rate of the variables that a pattern (path.Match, or a part of the path) fits.
+type Factor struct {
+	Pattern string
+	By      float64
 }
 
 // Options implements Optimizer.
@@ -158,6 +168,11 @@ func steps(p *int) int {
 // run writes the whole step; finite is the condition under which anything changes at all.
 func (a *apply) run(finite *graph.Value) *State {
 	e := a.e
+	for _, f := range a.cfg.Factors {
+		if !slices.ContainsFunc(a.vars, func(v Var) bool { return fits(f.Pattern, v.Path) }) {
+			e.B.Fail(errs.Errorf("optim: a learning rate's factor for %q: no variable has such a name", f.Pattern))
+		}
+	}
 	a.counters()
 	every := steps(a.cfg.GradientAccumulationSteps)
 	s := &slotter{a: a}
@@ -290,18 +305,34 @@ func (a *apply) decay(grads []*graph.Value, gate *graph.Value) {
 			continue
 		}
 		w := a.get(v.Param)
-		lr := a.e.Cast(a.lr, w.Type.DType)
+		lr := a.rateOf(i, w.Type.DType)
 		a.set(v.Param, a.e.Sub(w, a.e.Mul(a.e.MulC(w, wd), lr)), gate)
 	}
 }
 
 func (c *Config) spared(name string) bool {
 	for _, p := range c.NoDecay {
-		if ok, _ := path.Match(p, name); ok || strings.Contains(name, p) {
+		if fits(p, name) {
 			return true
 		}
 	}
 	return false
+}
+
+func fits(pattern, name string) bool {
+	ok, _ := path.Match(pattern, name)
+	return ok || strings.Contains(name, pattern)
+}
+
+// rateOf is the learning rate of variable i.
+func (a *apply) rateOf(i int, t tensor.DType) *graph.Value {
+	lr := a.e.Cast(a.lr, t)
+	for _, f := range a.cfg.Factors {
+		if fits(f.Pattern, a.vars[i].Path) {
+			return a.e.MulC(lr, f.By)
+		}
+	}
+	return lr
 }
 
 // average keeps the exponential moving averages of the variables, and from time to time puts them in place.
@@ -407,7 +438,7 @@ func (c *step) keep(name string, v *graph.Value) *graph.Value {
 }
 
 // rate is the learning rate in the variable's type.
-func (c *step) rate() *graph.Value { return c.e.Cast(c.lr, c.g.Type.DType) }
+func (c *step) rate() *graph.Value { return c.rateOf(c.i, c.g.Type.DType) }
 
 // t is the step's number, from 1, in the variable's type.
 func (c *step) t() *graph.Value { return c.e.Cast(c.local, c.g.Type.DType) }

@@ -21,6 +21,7 @@ type Set struct {
 	data.Dataset
 	Classes  []string // of folders, and of .csv targets that are words
 	pictures bool     // in folders: the targets are classes
+	notes    []string
 }
 
 // Open opens data for a model that is compiled, or is to be, for a loss of that name ("": one that fits).
@@ -38,6 +39,7 @@ type raw struct {
 	data.Dataset
 	classes  []string
 	pictures *data.Pictures
+	notes    []string // what a user should know of how the data was read
 }
 
 func (d Data) open(m *train.Model, loss string, parts []string) (raw, error) {
@@ -51,7 +53,7 @@ func (d Data) open(m *train.Model, loss string, parts []string) (raw, error) {
 		if err != nil {
 			return raw{}, FileError{d.Path, err}
 		}
-		return raw{p, p.Classes, p}, nil
+		return raw{p, p.Classes, p, p.Notes()}, nil
 	}
 	switch strings.ToLower(filepath.Ext(d.Path)) {
 	case ".csv":
@@ -60,7 +62,7 @@ func (d Data) open(m *train.Model, loss string, parts []string) (raw, error) {
 			return raw{}, FileError{d.Path, err}
 		}
 		a, err := oneHot(data.New(t.X, t.Y), m, loss)
-		return raw{a, t.Classes, nil}, wrap(d.Path, err)
+		return raw{a, t.Classes, nil, t.Notes()}, wrap(d.Path, err)
 	case ".npz":
 		a, err := data.ReadNpz(d.Path, parts...)
 		if err == nil {
@@ -69,7 +71,7 @@ func (d Data) open(m *train.Model, loss string, parts []string) (raw, error) {
 		if err == nil {
 			a, err = oneHot(a, m, loss)
 		}
-		return raw{a, nil, nil}, wrap(d.Path, err)
+		return raw{a, nil, nil, nil}, wrap(d.Path, err)
 	}
 	return raw{}, usagef("%s: data is a folder of pictures, a .csv or an .npz", d.Path)
 }
@@ -128,7 +130,7 @@ func oneHot(a data.Arrays, m *train.Model, loss string) (data.Arrays, error) {
 
 // finish preprocesses and augments pictures, and decodes them ahead of time.
 func (d Data) finish(p raw, m *train.Model, augment *data.Augment) (Set, error) {
-	set := Set{p.Dataset, p.classes, p.pictures != nil}
+	set := Set{p.Dataset, p.classes, p.pictures != nil, p.notes}
 	in := m.Graph().Inputs[0].Type
 	if augment != nil {
 		if in.Rank() != 4 || channelsFirst(in) {
@@ -232,7 +234,7 @@ func (p raw) split(part float64, seed uint64) (set, held raw, err error) {
 		if a.Len() == 0 || b.Len() == 0 {
 			return p, p, usagef("a validation split of %v leaves %d pictures to train on and %d to validate on", part, a.Len(), b.Len())
 		}
-		return raw{a, p.classes, a}, raw{b, p.classes, b}, nil
+		return raw{a, p.classes, a, p.notes}, raw{b, p.classes, b, nil}, nil
 	}
 	a, ok := p.Dataset.(data.Arrays)
 	if !ok {
@@ -250,7 +252,7 @@ func (p raw) split(part float64, seed uint64) (set, held raw, err error) {
 		return p, p, err
 	}
 	last, err := a.Range(at, a.Len())
-	return raw{first, p.classes, nil}, raw{last, p.classes, nil}, err
+	return raw{first, p.classes, nil, p.notes}, raw{last, p.classes, nil, nil}, err
 }
 
 // classWeights reads "0:1,1:2.5", or counts the classes for "balanced": n / (classes * count), so that all

@@ -20,6 +20,7 @@ func Evaluate(ctx context.Context, o Options) (train.Logs, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.tell(o.Data.Path, set.notes)
 	c, _, err := o.compileOptions(src, set)
 	if err != nil {
 		return nil, err
@@ -47,6 +48,7 @@ func Predict(ctx context.Context, o Options) (names []string, outs []*tensor.Ten
 	if err != nil {
 		return nil, nil, err
 	}
+	o.tell(o.Data.Path, set.notes)
 	if outs, err = m.Predict(ctx, set, train.EvaluateOptions{BatchSize: o.batch()}); err != nil {
 		return nil, nil, o.refused(err)
 	}

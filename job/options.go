@@ -45,7 +45,7 @@ type Options struct {
 	Optimizer       string // spec; "": the file's own, or adam
 	LearningRate    float64
 	Factors         []string // "PATTERN=F": F times the learning rate for the weights that the pattern fits
-	Metrics         string // specs, separated by commas; "": the file's own, or accuracy for classes
+	Metrics         string   // specs, separated by commas; "": the file's own, or accuracy for classes
 	WeightedMetrics string
 	ClassWeight     string   // "0:1,1:2.5", or "balanced"; "": none
 	Freeze          []string // patterns of layers, or of weights
@@ -97,6 +97,10 @@ func (e FileError) Unwrap() error { return e.Err }
 // refused names the file that an error about a batch is about.
 func (o *Options) refused(err error) error {
 	var batch *train.BatchError
+	var picture *data.PictureError
+	if errors.As(err, &picture) {
+		return FileError{picture.Path, err}
+	}
 	if err == nil || !errors.As(err, &batch) && !errors.Is(err, data.ErrEmpty) && !errors.Is(err, data.ErrMismatch) {
 		return err
 	}
@@ -113,6 +117,13 @@ var ErrInterrupted = errors.New("interrupted")
 func (o *Options) logf(format string, args ...any) {
 	if o.Log != nil {
 		fmt.Fprintf(o.Log, format+"\n", args...)
+	}
+}
+
+// tell writes what is to be known of data.
+func (o *Options) tell(path string, notes []string) {
+	for _, n := range notes {
+		o.logf("%s: %s", path, n)
 	}
 }
 

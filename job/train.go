@@ -170,6 +170,7 @@ func (o *Options) sets(src *nnrt.Source, m *train.Model) (*sets, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.tell(o.Data.Path, all.notes)
 	s := &sets{classes: all.classes}
 	var held raw
 	switch {
@@ -179,6 +180,7 @@ func (o *Options) sets(src *nnrt.Source, m *train.Model) (*sets, error) {
 		if held, err = d.open(m, loss, []string{"val", "valid", "validation", "test"}); err != nil {
 			return nil, err
 		}
+		o.tell(o.Validation, held.notes)
 		if strings.Join(held.classes, "/") != strings.Join(all.classes, "/") {
 			return nil, usagef("%s has the classes %v, %s has %v", o.Data.Path, all.classes, o.Validation, held.classes)
 		}

@@ -1,12 +1,16 @@
 package data
 
 import (
+	"bytes"
 	"encoding/csv"
+	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
@@ -18,8 +22,10 @@ type CSVOptions struct {
 	// there is no target.
 	Target string
 	// Missing are the words for a missing value, besides the empty one; such rows are dropped. Nil means
-	// "?", "NA" and "NaN".
+	// "?", "NA", "N/A", "NaN" and "NULL".
 	Missing []string
+	// Comma is what stands between fields; 0: a comma, or, where the first line has none, a semicolon or tab.
+	Comma rune
 }
 
 // Table is what a CSV file held.
@@ -30,6 +36,22 @@ type Table struct {
 	Classes []string       // of a target of words, in order; Y holds their numbers
 	Words   map[int][]string
 	Dropped int // rows with missing values
+}
+
+// Notes says what became of cells that are no numbers: rows left out, columns numbered.
+func (t *Table) Notes() []string {
+	var out []string
+	if t.Dropped > 0 {
+		out = append(out, fmt.Sprintf("%d rows have a missing value and are left out", t.Dropped))
+	}
+	for _, c := range slices.Sorted(maps.Keys(t.Words)) {
+		words := strings.Join(t.Words[c], ", ")
+		if len(words) > 60 {
+			words = words[:57] + "..."
+		}
+		out = append(out, fmt.Sprintf("input column %d holds words, which become their numbers from 0: %s", c+1, words))
+	}
+	return out
 }
 
 // ReadCSV reads a table of numbers and words, with or without a header line.
@@ -49,23 +71,24 @@ func ReadCSV(path string, o CSVOptions) (*Table, error) {
 // DecodeCSV is ReadCSV from a reader.
 func DecodeCSV(r io.Reader, o CSVOptions) (*Table, error) {
 	if o.Missing == nil {
-		o.Missing = []string{"?", "NA", "NaN", "nan"}
+		o.Missing = []string{"?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null"}
 	}
-	c := csv.NewReader(r)
-	c.TrimLeadingSpace = true
-	rows, err := c.ReadAll()
+	rows, err := readRows(r, o.Comma)
 	if err != nil {
 		return nil, err
 	}
-	t := &Table{Words: map[int][]string{}}
+	t, first := &Table{Words: map[int][]string{}}, 1
 	if len(rows) > 0 && isHeader(rows) {
-		t.Header, rows = rows[0], rows[1:]
+		t.Header, rows, first = rows[0], rows[1:], 2
 	}
 	if len(rows) == 0 {
 		return nil, errs.Errorf("csv: %w", ErrEmpty)
 	}
 	target, err := t.target(o.Target, len(rows[0]))
 	if err != nil {
+		return nil, err
+	}
+	if err := mixed(rows, o.Missing, target, first); err != nil {
 		return nil, err
 	}
 	n := len(rows)
@@ -81,19 +104,70 @@ func DecodeCSV(r io.Reader, o CSVOptions) (*Table, error) {
 	return t, t.fill(rows, target)
 }
 
-// isHeader reports whether the first row has words where the second has numbers.
+// readRows reads UTF-8 text, with or without a byte order mark.
+func readRows(r io.Reader, comma rune) ([][]string, error) {
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
+	if !utf8.Valid(b) {
+		return nil, errs.Errorf("csv: this is no text in UTF-8")
+	}
+	c := csv.NewReader(bytes.NewReader(b))
+	if line, _, _ := bytes.Cut(b, []byte("\n")); comma != 0 {
+		c.Comma = comma
+	} else if !bytes.ContainsRune(line, ',') {
+		for _, sep := range ";\t" {
+			if bytes.ContainsRune(line, sep) {
+				c.Comma = sep
+				break
+			}
+		}
+	}
+	c.TrimLeadingSpace = c.Comma != '\t'
+	return c.ReadAll()
+}
+
+// isHeader reports whether the first row has words where the second has numbers, or is all there is and all words.
 func isHeader(rows [][]string) bool {
-	if len(rows) < 2 || len(rows[0]) != len(rows[1]) {
-		return false
+	if len(rows) == 1 {
+		return !slices.ContainsFunc(rows[0], isNumber)
 	}
 	for i, s := range rows[0] {
-		_, err1 := strconv.ParseFloat(strings.TrimSpace(s), 64)
-		_, err2 := strconv.ParseFloat(strings.TrimSpace(rows[1][i]), 64)
-		if err1 != nil && err2 == nil {
+		if !isNumber(s) && isNumber(rows[1][i]) {
 			return true
 		}
 	}
 	return false
+}
+
+func isNumber(s string) bool {
+	_, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+	return err == nil
+}
+
+// mixed refuses columns other than the target's that are numbers but for some cells: a slip of the pen there would make
+// words of all of them.
+func mixed(rows [][]string, missing []string, target, first int) error {
+	for c := range rows[0] {
+		numbers, others, at := 0, 0, 0
+		for r, row := range rows {
+			switch s := strings.TrimSpace(row[c]); {
+			case s == "" || slices.Contains(missing, s):
+			case isNumber(s):
+				numbers++
+			default:
+				if others++; others == 1 {
+					at = r
+				}
+			}
+		}
+		if c != target && others > 0 && numbers > others {
+			return errs.Errorf("csv: row %d, column %d: %q is no number, as %d others of this column are", at+first, c+1, rows[at][c], numbers)
+		}
+	}
+	return nil
 }
 
 // target is the number of the target's column, -1 for none.

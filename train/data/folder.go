@@ -2,6 +2,7 @@ package data
 
 import (
 	"errors"
+	"fmt"
 	"iter"
 	"os"
 	"path/filepath"
@@ -151,11 +152,37 @@ func (p *Pictures) targets(idx []int) *tensor.Tensor {
 	return y
 }
 
+// PictureError is about a file that should have been a picture.
+type PictureError struct {
+	Path string
+	Err  error
+}
+
+// Error names the file.
+func (e *PictureError) Error() string { return e.Path + ": " + e.Err.Error() }
+
+// Unwrap is the error itself.
+func (e *PictureError) Unwrap() error { return e.Err }
+
+// Notes says which classes have no picture.
+func (p *Pictures) Notes() []string {
+	var out []string
+	for c, name := range p.Classes {
+		if !slices.Contains(p.Labels, c) {
+			out = append(out, fmt.Sprintf("the folder %q holds no pictures", name))
+		}
+	}
+	if len(p.Classes) == 1 {
+		out = append(out, fmt.Sprintf("all pictures are of one class, %q: the folder should hold a folder for each class", p.Classes[0]))
+	}
+	return out
+}
+
 // decodePicture reads one file into dst, scaled to the size asked for.
 func decodePicture(path string, dst []float32, o FolderOptions) error {
 	img, err := pixels.Open(path)
 	if err != nil {
-		return errs.Errorf("%s: %w", path, err)
+		return &PictureError{Path: path, Err: err}
 	}
 	pixels.Layout{Height: o.Height, Width: o.Width, Channels: o.Channels, ChannelsFirst: o.ChannelsFirst, Scale: o.Scale,
 		Offset: o.Offset}.Paint(dst, img)

@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"archive/tar"
 	"compress/gzip"
 	"errors"
 	"io"
@@ -43,12 +42,12 @@ func openArchive(name, dir string) (string, error) {
 	}
 	defer root.Close()
 	left := int64(maxUnpacked)
-	for r := tar.NewReader(z); ; {
+	for r := (&tarReader{r: z}); ; {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			return dir, nil
 		}
-		if err == nil && h.Typeflag == tar.TypeReg {
+		if err == nil && h.Regular {
 			if left -= h.Size; left < 0 {
 				return "", errs.Errorf("%s: unpacks to more than %d bytes", name, int64(maxUnpacked))
 			}

@@ -21,6 +21,7 @@ type Set struct {
 	data.Dataset
 	Classes  []string // of folders, and of .csv targets that are words
 	pictures bool     // in folders: the targets are classes
+	files    []string // of pictures, in their order
 	notes    []string
 }
 
@@ -47,9 +48,13 @@ func (d Data) open(m *train.Model, loss string, parts []string) (raw, error) {
 	if err != nil {
 		return raw{}, err
 	}
+	if table := strings.ToLower(filepath.Ext(d.Path)) == ".csv"; d.Target != "" && d.Target != noTarget && (st.IsDir() || !table) {
+		return raw{}, usagef("%s has no columns: a target %q is for a .csv", d.Path, d.Target)
+	}
 	if st.IsDir() {
 		oneHot := width(m) > 1 && !strings.Contains(strings.ToLower(loss), "sparse")
-		p, err := data.FolderFor(d.Path, m.Graph().Inputs[0].Type, data.FolderOptions{Scale: d.Scale, Offset: d.Offset, OneHot: oneHot})
+		p, err := data.FolderFor(d.Path, m.Graph().Inputs[0].Type, data.FolderOptions{Scale: d.Scale, Offset: d.Offset, OneHot: oneHot,
+			Unlabeled: d.Target == noTarget && flat(d.Path)})
 		if err != nil {
 			return raw{}, FileError{d.Path, err}
 		}
@@ -75,6 +80,15 @@ func (d Data) open(m *train.Model, loss string, parts []string) (raw, error) {
 	}
 	return raw{}, usagef("%s: data is a folder of pictures, a .csv or an .npz", d.Path)
 }
+
+// flat reports whether pictures lie in a folder itself.
+func flat(dir string) bool {
+	p, err := data.Folder(dir, data.FolderOptions{Height: 1, Width: 1, Unlabeled: true})
+	return err == nil && p.Len() > 0
+}
+
+// noTarget is the name of no column.
+const noTarget = "none"
 
 func wrap(path string, err error) error {
 	if err == nil {
@@ -130,7 +144,10 @@ func oneHot(a data.Arrays, m *train.Model, loss string) (data.Arrays, error) {
 
 // finish preprocesses and augments pictures, and decodes them ahead of time.
 func (d Data) finish(p raw, m *train.Model, augment *data.Augment) (Set, error) {
-	set := Set{p.Dataset, p.classes, p.pictures != nil, p.notes}
+	set := Set{Dataset: p.Dataset, Classes: p.classes, pictures: p.pictures != nil, notes: p.notes}
+	if p.pictures != nil {
+		set.files = p.pictures.Files
+	}
 	in := m.Graph().Inputs[0].Type
 	if augment != nil {
 		if in.Rank() != 4 || channelsFirst(in) {

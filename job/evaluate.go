@@ -32,39 +32,47 @@ func Evaluate(ctx context.Context, o Options) (train.Logs, error) {
 	return logs, o.refused(err)
 }
 
-// Predict computes the outputs for data, whose targets, if any, are not looked at.
-func Predict(ctx context.Context, o Options) (names []string, outs []*tensor.Tensor, err error) {
+// Predictions is a model's outputs for data.
+type Predictions struct {
+	Names   []string         // of the outputs
+	Outputs []*tensor.Tensor // a row a sample
+	Files   []string         // the samples' files, where they are pictures
+}
+
+// Predict computes the outputs for data, whose targets, if any, are not looked at: a folder may hold pictures itself, too.
+func Predict(ctx context.Context, o Options) (*Predictions, error) {
 	src, m, err := Load(o)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	o.preprocessing(src)
 	if o.Data.Target == "" {
 		if o.Data.Target, err = unusedTarget(o.Data.Path, m); err != nil {
-			return nil, nil, FileError{o.Data.Path, err}
+			return nil, FileError{o.Data.Path, err}
 		}
 	}
 	set, err := o.Data.Open(m, "", "test", "val", "train")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	o.tell(o.Data.Path, set.notes)
-	if outs, err = m.Predict(ctx, set, train.EvaluateOptions{BatchSize: o.batch()}); err != nil {
-		return nil, nil, o.refused(err)
+	p := &Predictions{Files: set.files}
+	if p.Outputs, err = m.Predict(ctx, set, train.EvaluateOptions{BatchSize: o.batch()}); err != nil {
+		return nil, o.refused(err)
 	}
-	for _, v := range m.Graph().Outputs[:len(outs)] {
-		names = append(names, v.Name)
+	for _, v := range m.Graph().Outputs[:len(p.Outputs)] {
+		p.Names = append(p.Names, v.Name)
 	}
-	return names, outs, nil
+	return p, nil
 }
 
 // unusedTarget is the target's column for predicting: the last, to be dropped, where a .csv has one column
 // more than the model's input, as the data has that it was trained on; else none.
 func unusedTarget(path string, m *train.Model) (string, error) {
 	if !strings.HasSuffix(strings.ToLower(path), ".csv") {
-		return "none", nil
+		return noTarget, nil
 	}
-	t, err := data.ReadCSV(path, data.CSVOptions{Target: "none"})
+	t, err := data.ReadCSV(path, data.CSVOptions{Target: noTarget})
 	if err != nil {
 		return "", err
 	}
@@ -74,5 +82,5 @@ func unusedTarget(path string, m *train.Model) (string, error) {
 			return "", nil // ReadCSV's default: the last
 		}
 	}
-	return "none", nil
+	return noTarget, nil
 }

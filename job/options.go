@@ -12,6 +12,7 @@ import (
 	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/train"
 	"github.com/nnrt/nnrt/train/data"
+	"github.com/nnrt/nnrt/train/optim"
 )
 
 // Data says where samples come from and how they become a model's inputs.
@@ -100,6 +101,9 @@ func (o *Options) refused(err error) error {
 	var picture *data.PictureError
 	if errors.As(err, &picture) {
 		return FileError{picture.Path, err}
+	}
+	if errors.Is(err, optim.ErrNoVariable) || errors.Is(err, train.ErrFrozen) {
+		return UsageError{err}
 	}
 	if err == nil || !errors.As(err, &batch) && !errors.Is(err, data.ErrEmpty) && !errors.Is(err, data.ErrMismatch) {
 		return err

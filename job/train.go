@@ -199,6 +199,11 @@ func (o *Options) sets(src *nnrt.Source, m *train.Model) (*sets, error) {
 	if s.weights, err = classWeights(o.ClassWeight, all.Dataset); err != nil {
 		return nil, err
 	}
+	for c := range s.weights {
+		if n := max(width(m), 2); c < 0 || c >= n && width(m) > 0 {
+			return nil, usagef("class weights %q: the model has the classes 0 to %d", o.ClassWeight, n-1)
+		}
+	}
 	a, err := augmentation(o.Augment)
 	if err != nil {
 		return nil, err

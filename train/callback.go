@@ -223,10 +223,24 @@ func (c *EarlyStopping) OnTrainBegin(f *Fit) error {
 	return checkMode(c.Mode)
 }
 
+// watched is what a callback monitors. Where the logs don't have it, that is said, as Keras warns.
+func (f *Fit) watched(callback, name string, logs Logs) (float64, bool) {
+	v, ok := logs.Get(name)
+	validated := strings.HasPrefix(name, "val_") && f.valid != nil // not in every epoch, maybe
+	if !ok && !validated && f.Options.Output != nil {
+		names := make([]string, len(logs))
+		for i, l := range logs {
+			names[i] = l.Name
+		}
+		fmt.Fprintf(f.Options.Output, "%s watches %s, which is not among %s\n", callback, name, strings.Join(names, ", "))
+	}
+	return v, ok
+}
+
 // OnEpochEnd implements EpochEnder.
 func (c *EarlyStopping) OnEpochEnd(f *Fit, epoch int, logs Logs) error {
 	name := orName(c.Monitor, "val_loss")
-	v, ok := logs.Get(name)
+	v, ok := f.watched("EarlyStopping", name, logs)
 	if !ok || epoch < c.StartFromEpoch {
 		return nil
 	}
@@ -309,7 +323,7 @@ func (c *ReduceLROnPlateau) OnTrainBegin(f *Fit) error {
 // OnEpochEnd implements EpochEnder.
 func (c *ReduceLROnPlateau) OnEpochEnd(f *Fit, epoch int, logs Logs) error {
 	name := orName(c.Monitor, "val_loss")
-	v, ok := logs.Get(name)
+	v, ok := f.watched("ReduceLROnPlateau", name, logs)
 	if !ok {
 		return nil
 	}

@@ -1,11 +1,11 @@
 package train
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/train/data"
@@ -60,8 +60,8 @@ func (m *Model) Memory(b data.Batch) (Memory, error) {
 
 // Write prints a table.
 func (m Memory) Write(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
-	row := func(name string, n int64) { fmt.Fprintf(t, "%s\t%.2f\tMB\t\n", name, float64(n)/1e6) }
+	t := bufio.NewWriter(w)
+	row := func(name string, n int64) { fmt.Fprintf(t, "%37s %12.2f  MB\n", name, float64(n)/1e6) }
 	row("parameters", m.Parameters)
 	if m.Frozen > 0 {
 		row("frozen weights", m.Frozen)
@@ -74,6 +74,6 @@ func (m Memory) Write(w io.Writer) error {
 	row("planned arena", m.Arena)
 	row("outputs", m.Outputs)
 	row("planned peak", m.Peak)
-	fmt.Fprintf(t, "peak / must live\t%.3f\t\t\n", m.Ratio())
+	fmt.Fprintf(t, "%37s %12.3f\n", "peak / must live", m.Ratio())
 	return t.Flush()
 }

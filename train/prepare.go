@@ -4,6 +4,7 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -24,6 +25,9 @@ const (
 	LearningRateInput = "learning_rate" // float32, rank 0
 	RandomInput       = "rng_key"       // int64[2]: seed and step; only where something random is in the graph
 )
+
+// ErrFrozen is wrapped by the error of a training in which nothing may change.
+var ErrFrozen = errors.New("no parameter is trainable")
 
 // Weight says how a parameter of the graph takes part in training.
 type Weight struct {
@@ -396,7 +400,7 @@ func (p *preparation) optimize(total *graph.Value) error {
 		}
 	}
 	if len(wrt) == 0 {
-		return errs.Errorf("train: no parameter is trainable")
+		return errs.Errorf("train: %w", ErrFrozen)
 	}
 	scale, state := optim.LossScale(e.B, p.spec.Optimizer, tensor.Float32)
 	if scale != nil {

@@ -36,6 +36,9 @@ func (a *app) benchCmd() *cobra.Command {
 			}
 			defer dev.Close()
 			load := time.Since(start)
+			if err := knownDims(m, opts.Dims); err != nil {
+				return err
+			}
 			if requests.Goroutines > 0 || requests.Count > 0 {
 				return a.serve(cmd.Context(), m, args[0], dev.Name(), opts, requests, asJSON)
 			}

@@ -45,6 +45,9 @@ func (a *app) check(path string, dimFlags []string) error {
 		return err
 	}
 	defer dev.Close()
+	if err := knownDims(m, dims); err != nil {
+		return err
+	}
 	if err := plan(m, dims); err != nil {
 		return errFile{path, err}
 	}

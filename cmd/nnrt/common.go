@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -58,6 +60,22 @@ func parseDims(flags []string) (map[string]int, error) {
 		dims[name] = n
 	}
 	return dims, nil
+}
+
+// knownDims refuses sizes for dimensions that the model's inputs don't have.
+func knownDims(m *nnrt.Model, dims map[string]int) error {
+	free := map[string]bool{}
+	for _, v := range m.Inputs() {
+		for _, d := range v.Type.Dims {
+			d.Symbols(free)
+		}
+	}
+	for name := range dims {
+		if !free[name] {
+			return errUsage{errs.Errorf("--dim %s: the inputs' free dimensions are %s", name, slices.Sorted(maps.Keys(free)))}
+		}
+	}
+	return nil
 }
 
 // printJSON writes v as one line.

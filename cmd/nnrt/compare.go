@@ -29,6 +29,9 @@ func (a *app) compareCmd() *cobra.Command {
 				return err
 			}
 			defer dev.Close()
+			if err := knownDims(m, opts.Dims); err != nil {
+				return err
+			}
 			if second != "" {
 				a.deviceName = second
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -50,8 +51,12 @@ func newConformanceCmd(open func() (devices.Device, error)) *cobra.Command {
 			} else {
 				err = r.WriteText(cmd.OutOrStdout(), verbose)
 			}
-			if err == nil && r.Counts().Failed > 0 {
+			switch c := r.Counts(); {
+			case err != nil:
+			case c.Failed > 0:
 				err = errNo{}
+			case c.Passed+c.Unsupported+c.Skipped == 0:
+				err = errUsage{errs.Errorf("there are no cases below %s that match", strings.Join(args, ", "))}
 			}
 			return err
 		},

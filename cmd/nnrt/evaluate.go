@@ -54,16 +54,50 @@ func (a *app) evaluateCmd() *cobra.Command {
 func (a *app) predictCmd() *cobra.Command {
 	var fl trainFlags
 	cmd := a.dataCmd(&fl, "predict", "Run a model over data, batch by batch", func(ctx context.Context) error {
-		names, outs, err := job.Predict(ctx, fl.Options)
+		p, err := job.Predict(ctx, fl.Options)
 		if err != nil {
 			return err
 		}
-		named := make([]feed.Named, len(outs))
-		for i, t := range outs {
-			named[i] = feed.Named{Name: names[i], Value: t}
+		if fl.asJSON {
+			return a.rows(p)
+		}
+		named := make([]feed.Named, len(p.Outputs))
+		for i, t := range p.Outputs {
+			named[i] = feed.Named{Name: p.Names[i], Value: t}
 		}
 		return a.results(fl.Output, named, 0)
 	})
 	cmd.Flags().StringVarP(&fl.Output, "output", "o", "", "`DIR or FILE.npz`")
 	return cmd
+}
+
+// rows prints the outputs of each sample as a line of JSON.
+func (a *app) rows(p *job.Predictions) error {
+	vs := make([][]float64, len(p.Outputs))
+	n := 0
+	for i, t := range p.Outputs {
+		v, err := t.Float64s()
+		if err != nil {
+			return err
+		}
+		vs[i], n = v, t.Dim(0)
+	}
+	for r := range n {
+		line := struct {
+			Row     int              `json:"row"`
+			File    string           `json:"file,omitempty"`
+			Outputs map[string][]any `json:"outputs"`
+		}{Row: r, Outputs: map[string][]any{}}
+		if r < len(p.Files) {
+			line.File = p.Files[r]
+		}
+		for i, v := range vs {
+			width := len(v) / n
+			line.Outputs[p.Names[i]] = jsonNumbers(v[r*width:][:width])
+		}
+		if err := a.printJSON(line); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -53,6 +53,9 @@ func (a *app) importModel(ctx context.Context, src string, fl importFlags) error
 	if _, err := os.Stat(dst); err == nil && !fl.force {
 		return errUsage{errs.Errorf("%s exists already; use --force to overwrite it", dst)}
 	}
+	if fl.opset != 0 && (fl.opset < onnx.MinWriteOpset || fl.opset > onnx.Opset) {
+		return errUsage{errs.Errorf("--opset %d: sets %d to %d can be written", fl.opset, onnx.MinWriteOpset, onnx.Opset)}
+	}
 	s, err := nnrt.ImportSource(src, nnrt.ImportOptions{Weights: fl.weights})
 	if err != nil {
 		return errFile{src, err}

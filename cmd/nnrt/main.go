@@ -10,10 +10,12 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/internal/errs"
@@ -55,7 +57,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int
 	}
 	var no errNo
 	if !errors.As(err, &no) || no.msg != "" {
-		fmt.Fprintln(stderr, "nnrt:", oneLine(err.Error()))
+		fmt.Fprintln(stderr, "nnrt:", strings.TrimPrefix(oneLine(err.Error()), "nnrt: "))
 	}
 	if !a.started {
 		return exitUsage
@@ -165,19 +167,42 @@ func (a *app) rootCmd() *cobra.Command {
 	return root
 }
 
+// least is the smallest value of flags that count something.
+var least = map[string]float64{"threads": 0, "batch": 1, "epochs": 1, "steps-per-epoch": 0, "validation-freq": 1, "checkpoint-every": 0,
+	"early-stopping": 0, "reduce-lr": 0, "fine-epochs": 1, "size": 1, "top": 0, "requests": 1, "goroutines": 1, "limit": 0, "count": 1, "steps": 1,
+	"seconds": 1e-3, "learning-rate": 1e-30, "fine-lr": 1e-30, "rtol": 0, "atol": 0, "memory": 0, "alpha": 1e-3}
+
+// checkFlags refuses numbers that mean nothing; the defaults, which may say "none", stand.
+func (a *app) checkFlags(cmd *cobra.Command) (err error) {
+	var level slog.Level
+	if e := level.UnmarshalText([]byte(a.logLevel)); e != nil {
+		return errUsage{errs.Errorf("--log-level %s: there are debug, info, warn and error", a.logLevel)}
+	}
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		v, e := strconv.ParseFloat(f.Value.String(), 64)
+		if min, ok := least[f.Name]; ok && e == nil && !(v >= min && v <= 1e18) {
+			err = errUsage{errs.Errorf("--%s %s: the least is %g", f.Name, f.Value, min)}
+		}
+	})
+	return err
+}
+
 // usageArgs makes wrong numbers of arguments wrong usage, and notes where a command starts: what cobra
 // refuses before, such as a required flag that is missing, is wrong usage too.
 func (a *app) usageArgs(c *cobra.Command) {
 	if do := c.RunE; do != nil {
 		c.RunE = func(cmd *cobra.Command, args []string) error {
 			a.started = true
+			if err := a.checkFlags(cmd); err != nil {
+				return err
+			}
 			return do(cmd, args)
 		}
 	}
 	if check := c.Args; check != nil {
 		c.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
-				return errUsage{errs.Errorf("%w; see 'nnrt %s --help'", err, cmd.Name())}
+				return errUsage{errs.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
 			}
 			return nil
 		}

@@ -152,6 +152,7 @@ func TestTrainPredict(t *testing.T) {
 	require.Equal(t, named, good(t, "predict", at("t.keras"), "--data", at("aby.csv")))
 	require.Contains(t, named, "[4 1]")
 	require.Contains(t, good(t, "predict", at("t.keras"), "--data", at("ab.csv")), "[3 1]")
+	require.Equal(t, 3, strings.Count(good(t, "predict", at("t.keras"), "--data", at("ab.csv"), "--json"), `{"row":`))
 }
 
 func TestOthers(t *testing.T) {
@@ -168,6 +169,9 @@ func TestOthers(t *testing.T) {
 func TestUsage(t *testing.T) {
 	dir := fixtures(t)
 	at := func(name string) string { return filepath.Join(dir, name) }
+	train := func(args ...string) []string {
+		return append([]string{"train", "--model", at("dense.json"), "--data", at("aby.csv"), "--quiet"}, args...)
+	}
 	for _, args := range [][]string{
 		{"nonsense"},
 		{"info"},
@@ -182,9 +186,20 @@ func TestUsage(t *testing.T) {
 		{"train", "--data", at("aby.csv")},
 		{"train", "--model", at("dense.json"), "--data", at("aby.csv"), "--optimizer", "luck", "--quiet"},
 		{"h5", "ls"},
+		{"run", at("dense.onnx"), "--dim", "nosuch=3"},
+		{"run", at("dense.onnx"), "--threads", "-1"},
+		{"run", at("dense.onnx"), "--log-level", "loud"},
+		{"bench", at("dense.onnx"), "--seconds", "-1"},
+		{"import", at("dense.onnx"), "-o", at("x.onnx"), "--opset", "99"},
+		{"conformance", t.TempDir()},
+		train("--epochs", "0"), train("--batch", "-3"), train("--learning-rate", "nan"), train("--early-stopping", "2"),
+		train("--class-weight", "7:1"), train("--freeze", "*"), train("--lr-factor", "nosuch=2"), train("--lr-factor", "2"),
 	} {
 		refused(t, 2, "", args...)
 	}
+	require.Contains(t, mustErr(call("h5", "ls")), "'nnrt h5 ls --help'")
+	require.NotContains(t, mustErr(call("import", at("dense.onnx"), "-o", at("x.doc"))), "nnrt: nnrt:")
+	require.NotContains(t, mustErr(call("import", at("dense.onnx"), "-o", at("nodir/x.onnx"))), ".tmp")
 	require.NotContains(t, mustErr(call("run", at("dense.onnx"), "--help")), "nnrt:")
 	code, _, _ := call("compare", at("dense.onnx"), at("conv.onnx"))
 	require.Contains(t, []int{1, 3}, code, "models of different inputs")

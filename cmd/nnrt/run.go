@@ -104,6 +104,9 @@ func (a *app) results(out string, named []feed.Named, top int) error {
 // readInputs reads each input's file, or makes random numbers.
 func (a *app) readInputs(m *nnrt.Model, fl runFlags, path string) ([]tensor.Value, error) {
 	dims, err := parseDims(fl.dims)
+	if err == nil {
+		err = knownDims(m, dims)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/nnrt/nnrt/internal/atomicfile"
+	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/job"
 	"github.com/nnrt/nnrt/train"
 )
@@ -122,6 +123,9 @@ func (a *app) prepare(fl *trainFlags) (func() error, error) {
 	if a.quiet {
 		fl.Log = nil
 	}
+	if (fl.stop > 0 || fl.reduce > 0) && strings.HasPrefix(fl.monitor, "val_") && fl.Split == 0 && fl.Validation == "" {
+		return nil, errUsage{errs.Errorf("%s takes data to validate on: --validation-split or --validation-data, or another --monitor", fl.monitor)}
+	}
 	watch := "monitor=" + fmt.Sprintf("%q", fl.monitor)
 	add := func(on bool, format string, args ...any) {
 		if on {
@@ -213,17 +217,22 @@ func jobError(err error) error {
 func jsonLogs(logs train.Logs) map[string]any {
 	out := map[string]any{}
 	for _, l := range logs {
-		vs := make([]any, len(l.Values))
-		for i, v := range l.Values {
-			if !math.IsNaN(v) && !math.IsInf(v, 0) {
-				vs[i] = v
-			}
-		}
+		vs := jsonNumbers(l.Values)
 		if out[l.Name] = vs; len(vs) == 1 {
 			out[l.Name] = vs[0]
 		}
 	}
 	return out
+}
+
+func jsonNumbers(list []float64) []any {
+	vs := make([]any, len(list))
+	for i, v := range list {
+		if !math.IsNaN(v) && !math.IsInf(v, 0) {
+			vs[i] = v
+		}
+	}
+	return vs
 }
 
 func isTerminal(w any) bool {

@@ -39,6 +39,9 @@ func Create(name string) (*File, error) {
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
+		if at := (*fs.PathError)(nil); errors.As(err, &at) {
+			at.Path = name // the temporary file's says nothing to anybody
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package data
 import (
 	"fmt"
 	"iter"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -173,23 +174,23 @@ func TestCIFAR(t *testing.T) {
 
 // Tables as people have them: byte order marks, semicolons, quotes, missing cells, words; and what is no table.
 func TestCSVAsPeopleHaveIt(t *testing.T) {
-	read := func(s string, o data.CSVOptions) (*data.Table, error) { return data.DecodeCSV(strings.NewReader(s), o) }
+	read := func(s string, o CSVOptions) (*Table, error) { return DecodeCSV(strings.NewReader(s), o) }
 	for _, s := range []string{"a,b,y\n1,2,0\n3,4,1\n", "\ufeffa,b,y\r\n1,2,0\r\n3,4,1\r\n", "a;b;y\n1;2;0\n3;4;1\n", "a\tb\ty\n1\t2\t0\n3\t4\t1\n",
 		"\"a\",\"b\",\"the \"\"y\"\"\"\n\"1\", 2,0\n3,4,1\n", "1,2,0\n3,4,1", "a,b,y\n1,2,0\n5,,1\n3,4,1\nnull,4,1\n"} {
-		tab, err := read(s, data.CSVOptions{})
+		tab, err := read(s, CSVOptions{})
 		require.NoError(t, err, s)
 		require.Equal(t, []float32{1, 2, 3, 4}, tensor.As[float32](tab.X), s)
 		require.Equal(t, []float32{0, 1}, tensor.As[float32](tab.Y), s)
 		require.Len(t, tab.Notes(), map[bool]int{true: 1}[tab.Dropped > 0])
 	}
-	tab, err := read("a,b,y\nred,2,no\nblue,4,yes\n", data.CSVOptions{Target: "y"})
+	tab, err := read("a,b,y\nred,2,no\nblue,4,yes\n", CSVOptions{Target: "y"})
 	require.NoError(t, err)
 	require.Equal(t, []float32{1, 2, 0, 4}, tensor.As[float32](tab.X))
 	require.Equal(t, []string{"no", "yes"}, tab.Classes)
 	require.Contains(t, tab.Notes()[0], "column 1")
 	for s, want := range map[string]string{"": "no samples", "a,b,y\n": "no samples", "a,b\n1,2\n3\n": "line 3", "a,b\n1,\n": "no samples",
 		"a,y\n1,0\n2,1\n3x,0\n": `row 4, column 1: "3x"`, "\xff\xfea\x00,\x00": "UTF-8"} {
-		_, err := read(s, data.CSVOptions{})
+		_, err := read(s, CSVOptions{})
 		require.ErrorContains(t, err, want, s)
 	}
 }

@@ -24,6 +24,8 @@ type FolderOptions struct {
 	ChannelsFirst           bool
 	// OneHot makes targets one-hot rows; otherwise they are class numbers [N,1].
 	OneHot bool
+	// Unlabeled takes the pictures in the folder itself, in the order of their names, without targets.
+	Unlabeled bool
 }
 
 // Pictures is a dataset of pictures in folders, a folder a class, decoded as they are needed by as many
@@ -52,7 +54,10 @@ func Folder(root string, o FolderOptions) (*Pictures, error) {
 	}
 	p := &Pictures{opts: o}
 	for _, d := range dirs {
-		if !d.IsDir() || strings.HasPrefix(d.Name(), ".") {
+		if o.Unlabeled && !d.IsDir() && isPicture(d.Name()) {
+			p.Files = append(p.Files, filepath.Join(root, d.Name()))
+		}
+		if o.Unlabeled || !d.IsDir() || strings.HasPrefix(d.Name(), ".") {
 			continue
 		}
 		files, err := os.ReadDir(filepath.Join(root, d.Name()))
@@ -68,7 +73,10 @@ func Folder(root string, o FolderOptions) (*Pictures, error) {
 		p.Classes = append(p.Classes, d.Name())
 	}
 	if len(p.Files) == 0 {
-		return nil, errs.Errorf("data: no pictures in folders below %s: %w", root, ErrEmpty)
+		if o.Unlabeled {
+			return nil, errs.Errorf("data: no pictures in %s: %w", root, ErrEmpty)
+		}
+		return nil, errs.Errorf("data: no pictures in folders below %s, which are to be one a class: %w", root, ErrEmpty)
 	}
 	return p, nil
 }
@@ -87,7 +95,10 @@ func (p *Pictures) Split(part float64, seed uint64) (a, b *Pictures) {
 	pick := func(idx []int) *Pictures {
 		q := &Pictures{Classes: p.Classes, opts: p.opts}
 		for _, i := range idx {
-			q.Files, q.Labels = append(q.Files, p.Files[i]), append(q.Labels, p.Labels[i])
+			q.Files = append(q.Files, p.Files[i])
+			if !p.opts.Unlabeled {
+				q.Labels = append(q.Labels, p.Labels[i])
+			}
 		}
 		return q
 	}
@@ -119,7 +130,10 @@ func (p *Pictures) load(idx []int) (Batch, error) {
 		shape = []int{len(idx), o.Channels, o.Height, o.Width}
 	}
 	x := tensor.New(tensor.Float32, shape...)
-	y := p.targets(idx)
+	var y []*tensor.Tensor
+	if !o.Unlabeled {
+		y = []*tensor.Tensor{p.targets(idx)}
+	}
 	errs := make([]error, len(idx))
 	var wg sync.WaitGroup
 	limit := make(chan struct{}, runtime.GOMAXPROCS(0))
@@ -134,7 +148,7 @@ func (p *Pictures) load(idx []int) (Batch, error) {
 		}()
 	}
 	wg.Wait()
-	return Batch{X: []*tensor.Tensor{x}, Y: []*tensor.Tensor{y}}, errors.Join(errs...)
+	return Batch{X: []*tensor.Tensor{x}, Y: y}, errors.Join(errs...)
 }
 
 func (p *Pictures) targets(idx []int) *tensor.Tensor {

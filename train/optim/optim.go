@@ -3,6 +3,7 @@
 package optim
 
 import (
+	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -46,6 +47,9 @@ type Config struct {
 	// first whose pattern fits a variable counts.
 	Factors []Factor `json:"-"`
 }
+
+// ErrNoVariable is wrapped by the error about a pattern that fits no variable.
+var ErrNoVariable = errors.New("no variable has such a name")
 
 // Factor multiplies the learning rate of the variables that a pattern (path.Match, or a part of the path) fits.
 type Factor struct {
@@ -170,7 +174,7 @@ func (a *apply) run(finite *graph.Value) *State {
 	e := a.e
 	for _, f := range a.cfg.Factors {
 		if !slices.ContainsFunc(a.vars, func(v Var) bool { return fits(f.Pattern, v.Path) }) {
-			e.B.Fail(errs.Errorf("optim: a learning rate's factor for %q: no variable has such a name", f.Pattern))
+			e.B.Fail(errs.Errorf("optim: a learning rate's factor for %q: %w", f.Pattern, ErrNoVariable))
 		}
 	}
 	a.counters()

@@ -261,11 +261,11 @@ func (l *MultiHeadAttention) Call(c *Call) []*graph.Value {
 	}
 	qh := c.Sub("query_dense", l.query, q)[0]
 	kh := c.Sub("key_dense", l.key, k)[0]
-	vh := c.Sub("value_dense", l.value, v)[0]
 	var gate *graph.Value
 	if l.gate != nil {
-		gate = c.Sub("gate_dense", l.gate, q)[0]
+		gate = c.Sub("_gate_dense", l.gate, q)[0]
 	}
+	vh := c.Sub("value_dense", l.value, v)[0]
 	if c.Err() != nil {
 		return one(q)
 	}
@@ -455,11 +455,11 @@ func (l *GroupQueryAttention) Call(c *Call) []*graph.Value {
 	}
 	qh := c.Sub("_query_dense", l.query, q)[0]
 	kh := c.Sub("_key_dense", l.key, k)[0]
-	vh := c.Sub("_value_dense", l.value, v)[0]
 	var gate *graph.Value
 	if l.gate != nil {
 		gate = c.Sub("_gate_dense", l.gate, q)[0]
 	}
+	vh := c.Sub("_value_dense", l.value, v)[0]
 	n := l.NumQueryHeads / l.NumKeyValueHeads
 	kh, vh = c.repeatAxis(kh, 2, n), c.repeatAxis(vh, 2, n)
 	mask := c.attentionMask(q, v, k, l.SlidingWindow)

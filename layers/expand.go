@@ -25,7 +25,7 @@ func (m *Model) expand(opts Options) (*graph.Graph, error) {
 		return nil, m.err
 	}
 	r := m.ensureRoot()
-	r.calls, r.inputs, r.implied = map[Layer][][]graph.Type{}, map[Layer][][]graph.Type{}, map[*node]bool{}
+	r.calls, r.inputs, r.implied, r.dialect = map[Layer][][]graph.Type{}, map[Layer][][]graph.Type{}, map[*node]bool{}, nil
 	g := &graph.Graph{Name: m.Name}
 	b := graph.NewBuilder(g)
 	x := &expansion{

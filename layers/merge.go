@@ -88,12 +88,75 @@ func (c *Call) merge(op graph.Op) []*graph.Value {
 		}
 		vs[i] = v
 	}
+	if y := c.mergeMasked(op, vs); y != nil {
+		return one(y)
+	}
 	y := vs[0]
 	for _, v := range vs[1:] {
 		y = c.Add(op, y, v)
 	}
 	c.mergeMasks(y, vs)
 	return one(y)
+}
+
+// mergeMasked is a product, maximum or minimum of inputs of which some have a mask: Keras 3 leaves out what
+// is masked there, and Keras 2 does not. It is nil where merging doesn't depend on masks.
+func (c *Call) mergeMasked(op graph.Op, vs []*graph.Value) *graph.Value {
+	if op == (ops.Add{}) || op == (ops.Sub{}) {
+		return nil
+	}
+	masks := make([]*graph.Value, len(vs)) // of the shape of their inputs
+	some, all := false, true
+	for i, v := range vs {
+		m := c.Mask(c.In[i])
+		if m == nil || v.Type.Rank() != c.In[i].Type.Rank() { // a dimension more loses the mask
+			all = false
+			continue
+		}
+		some = true
+		masks[i] = c.expand(c.expandDims(m, -1), v.Type.Dims, v)
+	}
+	if !some || c.oldMasks() {
+		return nil
+	}
+	y, either := vs[0], masks[0]
+	if op == (ops.Mul{}) {
+		y = c.whereMask(masks[0], y, c.num(y, 1))
+	}
+	for i, v := range vs[1:] {
+		m := masks[i+1]
+		if op == (ops.Mul{}) {
+			y = c.Add(op, y, c.whereMask(m, v, c.num(v, 1)))
+		} else {
+			v = c.whereMask(m, v, y)
+			y = c.Add(op, c.whereMask(either, y, v), v)
+		}
+		if m == nil || either == nil {
+			either = nil
+		} else {
+			either = c.Add(ops.Or{}, either, m)
+		}
+	}
+	if all {
+		if op == (ops.Mul{}) {
+			y = c.Add(ops.Where{}, either, y, c.num(y, 0))
+		}
+		c.SetMask(y, c.anyTrue(either))
+	}
+	return y
+}
+
+// whereMask is v where mask is true and other elsewhere, or v where there is no mask.
+func (c *Call) whereMask(mask, v, other *graph.Value) *graph.Value {
+	if mask == nil {
+		return v
+	}
+	return c.Add(ops.Where{}, mask, v, other)
+}
+
+// anyTrue is whether a boolean tensor is true anywhere along its last axis.
+func (c *Call) anyTrue(v *graph.Value) *graph.Value {
+	return c.cast(c.max(c.cast(v, tensor.Int32), false, -1), tensor.Bool)
 }
 
 // mergeMasks marks what any input masks, if every input has a mask.
@@ -185,7 +248,8 @@ func (l *Concatenate) Call(c *Call) []*graph.Value {
 }
 
 // concatMasks joins the inputs' masks along the same axis where any has one: an input without counts as
-// unmasked, and a mask without the feature axis holds for all features.
+// unmasked, and a mask without the feature axis holds for all features. A step is left out where all of its
+// features are masked, or to Keras 2 where any is.
 func (c *Call) concatMasks(y *graph.Value, axis int) {
 	some := false
 	for _, v := range c.In {
@@ -206,8 +270,15 @@ func (c *Call) concatMasks(y *graph.Value, axis int) {
 		}
 		ms[i] = m
 	}
-	all := c.Add(ops.ReduceMin{}, c.cast(c.concat(axis, ms...), tensor.Int32), c.ints(-1))
-	c.SetMask(y, c.cast(all, tensor.Bool))
+	joined := c.concat(axis, ms...)
+	first := c.Mask(c.In[0])
+	alike := axis != c.rank(y)-1 || !slices.ContainsFunc(c.In, func(v *graph.Value) bool { return c.Mask(v) != first })
+	if !alike && c.oldMasks() {
+		all := c.Add(ops.ReduceMin{}, c.cast(joined, tensor.Int32), c.ints(-1))
+		c.SetMask(y, c.cast(all, tensor.Bool))
+		return
+	}
+	c.SetMask(y, c.anyTrue(joined))
 }
 
 // Dot contracts one axis of each of two inputs, sample by sample.

@@ -20,6 +20,8 @@ type Model struct {
 	BuildInputShape []int
 	// Class is the class name that the model has in a file, where it isn't Functional or Sequential.
 	Class string
+	// OldMasks is a model of Keras 1 or 2, where masks do other things to some layers: see MaskDialect.
+	OldMasks bool
 
 	layers    []Layer
 	nodes     []*node
@@ -67,6 +69,8 @@ type root struct {
 	// implied is the calls given masks that are those their inputs carry anyway, of the last expansion
 	implied map[*node]bool
 	built   bool
+	// dialect is the layers that masks reach and to which they mean something else in Keras 2 than in 3.
+	dialect []string
 }
 
 // NewModel is an empty functional model.
@@ -80,6 +84,20 @@ func NewSequential(name string, layers ...Layer) *Model {
 		m.Append(l)
 	}
 	return m
+}
+
+// MaskDialect names the layers of a built model that compute something else in Keras 2 than in Keras 3 because
+// of the masks that reach them: Multiply, Maximum and Minimum, which leave out masked steps in Keras 3;
+// Concatenate of features of which not all are masked alike; and recurrent layers that are called with
+// states, which in Keras 3 take no mask from the sequence. OldMasks says which of the two this model means.
+func (m *Model) MaskDialect() []string { return m.ensureRoot().dialect }
+
+// oldMasks is OldMasks of the model, asked where it makes a difference to this call.
+func (c *Call) oldMasks() bool {
+	if r := c.x.m.root; !slices.Contains(r.dialect, c.st.path) {
+		r.dialect = append(r.dialect, c.st.path)
+	}
+	return c.x.m.OldMasks
 }
 
 // Append adds a layer to a sequential model.

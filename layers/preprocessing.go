@@ -185,17 +185,14 @@ func (l *Resizing) Call(c *Call) []*graph.Value {
 	}
 	switch {
 	case l.CropToAspectRatio:
-		ch := min(nh, int(float64(nw*l.Height)/float64(l.Width)))
-		cw := min(nw, int(float64(nh*l.Width)/float64(l.Height)))
-		top, left := int(float64(nh-ch)/2), int(float64(nw-cw)/2)
-		x = c.slice(c.slice(x, h, top, top+ch), w, left, left+cw)
+		x = c.aspectCrop(x, h, w, nh, nw, l.Height, l.Width)
 	case l.PadToAspectRatio:
 		ph := max(nh, int(float64(nw*l.Height)/float64(l.Width)))
 		pw := max(nw, int(float64(nh*l.Width)/float64(l.Height)))
 		top, left := int(float64(ph-nh)/2), int(float64(pw-nw)/2)
 		r := c.rank(x)
 		pads := make([]int, 2*r)
-		pads[h], pads[r+h], pads[w], pads[r+w] = top, ph-nh-top, left, pw-nw-left
+		pads[h], pads[r+h], pads[w], pads[r+w] = top, top, left, left // both halves round down in Keras
 		if orString(l.FillMode, "constant") != "constant" {
 			c.Failf("fill_mode %q is not supported", l.FillMode)
 		}
@@ -233,11 +230,16 @@ func (c *Call) centerCrop(x *graph.Value, h, w, nh, nw, height, width int) *grap
 		return c.slice(c.slice(x, h, top, top+height), w, left, left+width)
 	}
 	// smart_resize: crop to the target's aspect ratio, then resize
-	ch := min(nh, int(float64(nw*height)/float64(width)))
-	cw := min(nw, int(float64(nh*width)/float64(height)))
-	top, left := int(float64(nh-ch)/2), int(float64(nw-cw)/2)
-	x = c.slice(c.slice(x, h, top, top+ch), w, left, left+cw)
+	x = c.aspectCrop(x, h, w, nh, nw, height, width)
 	return c.resizeImage(x, h, w, height, width, "bilinear", false)
+}
+
+// aspectCrop is the middle of images with the aspect ratio of a target size, of at least one pixel.
+func (c *Call) aspectCrop(x *graph.Value, h, w, nh, nw, height, width int) *graph.Value {
+	ch := max(1, min(nh, int(float64(nw*height)/float64(width))))
+	cw := max(1, min(nw, int(float64(nh*width)/float64(height))))
+	top, left := int(float64(nh-ch)/2), int(float64(nw-cw)/2)
+	return c.slice(c.slice(x, h, top, top+ch), w, left, left+cw)
 }
 
 // Discretization replaces numbers by the index of the bin they fall into.

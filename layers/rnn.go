@@ -156,6 +156,16 @@ func (c *Call) initialStates() []*graph.Value {
 	return nil
 }
 
+// sequenceMask is the mask of a recurrent layer's time steps. Where a call passes states, Keras 3 takes only
+// a mask that the call passes too, while Keras 2 takes the one that the sequence carries.
+func (c *Call) sequenceMask() *graph.Value {
+	m := c.InMask()
+	if m != nil && c.Kwargs["mask"] == nil && len(c.initialStates()) > 0 && !c.oldMasks() {
+		return nil
+	}
+	return m
+}
+
 // recur runs a cell over axis 1 of the input and gives the layer's outputs.
 func (c *Call) recur(cell Cell, f rnnFlags) []*graph.Value {
 	x := c.FloatArg(0)
@@ -168,7 +178,7 @@ func (c *Call) recur(cell Cell, f rnnFlags) []*graph.Value {
 		c.Failf("time_major is not supported")
 		return one(x)
 	}
-	mask := c.InMask()
+	mask := c.sequenceMask()
 	in := c.scope("cell", false, cell)
 	step := cell.Prepare(in, x)
 	if c.Err() != nil {
@@ -209,8 +219,8 @@ func (c *Call) recur(cell Cell, f rnnFlags) []*graph.Value {
 	y := last
 	if *f.sequences {
 		y = outs
-		if mask != nil {
-			c.SetMask(y, mask)
+		if m := c.InMask(); m != nil {
+			c.SetMask(y, m)
 		}
 	}
 	if *f.state {

@@ -91,7 +91,7 @@ func (l *Bidirectional) Call(c *Call) []*graph.Value {
 	}
 	kwargs := func(s []*graph.Value) map[string]any {
 		kw := map[string]any{}
-		if m := c.InMask(); m != nil {
+		if m := c.sequenceMask(); m != nil {
 			kw["mask"] = m
 		}
 		if len(s) > 0 {

@@ -1,6 +1,7 @@
 package keras
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -58,11 +59,12 @@ func (e *encoder) model(m *layers.Model, legacy bool) (layers.Config, error) {
 			if _, ok := l.(*layers.InputLayer); ok {
 				continue
 			}
-			args, err := e.arguments(m, n.Args)
+			call, named := asKeras3Calls(l, n.Args, n.Kwargs)
+			args, err := e.arguments(m, call)
 			if err != nil {
 				return nil, err
 			}
-			kwargs, err := e.kwargs(m, n.Kwargs)
+			kwargs, err := e.kwargs(m, named)
 			if err != nil {
 				return nil, err
 			}
@@ -108,6 +110,34 @@ func (e *encoder) ends(m *layers.Model, ts []*layers.Tensor, keys []string, sing
 func history(m *layers.Model, t *layers.Tensor) []any {
 	return []any{t.Layer().Common().Name, m.NodeIndex(t), t.Index()}
 }
+
+// asKeras3Calls is a call's arguments where Keras 3 takes them: what merges, attends or is a model takes a list
+// of tensors, and a recurrent layer its states by name. Older files and Go code pass them one after the other.
+func asKeras3Calls(l layers.Layer, args []any, kwargs map[string]any) ([]any, map[string]any) {
+	if len(args) < 2 || slices.ContainsFunc(args, func(a any) bool { _, ok := a.(*layers.Tensor); return !ok }) {
+		return args, kwargs
+	}
+	switch l.(type) {
+	case *layers.Add, *layers.Subtract, *layers.Multiply, *layers.Average, *layers.Maximum, *layers.Minimum,
+		*layers.Concatenate, *layers.Dot, *layers.Attention, *layers.AdditiveAttention, *layers.Model:
+		return []any{args}, kwargs
+	case *layers.SimpleRNN, *layers.GRU, *layers.LSTM, *layers.RNN, *layers.Bidirectional,
+		*layers.ConvLSTM1D, *layers.ConvLSTM2D, *layers.ConvLSTM3D:
+		if _, ok := kwargs["initial_state"]; ok {
+			return args, kwargs
+		}
+		named := maps.Clone(kwargs)
+		if named == nil {
+			named = map[string]any{}
+		}
+		named["initial_state"] = args[1:]
+		return args[:1], named
+	}
+	return args, kwargs
+}
+
+// untrained is the layers whose constructors take no trainable.
+var untrained = []string{"Discretization", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"}
 
 // arguments is the arguments of a call with their tensors serialized.
 func (e *encoder) arguments(m *layers.Model, v any) (any, error) {
@@ -264,10 +294,17 @@ func (e *encoder) layer(l layers.Layer, legacy bool) (layers.Config, error) {
 			if entry.Key == "padding" {
 				entry.Value = plainPadding(entry.Value)
 			}
+			if d, ok := l.(*layers.EinsumDense); ok && entry.Key == "output_shape" {
+				entry.Value = layers.ShapeConfig(d.OutputShape)
+			}
 			cfg = append(cfg, entry)
+		}
+		if slices.Contains(untrained, class) {
+			cfg = slices.DeleteFunc(cfg, func(e layers.Entry) bool { return e.Key == "trainable" })
 		}
 	}
 	if legacy {
+		class = pythonClass(l)
 		return layers.Config{{Key: "class_name", Value: class}, {Key: "config", Value: cfg}}, nil
 	}
 	module, registered := any("keras.layers"), any(nil)

@@ -206,7 +206,7 @@ func typeOf(t *hdf5.Datatype) (tensor.DType, bool) {
 		return 0, false
 	}
 	switch {
-	case t.IsBFloat16():
+	case t.IsBFloat16(), t.Class == hdf5.ClassOpaque && t.Size == 2 && t.Tag == "": // h5py's form of NumPy's bfloat16
 		return tensor.BFloat16, true
 	case t.IsIEEE():
 		return map[int]tensor.DType{2: tensor.Float16, 4: tensor.Float32, 8: tensor.Float64}[t.Size], t.Size <= 8

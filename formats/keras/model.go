@@ -35,6 +35,7 @@ func decodeModel(v any, d dialect, opts Options) (*layers.Model, error) {
 	if !ok {
 		return nil, formatErrorf(formats.KerasJSON, "the config is a layer (%s), not a model", layers.ClassName(l))
 	}
+	m.OldMasks = d.major < 3
 	return m, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -95,6 +96,9 @@ func Write(w io.Writer, f *File, layout Layout, opts WriteOptions) error {
 	if err := f.Model.Initialize(0); err != nil {
 		return err
 	}
+	if err := f.sameMasks(layout); err != nil {
+		return err
+	}
 	switch layout {
 	case Archive:
 		return f.writeArchive(w, opts)
@@ -106,6 +110,21 @@ func Write(w io.Writer, f *File, layout Layout, opts WriteOptions) error {
 		return f.writeWhole(w, f.keras2())
 	}
 	return errs.Errorf("keras: unknown layout %d", layout)
+}
+
+// sameMasks refuses the layout of a Keras that would compute something else from the model's masks.
+func (f *File) sameMasks(layout Layout) error {
+	if layout == WeightsH5 || f.Model.OldMasks == (layout == Keras2H5) {
+		return nil
+	}
+	var items []formats.Unsupported
+	for _, name := range f.Model.MaskDialect() {
+		items = append(items, formats.Unsupported{What: "layer", Node: name, Detail: "its masks mean something else to Keras 2 than to Keras 3"})
+	}
+	if len(items) == 0 {
+		return nil
+	}
+	return &formats.UnsupportedError{Format: formats.KerasJSON, Items: items}
 }
 
 // version is the Keras version that a written file claims.
@@ -180,7 +199,8 @@ func (f *File) compileConfig() (any, error) {
 		return nil, errs.Errorf("keras: the training config is %T", v)
 	}
 	if o, ok := m["optimizer_config"].(map[string]any); ok {
-		opt := layers.Config{{Key: "module", Value: "keras.optimizers"}, {Key: "class_name", Value: o["class_name"]}, {Key: "config", Value: o["config"]}, {Key: "registered_name", Value: nil}}
+		class, cfg := optimizer3(o)
+		opt := layers.Config{{Key: "module", Value: "keras.optimizers"}, {Key: "class_name", Value: class}, {Key: "config", Value: cfg}, {Key: "registered_name", Value: nil}}
 		out := layers.Config{{Key: "optimizer", Value: opt}}
 		for _, k := range trainingKeys {
 			if x, ok := m[k]; ok {
@@ -190,6 +210,37 @@ func (f *File) compileConfig() (any, error) {
 		return out, nil
 	}
 	return ordered(m, append([]string{"optimizer"}, trainingKeys...)), nil
+}
+
+// optimizer3 is an optimizer's class and config as Keras 3 takes them: without what only Keras 2 knows, and with
+// a decay of the learning rate as the schedule that it was.
+func optimizer3(o map[string]any) (class, config any) {
+	class, config = o["class_name"], o["config"]
+	if s, ok := class.(string); ok {
+		class = strings.TrimPrefix(s, "Custom>")
+	}
+	old, ok := config.(map[string]any)
+	if !ok {
+		return class, config
+	}
+	cfg := maps.Clone(old)
+	if lr, ok := cfg["lr"]; ok && cfg["learning_rate"] == nil {
+		cfg["learning_rate"] = lr
+	}
+	if n, ok := cfg["decay"].(interface{ Float64() (float64, error) }); ok {
+		if d, err := n.Float64(); err == nil && d != 0 {
+			cfg["learning_rate"] = layers.Config{{Key: "module", Value: "keras.optimizers.schedules"}, {Key: "class_name", Value: "InverseTimeDecay"},
+				{Key: "config", Value: layers.Config{{Key: "initial_learning_rate", Value: cfg["learning_rate"]}, {Key: "decay_steps", Value: 1},
+					{Key: "decay_rate", Value: d}, {Key: "staircase", Value: false}}}, {Key: "registered_name", Value: nil}}
+		}
+	}
+	for _, k := range []string{"lr", "decay", "schedule_decay", "jit_compile", "is_legacy_optimizer"} {
+		delete(cfg, k)
+	}
+	if v, ok := cfg["epsilon"]; ok && v == nil {
+		delete(cfg, "epsilon")
+	}
+	return class, cfg
 }
 
 // trainingKeys is the keys of a compile config in Keras' order.
@@ -319,7 +370,7 @@ func writeGroup(g *hdf5.GroupWriter, t *layers.Group) error {
 func hdf5Type(dt tensor.DType) *hdf5.Datatype {
 	switch {
 	case dt == tensor.BFloat16:
-		return hdf5.NewBFloat16()
+		return &hdf5.Datatype{Class: hdf5.ClassOpaque, Size: 2}
 	case dt == tensor.Bool:
 		return hdf5.NewBool()
 	case dt == tensor.Float16 || dt == tensor.Float32 || dt == tensor.Float64:
@@ -342,7 +393,10 @@ func writeTensor(g *hdf5.GroupWriter, name string, t *tensor.Tensor) error {
 	for _, d := range t.Shape() {
 		dims = append(dims, uint64(d))
 	}
-	_, err := g.Dataset(name, hdf5.Data{Type: typ, Dims: dims, Bytes: t.Bytes()}, hdf5.Storage{})
+	d, err := g.Dataset(name, hdf5.Data{Type: typ, Dims: dims, Bytes: t.Bytes()}, hdf5.Storage{})
+	if err == nil && t.DType() == tensor.BFloat16 { // by which Keras knows what the opaque bytes are
+		err = d.SetAttr("dtype", hdf5.String("bfloat16", hdf5.UTF8))
+	}
 	return err
 }
 

@@ -38,6 +38,7 @@ type instance struct {
 	updates []update
 	static  bool
 	uses    map[slot][]slot // readers of each made value, for dynamic plans
+	dynamic [][]*prepared   // what each dynamic step was prepared for
 	used    int
 }
 

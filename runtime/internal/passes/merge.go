@@ -86,29 +86,37 @@ func decompose(g *graph.Graph, wanted func(*graph.Node) bool) error {
 		if !slices.ContainsFunc(g.Nodes, wanted) {
 			return nil
 		}
-		nodes := g.Nodes
-		g.Nodes = nil
-		b := graph.NewBuilder(g)
-		for _, n := range nodes {
-			d, ok := n.Op.(graph.Decomposer)
-			if !ok || !wanted(n) {
-				g.Nodes = append(g.Nodes, n)
-				continue
+		if err := replaceNodes(g, wanted, func(b *graph.Builder, n *graph.Node) []*graph.Value {
+			if d, ok := n.Op.(graph.Decomposer); ok {
+				return d.Decompose(b, n.In)
 			}
-			former := b.SetOrigin(n.Origin)
-			outs := d.Decompose(b, n.In)
-			b.SetOrigin(former)
-			if outs == nil {
-				g.Nodes = append(g.Nodes, n)
-				continue
-			}
-			replaceAll(g, nodes, n.Out, outs)
-		}
-		if err := b.Err(); err != nil {
+			return nil
+		}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// replaceNodes puts what with builds in the place of each node that is wanted; nil leaves the node.
+func replaceNodes(g *graph.Graph, wanted func(*graph.Node) bool, with func(b *graph.Builder, n *graph.Node) []*graph.Value) error {
+	b := graph.NewBuilder(g) // with the names of all nodes
+	nodes := g.Nodes
+	g.Nodes = nil
+	for _, n := range nodes {
+		var outs []*graph.Value
+		if wanted(n) {
+			former := b.SetOrigin(n.Origin)
+			outs = with(b, n)
+			b.SetOrigin(former)
+		}
+		if outs == nil {
+			g.Nodes = append(g.Nodes, n)
+			continue
+		}
+		replaceAll(g, nodes, n.Out, outs)
+	}
+	return b.Err()
 }
 
 // replaceAll makes every use of a value in old one of its counterpart in new.

@@ -39,6 +39,8 @@ type Pass struct {
 var templatePasses = []Pass{
 	{"decompose-unsupported", false, decomposeUnsupported},
 	{"fold", false, fold},
+	{"pick-branches", false, pickBranches},
+	{"bind-captures", false, bindCaptures},
 	{"attention", true, attention},
 	{"fuse", true, fuse},
 	{"dce", false, removeDead},
@@ -48,6 +50,7 @@ var templatePasses = []Pass{
 var specialPasses = []Pass{
 	{"infer", false, infer},
 	{"fold", false, fold},
+	{"pick-branches", false, pickBranches},
 	{"cse", false, mergeEqual},
 	{"keep-gates", true, keepGates},
 	{"backward", true, backward},

@@ -106,23 +106,52 @@ func padArgs(c *Call, mode string, shape []int, pads, axes int) ([][]int, error)
 	return padSource(mode, shape, ps, as)
 }
 
-// eachPad calls f for every output element with the input element it copies, or -1.
-func eachPad(shape []int, src [][]int, f func(out, in int)) {
-	out, own := make([]int, len(src)), tensor.Strides(shape)
+// eachPad calls f for runs of n output elements, with the first of the neighbouring input elements that they copy, or -1.
+func eachPad(shape []int, src [][]int, f func(out, in, n int)) {
+	rank := len(src)
+	if rank == 0 {
+		f(0, 0, 1)
+		return
+	}
+	out, own := make([]int, rank), tensor.Strides(shape)
 	for a := range src {
 		out[a] = len(src[a])
 	}
-	walk(out, nil, func(i int, _ []int) {
-		in := 0
-		for a, p := range unravel(i, out) {
-			if p = src[a][p]; p < 0 {
-				f(i, -1)
-				return
-			}
-			in += p * own[a]
+	row, at := src[rank-1], make([]int, rank-1)
+	for o := 0; o < product(out); o += len(row) {
+		base, inside := 0, true
+		for a, p := range at {
+			p = src[a][p]
+			base, inside = base+p*own[a], inside && p >= 0
 		}
-		f(i, in)
-	})
+		if !inside {
+			f(o, -1, len(row))
+		}
+		for i := 0; inside && i < len(row); {
+			n := runFrom(row[i:])
+			if row[i] < 0 {
+				f(o+i, -1, n)
+			} else {
+				f(o+i, base+row[i], n)
+			}
+			i += n
+		}
+		for a := rank - 2; a >= 0; a-- {
+			if at[a]++; at[a] < out[a] {
+				break
+			}
+			at[a] = 0
+		}
+	}
+}
+
+// runFrom is how many places from the first on are -1, or follow each other.
+func runFrom(src []int) int {
+	n := 1
+	for n < len(src) && (src[0] < 0 && src[n] < 0 || src[0] >= 0 && src[n] == src[0]+n) {
+		n++
+	}
+	return n
 }
 
 func pad(op ops.Pad, c *Call) error {
@@ -144,15 +173,21 @@ func pad(op ops.Pad, c *Call) error {
 		return errs.Errorf("a value of %d elements", value.Len())
 	}
 	clearAll(out)
-	eachPad(x.Shape(), src, func(o, i int) {
-		switch {
-		case i >= 0:
-			copyBlock(out, o, x, i, 1)
-		case value != nil:
-			copyBlock(out, o, value, 0, 1)
+	copyPadded(out, x, value, src)
+	return nil
+}
+
+// copyPadded fills out, which is clear, from x and, outside of it, with value, if there is one.
+func copyPadded(out, x, value *tensor.Tensor, src [][]int) {
+	eachPad(x.Shape(), src, func(o, i, n int) {
+		if i >= 0 {
+			copyBlock(out, o, x, i, n)
+			return
+		}
+		for k := 0; value != nil && k < n; k++ {
+			copyBlock(out, o+k, value, 0, 1)
 		}
 	})
-	return nil
 }
 
 func padGrad(op ops.PadGrad, c *Call) error {
@@ -170,9 +205,9 @@ func padGrad(op ops.PadGrad, c *Call) error {
 		return err
 	}
 	dx := make([]float64, product(shape))
-	eachPad(shape, src, func(o, i int) {
-		if i >= 0 {
-			dx[i] += gs[o]
+	eachPad(shape, src, func(o, i, n int) {
+		for k := 0; i >= 0 && k < n; k++ {
+			dx[i+k] += gs[o+k]
 		}
 	})
 	return store(c, dy.DType(), shape, dx)

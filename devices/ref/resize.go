@@ -117,13 +117,7 @@ func resizeNearest(op ops.Resize, taps []axisTaps, x, out *tensor.Tensor) error 
 			return err
 		}
 	}
-	eachPad(x.Shape(), src, func(o, i int) {
-		if i < 0 {
-			copyBlock(out, o, value, 0, 1)
-		} else {
-			copyBlock(out, o, x, i, 1)
-		}
-	})
+	copyPadded(out, x, value, src)
 	return nil
 }
 

@@ -49,6 +49,8 @@ type Request struct {
 	Packs *PackCache
 	// Exact forbids kernels whose rounding differs by more than the order of sums.
 	Exact bool
+	// Lean asks for little memory rather than for the least time: large constants are packed in each run, and not kept twice.
+	Lean bool
 }
 
 // Runner is a compiled subgraph. The values it returns are the caller's to keep.

@@ -219,7 +219,7 @@ func (nothing) Run(*devices.Args) error { return nil }
 
 // request describes a node by the types in the graph.
 func (p *Program) request(n *graph.Node) devices.Request {
-	r := devices.Request{Node: n, Dev: p.dev, Packs: p.opts.Packs, Sub: p.sub, Exact: p.opts.Exact,
+	r := devices.Request{Node: n, Dev: p.dev, Packs: p.opts.Packs, Sub: p.sub, Exact: p.opts.Exact, Lean: len(p.g.Updates) > 0,
 		In: make([]graph.Type, len(n.In)), Out: make([]graph.Type, len(n.Out)),
 		Const: make([]*tensor.Tensor, len(n.In))}
 	for i, v := range n.In {

@@ -375,6 +375,9 @@ func (m *Model) prepare(b data.Batch, training bool) (*program, error) {
 	}
 	p.step, p.sig = st, sig
 	*at = p
+	if training {
+		m.settle(p)
+	}
 	return p, nil
 }
 

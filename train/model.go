@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"path"
+	"runtime/debug"
 	"slices"
 
 	"github.com/nnrt/nnrt/devices"
@@ -54,14 +55,17 @@ type Model struct {
 	predictor *program
 }
 
-// NewModel makes a model of a graph. Parameters that info does not list are left as they are.
+// NewModel makes a model of a graph, which stays as it is; the values of its parameters are not copied before training begins.
+// Parameters that info does not list are left as they are.
 func NewModel(g *graph.Graph, dev devices.Device, info Info) (*Model, error) {
-	m := &Model{dev: dev, infer: g, info: info, values: map[string]*tensor.Tensor{}}
+	m := &Model{dev: dev, infer: g.Clone(), info: info, values: map[string]*tensor.Tensor{}}
 	if m.info.Outputs == 0 {
 		m.info.Outputs = len(g.Outputs)
 	}
-	if m.info.Train == nil {
-		m.info.Train = g
+	if info.Train == nil {
+		m.info.Train = m.infer
+	} else {
+		m.info.Train = info.Train.Clone()
 	}
 	if m.info.OutputNames == nil {
 		for _, v := range g.Outputs[:m.info.Outputs] {
@@ -81,7 +85,7 @@ func NewModel(g *graph.Graph, dev devices.Device, info Info) (*Model, error) {
 		if p.Data == nil {
 			return nil, errs.Errorf("train: parameter %q has no value", p.Name)
 		}
-		m.values[p.Name] = p.Data.Clone()
+		m.values[p.Name] = p.Data
 	}
 	for _, w := range m.weights {
 		if m.values[w.Name] == nil {
@@ -161,8 +165,12 @@ func (m *Model) SetValue(name string, t *tensor.Tensor) error {
 	if !tensor.SameShape(old, t) || old.DType() != t.DType() {
 		return errs.Errorf("train: parameter %q is %v%v, got %v%v", name, old.DType(), old.Shape(), t.DType(), t.Shape())
 	}
-	if err := old.CopyFrom(t); err != nil {
-		return err
+	if m.c != nil && m.c.step != nil && m.c.step.sess.Param(name) != nil {
+		if err := old.CopyFrom(t); err != nil {
+			return err
+		}
+	} else {
+		m.values[name] = t.Clone()
 	}
 	m.version++
 	if m.c != nil {
@@ -205,15 +213,37 @@ func (m *Model) restore(values map[string]*tensor.Tensor) error {
 	return nil
 }
 
-// pull copies the training session's parameters into values.
+// pull makes the training session's parameters the values.
 func (m *Model) pull() {
 	if m.c == nil || m.c.step == nil {
 		return
 	}
 	for _, p := range m.c.step.prog.Graph().Params {
 		if t := m.c.step.sess.Param(p.Name); t != nil {
-			m.values[p.Name] = t.Clone()
+			m.values[p.Name] = t
 		}
+	}
+}
+
+// settleFrom is the bytes of parameters from which on what building a step has left behind is given back at once.
+const settleFrom = 16 << 20
+
+// settle lets go of what a training session has copies of: its parameters then are the only ones.
+func (m *Model) settle(p *program) {
+	total := 0
+	for _, g := range []*graph.Graph{p.prog.Graph(), p.step.Graph, m.infer, m.info.Train} {
+		for _, v := range g.Params {
+			if t := p.sess.Param(v.Name); t != nil {
+				v.Data = t
+				m.values[v.Name] = t
+			}
+		}
+	}
+	for _, t := range m.values {
+		total += len(t.Bytes())
+	}
+	if total >= settleFrom {
+		debug.FreeOSMemory()
 	}
 }
 

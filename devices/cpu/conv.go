@@ -62,11 +62,14 @@ func (g *geometry) flops() float64 {
 
 // weights reads a kernel in either format.
 type weights struct {
-	data  []float32
-	last  bool // spatial..., C/group, M
-	taps  int
-	c, oc int       // per group; in all
-	scale []float32 // per output; nil for 1
+	data []float32
+	last bool // spatial..., C/group, M
+	// turned is the kernel of a convolution whose gradient this one is: with channels and outputs in each other's place, and the
+	// taps in reverse order. Only panel reads such.
+	turned bool
+	taps   int
+	c, oc  int       // per group; in all
+	scale  []float32 // per output; nil for 1
 }
 
 func (w *weights) scaleOf(o int) float32 {
@@ -214,8 +217,14 @@ func (d *Device) planOfConv(op ops.Conv, r devices.Request) (*convPlan, error) {
 	return p, nil
 }
 
+// leanBytes is the size of a kernel from which on it is packed in each run where memory counts.
+const leanBytes = 256 << 10
+
 // convStep chooses the algorithm.
 func (d *Device) convStep(p *convPlan, r devices.Request) devices.Step {
+	if r.Lean && 4*p.taps()*p.wt.c*p.oc >= leanBytes {
+		p.dyn = true
+	}
 	o, line := 0, (*kern.WinoLine)(nil)
 	if !d.exact && !r.Exact {
 		o, line = d.winogradSize(p), d.lineFiltering(p)

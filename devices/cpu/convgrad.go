@@ -65,7 +65,6 @@ func (d *Device) prepareConvGradInput(op ops.Conv, r devices.Request) (devices.S
 	if p := s.transposed(); p != nil {
 		if o := d.winogradSize(p); o > 0 {
 			s.conv = d.newWinograd(p, r, o)
-			s.kernel = pad64(g.taps() * g.c * g.oc)
 			return s, nil
 		}
 	}
@@ -93,7 +92,6 @@ type convGradInput struct {
 	pack   int // elements of one packed tap of one block
 	flip   flipBuffers
 	conv   *winograd // of dy with the kernel turned around; nil for none
-	kernel int       // elements of that kernel
 	tasks  freelist[convGradInputTask]
 	flips  freelist[flipTask]
 }
@@ -106,33 +104,13 @@ func (s *convGradInput) transposed() *convPlan {
 	}
 	g.h, g.w, g.oh, g.ow, g.c, g.oc = g.oh, g.ow, g.h, g.w, g.oc, g.c
 	g.pt, g.pl = (g.kh-1)*g.dh-g.pt, (g.kw-1)*g.dw-g.pl
-	return &convPlan{geometry: g, format: ops.NHWC, wt: weights{last: true, taps: g.taps(), c: g.c, oc: g.oc}, bias: -1, res: -1,
+	return &convPlan{geometry: g, format: ops.NHWC, wt: weights{last: s.wt.last, turned: true, taps: g.taps(), c: g.c, oc: g.oc}, bias: -1, res: -1,
 		lo: negInf, hi: posInf, dyn: true}
-}
-
-// turn writes the kernel as [tap, oc, c] with the taps in reverse order.
-func (s *convGradInput) turn(dst, w []float32) {
-	g := &s.g
-	st, sc, so := s.wt.strides()
-	for tap := range g.taps() {
-		m := dst[(g.taps()-1-tap)*g.oc*g.c:][:g.oc*g.c]
-		if so == 1 {
-			s.d.k.Flip(m, g.c, w[tap*st:], sc, g.c, g.oc)
-			continue
-		}
-		for o := range g.oc {
-			row, at := m[o*g.c:][:g.c], tap*st+o*so
-			for c := range row {
-				row[c] = w[at]
-				at += sc
-			}
-		}
-	}
 }
 
 func (s *convGradInput) Scratch() int {
 	if s.conv != nil {
-		return (s.kernel+s.flip.a+s.flip.b)*4 + s.conv.scratch()
+		return (s.flip.a+s.flip.b)*4 + s.conv.scratch()
 	}
 	return (s.pack*s.blocks*s.g.taps() + s.flip.a + s.flip.b) * 4
 }
@@ -168,9 +146,7 @@ type convGradInputTask struct {
 func (t *convGradInputTask) run() {
 	s := t.s
 	if s.conv != nil {
-		w := t.packed[:s.kernel]
-		s.turn(w, t.w)
-		s.conv.compute(convOperands{x: t.dy, w: w, y: t.dx, scratch: bytesOf(t.packed[s.kernel:])})
+		s.conv.compute(convOperands{x: t.dy, w: t.w, y: t.dx, scratch: bytesOf(t.packed)})
 		return
 	}
 	if s.g.depthwise() {
@@ -292,282 +268,5 @@ func (g *geometry) eachTap(f func(tap, out, in int)) {
 				}
 			}
 		}
-	}
-}
-
-// phases is how a picture is laid out so that what a tap reads, over all output pixels, is one run of memory: a
-// plane for each remainder of the place by the strides, with rows of pw elements. Output pixel (oh, ow) is element
-// oh*pw + ow of the run; the elements between ow and pw are multiplied by zeros.
-type phases struct {
-	ph, pw int
-	run    int // length of a run
-	plane  int // elements of a plane
-	all    int // of all planes of a channel
-}
-
-func newPhases(g *geometry) phases {
-	p := phases{ph: g.oh + (g.kh-1)*g.dh/g.sh, pw: g.ow + (g.kw-1)*g.dw/g.sw}
-	p.run = (g.oh-1)*p.pw + g.ow
-	p.plane = p.ph * p.pw
-	p.all = p.plane * g.sh * g.sw
-	return p
-}
-
-// tap is where a tap's run begins in a channel.
-func (p *phases) tap(g *geometry, kh, kw int) int {
-	y, x := kh*g.dh, kw*g.dw
-	return (y%g.sh*g.sw+x%g.sw)*p.plane + y/g.sh*p.pw + x/g.sw
-}
-
-func (d *Device) prepareConvGradWeight(op ops.Conv, r devices.Request) (devices.Step, error) {
-	g, ok := gradGeometry(op, dims(r.In[0]), dims(r.Out[0]))
-	if !ok {
-		return nil, errs.Errorf("no kernel for this window")
-	}
-	s := &convGradWeight{d: d, g: g, format: op.Format, ph: newPhases(&g)}
-	s.size = pad64(g.taps() * g.c / g.groups * g.oc)
-	// Each slice of the batch has a sum of its own; their number is bounded by memory, not by threads.
-	s.slices = max(1, min(g.n, 2*gradTiles, (16<<20)/max(1, s.size)))
-	if g.depthwise() {
-		return s, nil
-	}
-	s.kc = blockDepth(s.ph.run)
-	s.gathers = g.c < gatherBelow
-	s.xLen = pad64(g.c * s.ph.all)
-	if op.Format == ops.NCHW {
-		s.dyLen = pad64(s.kc * g.oc)
-	}
-	s.packLen = pad64(d.k.Gemm.PackedLen(s.kc, g.oc))
-	if s.gathers {
-		s.gatherLen = pad64(g.taps() * g.c * s.kc)
-	}
-	return s, nil
-}
-
-// gatherBelow is the number of channels below which the runs of all taps are gathered into one left side.
-const gatherBelow = 16
-
-// convGradWeight is the gradient toward the kernel: for each tap the product of what it read, transposed, and dy.
-type convGradWeight struct {
-	d                               *Device
-	g                               geometry
-	format                          ops.Format
-	ph                              phases
-	size                            int // elements of a sum
-	slices                          int
-	kc                              int
-	gathers                         bool
-	xLen, dyLen, packLen, gatherLen int // scratch of a worker
-	tasks                           freelist[convGradWeightTask]
-}
-
-func (s *convGradWeight) perWorker() int { return s.xLen + s.dyLen + s.packLen + s.gatherLen }
-
-func (s *convGradWeight) Scratch() int {
-	return (s.perWorker()*s.d.pool.Workers() + s.size*s.slices) * 4
-}
-
-func (s *convGradWeight) Run(a *devices.Args) error {
-	t := s.tasks.get()
-	defer s.tasks.put(t)
-	buf := floats(a.Scratch)
-	t.s, t.x, t.dy, t.dw = s, f32(a, 0), f32(a, 1), f32Out(a, 0)
-	t.sums, t.buf = buf[:s.size*s.slices], buf[s.size*s.slices:]
-	t.summing = false
-	s.d.pool.Run(t, s.slices)
-	t.summing = true
-	s.d.pool.Run(t, ceilDiv(len(t.dw), pointwiseTile))
-	return nil
-}
-
-type convGradWeightTask struct {
-	s         *convGradWeight
-	x, dy, dw []float32
-	sums, buf []float32
-	summing   bool
-}
-
-// Tile implements par.Task.
-func (t *convGradWeightTask) Tile(i, worker int) {
-	s, g := t.s, &t.s.g
-	if t.summing {
-		t.sum(i)
-		return
-	}
-	part := t.sums[i*s.size:][:s.size]
-	clear(part)
-	buf := t.buf[worker*s.perWorker():]
-	for n := i * g.n / s.slices; n < (i+1)*g.n/s.slices; n++ {
-		if g.depthwise() {
-			t.depthwise(n, part)
-			continue
-		}
-		t.picture(n, part, buf)
-	}
-}
-
-func (t *convGradWeightTask) depthwise(n int, part []float32) {
-	g, muladd := &t.s.g, t.s.d.k.Vec.MulAdd
-	g.eachTap(func(tap, out, in int) {
-		w := part[tap*g.c:][:g.c]
-		muladd(w, t.x[(n*g.h*g.w+in)*g.c:][:g.c], t.dy[(n*g.pixels()+out)*g.c:][:g.c], w)
-	})
-}
-
-// picture adds one picture's part.
-func (t *convGradWeightTask) picture(n int, part, buf []float32) {
-	s, g, k := t.s, &t.s.g, &t.s.d.k.Gemm
-	xt, buf := buf[:s.xLen], buf[s.xLen:]
-	dy, buf := buf[:s.dyLen], buf[s.dyLen:]
-	packed, rows := buf[:s.packLen], buf[s.packLen:]
-	t.planes(n, xt)
-	for q := 0; q < s.ph.run; q += s.kc {
-		kc := min(s.kc, s.ph.run-q)
-		if s.format == ops.NHWC {
-			t.pack(n, q, kc, packed)
-		} else {
-			t.rows(n, q, kc, dy)
-			k.Pack(packed, dy, g.oc, 1, kc, g.oc)
-		}
-		if s.gathers {
-			t.gather(q, kc, xt, rows)
-			k.Block(g.taps()*g.c, g.oc, kern.Whole(kc), rows, kc, packed, part, g.oc, true, kern.Epilogue{})
-			continue
-		}
-		for kh := range g.kh {
-			for kw := range g.kw {
-				tap := kh*g.kw + kw
-				k.Block(g.c, g.oc, kern.Whole(kc), xt[s.ph.tap(g, kh, kw)+q:], s.ph.all, packed, part[tap*g.c*g.oc:], g.oc, true, kern.Epilogue{})
-			}
-		}
-	}
-}
-
-// gather copies elements [q, q+kc) of all taps' runs.
-func (t *convGradWeightTask) gather(q, kc int, xt, rows []float32) {
-	s, g := t.s, &t.s.g
-	for kh := range g.kh {
-		for kw := range g.kw {
-			at := s.ph.tap(g, kh, kw) + q
-			for c := range g.c {
-				copy(rows[:kc], xt[c*s.ph.all+at:])
-				rows = rows[kc:]
-			}
-		}
-	}
-}
-
-// eachRun calls f for elements [q, q+kc) of a picture's run: those from i on are the m pixels from at on, or, where at is
-// negative, lie between rows.
-func (t *convGradWeightTask) eachRun(q, kc int, f func(i, m, at int)) {
-	g, pw := &t.s.g, t.s.ph.pw
-	for i := 0; i < kc; {
-		oh, ow := (q+i)/pw, (q+i)%pw
-		m, at := min(g.ow-ow, kc-i), oh*g.ow+ow
-		if ow >= g.ow {
-			m, at = min(pw-ow, kc-i), -1
-		}
-		f(i, m, at)
-		i += m
-	}
-}
-
-// pack packs elements [q, q+kc) of a picture of dy that lies channels last, with zeros between its rows.
-func (t *convGradWeightTask) pack(n, q, kc int, dst []float32) {
-	g, k := &t.s.g, &t.s.d.k.Gemm
-	dy := t.dy[n*g.pixels()*g.oc:][:g.pixels()*g.oc]
-	for j := 0; j < g.oc; j += k.NR {
-		w := k.PanelWidth(j, g.oc)
-		panel, cols := dst[kc*j:][:kc*w], min(w, g.oc-j)
-		t.eachRun(q, kc, func(i, m, at int) {
-			if at < 0 {
-				clear(panel[i*w:][:m*w])
-				return
-			}
-			k.Pack(panel[i*w:][:m*w], dy[at*g.oc+j:], g.oc, 1, m, cols)
-		})
-	}
-}
-
-// rows lays out elements [q, q+kc) of a picture of dy that lies channels first: channels last, with zeros between its rows.
-func (t *convGradWeightTask) rows(n, q, kc int, dst []float32) {
-	g := &t.s.g
-	dy := t.dy[n*g.pixels()*g.oc:][:g.pixels()*g.oc]
-	t.eachRun(q, kc, func(i, m, at int) {
-		if at < 0 {
-			clear(dst[i*g.oc:][:m*g.oc])
-			return
-		}
-		for o := range g.oc {
-			for j, v := range dy[o*g.pixels()+at:][:m] {
-				dst[(i+j)*g.oc+o] = v
-			}
-		}
-	})
-}
-
-// planes lays out a picture channel by channel in phases.
-func (t *convGradWeightTask) planes(n int, xt []float32) {
-	g, ph := &t.s.g, &t.s.ph
-	clear(xt)
-	x := t.x[n*g.h*g.w*g.c:][:g.h*g.w*g.c]
-	sp, sc := g.c, 1
-	if t.s.format == ops.NCHW {
-		sp, sc = 1, g.h*g.w
-	}
-	for ih := max(0, -g.pt); ih < g.h; ih++ {
-		y := ih + g.pt
-		if y/g.sh >= ph.ph {
-			continue
-		}
-		for phase := range g.sw {
-			first := 0 // the first column of that phase
-			for first+g.pl < 0 || (first+g.pl)%g.sw != phase {
-				first++
-			}
-			at := (y%g.sh*g.sw+phase)*ph.plane + y/g.sh*ph.pw + (first+g.pl)/g.sw
-			m := min(ceilDiv(g.w-first, g.sw), ph.pw-(first+g.pl)/g.sw)
-			if m <= 0 {
-				continue
-			}
-			row := x[(ih*g.w+first)*sp:]
-			if sc == 1 {
-				t.s.d.k.Flip(xt[at:], ph.all, row, g.sw*sp, m, g.c)
-				continue
-			}
-			for c := range g.c {
-				dst := xt[c*ph.all+at:][:m]
-				from := c * sc
-				for j := range dst {
-					dst[j] = row[from]
-					from += g.sw * sp
-				}
-			}
-		}
-	}
-}
-
-// sum adds up the slices for a tile of the result.
-func (t *convGradWeightTask) sum(i int) {
-	s, g := t.s, &t.s.g
-	lo := i * pointwiseTile
-	dst := t.dw[lo:min(lo+pointwiseTile, len(t.dw))]
-	if s.format == ops.NHWC {
-		copy(dst, t.sums[lo:])
-		for k := 1; k < s.slices; k++ {
-			s.d.k.Vec.Add(dst, dst, t.sums[k*s.size+lo:][:len(dst)])
-		}
-		return
-	}
-	taps := g.taps()
-	for j := range dst {
-		at := lo + j
-		o, rest := at/(taps*g.c), at%(taps*g.c)
-		src := (rest%taps*g.c+rest/taps)*g.oc + o
-		v := t.sums[src]
-		for k := 1; k < s.slices; k++ {
-			v += t.sums[k*s.size+src]
-		}
-		dst[j] = v
 	}
 }

@@ -39,6 +39,14 @@ func TestGradientsAgainstRef(t *testing.T) {
 		}
 		conv(ops.Conv{Format: ops.NHWC}, []int{3, 9, 11, 1}, []int{3, 3, 1, 16})
 		conv(ops.Conv{Format: ops.NHWC}, []int{9, 9, 11, 17}, []int{3, 3, 17, 35})
+		// Large kernels, of whose gradients the other sums too many to be compared.
+		for _, c := range []struct {
+			f    ops.Format
+			x, w []int
+		}{{ops.NHWC, []int{11, 8, 8, 256}, []int{3, 3, 256, 512}}, {ops.NCHW, []int{7, 256, 6, 6}, []int{530, 256, 3, 3}}, {ops.NHWC, []int{5, 3, 5, 7}, []int{1, 1, 7, 40}}} {
+			conv(ops.Conv{Format: c.f, AutoPad: ops.SameUpper}, c.x, c.w)
+			cases = append(cases[:len(cases)-2], cases[len(cases)-1])
+		}
 		conv(ops.Conv{Format: ops.NHWC, AutoPad: ops.SameUpper, Strides: []int{2, 2}}, []int{2, 9, 12, 5}, []int{3, 3, 5, 7})
 		conv(ops.Conv{Format: ops.NHWC, Pads: []int{1, 2, 0, 3}, Strides: []int{3, 2}, Dilations: []int{2, 3}}, []int{2, 19, 22, 20}, []int{3, 2, 20, 7})
 		conv(ops.Conv{Format: ops.NHWC, Strides: []int{2, 2}}, []int{2, 8, 8, 20}, []int{1, 1, 20, 7})

@@ -120,12 +120,34 @@ func (w *weights) panel(g *kern.Gemm, dst []float32, o, cols, width, c, n int) {
 	if cols < width {
 		clear(dst)
 	}
+	if w.turned {
+		w.turnedPanel(g, dst, o, cols, width, c, n)
+		return
+	}
 	if !w.last {
 		g.Transpose(dst, width, w.data[(o*w.c+c)*w.taps:], w.c*w.taps, n*w.taps, cols, w.scales(o))
 		return
 	}
 	for i := range n * w.taps {
 		w.copyRow(dst[i*width:][:cols], i%w.taps, c+i/w.taps, o)
+	}
+}
+
+// turnedPanel is panel of a turned kernel.
+func (w *weights) turnedPanel(g *kern.Gemm, dst []float32, o, cols, width, c, n int) {
+	for tap := range w.taps {
+		from := w.taps - 1 - tap
+		if w.last {
+			g.Transpose(dst[tap*width:], w.taps*width, w.data[(from*w.oc+o)*w.c+c:], w.c, n, cols, nil)
+			continue
+		}
+		for i := range n {
+			row, at := dst[(i*w.taps+tap)*width:][:cols], ((c+i)*w.oc+o)*w.taps+from
+			for j := range row {
+				row[j] = w.data[at]
+				at += w.taps
+			}
+		}
 	}
 }
 

@@ -66,6 +66,7 @@ type winograd struct {
 	tiles  int
 	block  int // tiles worked on together
 	phased bool
+	part   int // outputs whose weights are transformed together: all, but for large kernels that are known only when running
 	// Elements of scratch: the transformed data and products of a block, and patches for each worker.
 	vLen, mLen, patch int
 	zeros             []float32 // a bias of nothing
@@ -75,7 +76,8 @@ type winograd struct {
 // winogradWeights is the transformed kernel: one packed matrix for each position.
 type winogradWeights struct {
 	packedB
-	at []packedB
+	at  []packedB
+	mem []float32 // where a kernel that is known only when running goes
 }
 
 func (d *Device) newWinograd(p *convPlan, r devices.Request, o int) *winograd {
@@ -100,7 +102,12 @@ func (d *Device) newWinograd(p *convPlan, r devices.Request, o int) *winograd {
 		s.shareBlocks()
 	}
 	s.block = noSingle(s.tiles, s.block, 1)
-	s.vLen, s.mLen = n2*apart(s.block*p.c), n2*apart(s.block*p.oc)
+	s.part = p.oc
+	if p.dyn && 4*s.weightLen() > partBytes && 4*n2*s.tiles*p.c <= wholeTiles {
+		s.phased, s.block = true, s.tiles
+		s.part = min(p.oc, max(1, partBytes/(4*n2*p.c*d.k.Gemm.NR))*d.k.Gemm.NR)
+	}
+	s.vLen, s.mLen = n2*apart(s.block*p.c), n2*apart(s.block*s.part)
 	s.patch = pad64(n2*max(p.c, p.oc) + kern.WinoTmp)
 	if p.dyn {
 		return s
@@ -110,11 +117,17 @@ func (d *Device) newWinograd(p *convPlan, r devices.Request, o int) *winograd {
 		defer evict(r.Const[1])
 		u, t := &winogradWeights{}, &winogradPacker{}
 		t.init(s, u, p.wt)
-		s.transformWeights(u, t, s.d.packs.floats(s.weightLen()), alignedFloats(t.per*s.d.pool.Workers()))
+		s.transformWeights(u, t, 0, p.oc, s.d.packs.floats(s.weightLen()), alignedFloats(t.per*s.d.pool.Workers()))
 		return u
 	}).(*winogradWeights)
 	return s
 }
+
+// partBytes is about the size of what is transformed of a large kernel at once.
+const partBytes = 4 << 20
+
+// wholeTiles is the most bytes of transformed data for which that is done.
+const wholeTiles = 12 << 20
 
 // blockTiles is how many tiles to work on together: of those counts that suit the products, the one that moves least memory for a
 // tile. The weights come from far away once for each block; data and products do too where they don't fit into the second-level cache.
@@ -175,23 +188,23 @@ func (s *winograd) shareBlocks() {
 	}
 }
 
-// weightLen is the elements of the transformed kernel.
+// weightLen is the elements of the transformed kernel, or of a part of it.
 func (s *winograd) weightLen() int {
-	return apart(s.p.c*s.d.k.Gemm.PackedCols(s.p.oc)) * s.w.N * s.w.N
+	return apart(s.p.c*s.d.k.Gemm.PackedCols(s.part)) * s.w.N * s.w.N
 }
 
-// transformWeights gathers panels of the kernel and transforms them into data.
-func (s *winograd) transformWeights(u *winogradWeights, t *winogradPacker, data, tmp []float32) {
+// transformWeights gathers panels of the kernel and transforms them into data: those of n outputs from o on.
+func (s *winograd) transformWeights(u *winogradWeights, t *winogradPacker, o, n int, data, tmp []float32) {
 	p, g := s.p, &s.d.k.Gemm
-	u.packedB = packedB{k: p.c, n: p.oc, kc: blockDepth(p.c), period: p.c, cols: g.PackedCols(p.oc), data: data}
+	u.packedB = packedB{k: p.c, n: n, kc: blockDepth(p.c), period: p.c, cols: g.PackedCols(n), data: data}
 	u.at = u.at[:0]
 	for i := range s.w.N * s.w.N {
 		b := u.packedB
 		b.data = u.data[i*t.size:][:u.k*u.cols]
 		u.at = append(u.at, b)
 	}
-	t.tmp = tmp
-	s.d.pool.Run(t, ceilDiv(p.oc, g.NR))
+	t.tmp, t.first = tmp, o
+	s.d.pool.Run(t, ceilDiv(n, g.NR))
 }
 
 // apart is a distance of at least n elements for many places that are written in turn: one that doesn't map all of them to the same
@@ -203,12 +216,13 @@ type winogradPacker struct {
 	u                *winogradWeights
 	wt               weights
 	size, per, chunk int
+	first            int // output
 	tmp              []float32
 }
 
 func (t *winogradPacker) init(s *winograd, u *winogradWeights, wt weights) {
 	g := &s.d.k.Gemm
-	t.s, t.u, t.wt, t.size, t.chunk = s, u, wt, apart(s.p.c*g.PackedCols(s.p.oc)), panelChunk(g.NR, 9, s.p.c)
+	t.s, t.u, t.wt, t.size, t.chunk = s, u, wt, apart(s.p.c*g.PackedCols(s.part)), panelChunk(g.NR, 9, s.p.c)
 	t.per = pad64(t.chunk*9*g.NR + kern.WinoTmp)
 }
 
@@ -225,7 +239,7 @@ func (t *winogradPacker) Tile(i, worker int) {
 		dst := t.u.data[p*t.u.cols+kc*j:]
 		for c := 0; c < kc; c += t.chunk {
 			n := min(t.chunk, kc-c)
-			w.panel(g, panel, j, cols, width, p+c, n)
+			w.panel(g, panel, t.first+j, cols, width, p+c, n)
 			t.s.w.Weights(dst[c*width:], t.size, panel, width, n, tmp[:kern.WinoTmp])
 		}
 	}
@@ -240,7 +254,7 @@ func (s *winograd) scratch() int {
 	if s.p.dyn { // what packing takes is free again when the products begin
 		var t winogradPacker
 		t.init(s, nil, weights{})
-		n = pad64(s.weightLen()) + max(n, t.per*w)
+		n = pad64(s.weightLen()) + s.vLen + max(n-s.vLen, t.per*w)
 	}
 	return n * 4
 }
@@ -248,18 +262,30 @@ func (s *winograd) scratch() int {
 func (s *winograd) compute(o convOperands) {
 	t := s.tasks.get()
 	defer s.tasks.put(t)
-	t.s, t.x, t.y, t.buf, t.res, t.bias, t.u = s, o.x, o.y, floats(o.scratch), o.res, o.bias, s.u
+	t.s, t.x, t.y, t.buf, t.res, t.bias, t.u, t.o0, t.cols, t.stop = s, o.x, o.y, floats(o.scratch), o.res, o.bias, s.u, 0, s.p.oc, o.stop
+	if t.bias == nil {
+		t.bias = s.zeros
+	}
 	if s.p.dyn {
 		wt := s.p.wt
 		wt.data = o.w
 		t.u = &t.own
 		t.packer.init(s, t.u, wt)
-		data := t.buf[:s.weightLen()]
-		t.buf = t.buf[pad64(len(data)):]
-		s.transformWeights(t.u, &t.packer, data, t.buf)
+		t.own.mem, t.buf = t.buf[:s.weightLen()], t.buf[pad64(s.weightLen()):]
 	}
-	if t.bias == nil {
-		t.bias = s.zeros
+	if s.part < s.p.oc {
+		t.first, t.count = 0, s.tiles
+		t.run(inPhase)
+		for t.o0 = 0; t.o0 < s.p.oc; t.o0 += s.part {
+			t.cols = min(s.part, s.p.oc-t.o0)
+			t.transform()
+			t.run(gemmPhase)
+			t.run(outPhase)
+		}
+		return
+	}
+	if s.p.dyn {
+		t.transform()
 	}
 	if !s.phased {
 		t.phase = allPhases
@@ -268,14 +294,27 @@ func (s *winograd) compute(o convOperands) {
 	}
 	for t.first = 0; t.first < s.tiles; t.first += s.block {
 		t.count = min(s.block, s.tiles-t.first)
-		t.nb, t.tn = splitColumns(&s.d.k.Gemm, t.count, s.p.oc, s.p.c)
-		t.phase = inPhase
-		s.d.pool.RunUntil(o.stop, t, ceilDiv(t.count, tilesPerTask))
-		t.phase = gemmPhase
-		s.d.pool.RunUntil(o.stop, t, s.w.N*s.w.N*t.tn)
-		t.phase = outPhase
-		s.d.pool.RunUntil(o.stop, t, ceilDiv(t.count, tilesPerTask))
+		t.run(inPhase)
+		t.run(gemmPhase)
+		t.run(outPhase)
 	}
+}
+
+// transform transforms this run's kernel for the outputs at hand.
+func (t *winogradTask) transform() {
+	t.s.transformWeights(t.u, &t.packer, t.o0, t.cols, t.own.mem, t.buf[t.s.vLen:])
+}
+
+// run does one phase of a block.
+func (t *winogradTask) run(phase winogradPhase) {
+	s := t.s
+	t.phase = phase
+	n := ceilDiv(t.count, tilesPerTask)
+	if phase == gemmPhase {
+		t.nb, t.tn = splitColumns(&s.d.k.Gemm, t.count, t.cols, s.p.c)
+		n = s.w.N * s.w.N * t.tn
+	}
+	s.d.pool.RunUntil(t.stop, t, n)
 }
 
 type winogradPhase int
@@ -298,6 +337,8 @@ type winogradTask struct {
 	phase        winogradPhase
 	first, count int // tiles of the phased block
 	nb, tn       int // columns of one product task; how many
+	o0, cols     int // outputs at hand
+	stop         <-chan struct{}
 	u            *winogradWeights
 	own          winogradWeights // of a kernel that is known only when running
 	packer       winogradPacker
@@ -322,7 +363,7 @@ func (t *winogradTask) Tile(i, worker int) {
 		count := min(s.block, s.tiles-first)
 		t.in(v, patch, first, 0, count, count)
 		for u := range s.w.N * s.w.N {
-			t.gemm(v, m, u, count, 0, s.p.oc)
+			t.gemm(v, m, u, count, 0, t.cols)
 		}
 		t.out(m, patch, first, 0, count, count)
 		return
@@ -335,7 +376,7 @@ func (t *winogradTask) Tile(i, worker int) {
 		t.in(v, patch, t.first, lo, min(lo+tilesPerTask, t.count), t.count)
 	case gemmPhase:
 		j := i % t.tn * t.nb
-		t.gemm(v, m, i/t.tn, t.count, j, min(t.nb, s.p.oc-j))
+		t.gemm(v, m, i/t.tn, t.count, j, min(t.nb, t.cols-j))
 	case outPhase:
 		lo := i * tilesPerTask
 		t.out(m, patch, t.first, lo, min(lo+tilesPerTask, t.count), t.count)
@@ -380,10 +421,10 @@ func (t *winogradTask) in(v, patch []float32, first, lo, hi, count int) {
 // gemm multiplies position u of a block: columns [j, j+n).
 func (t *winogradTask) gemm(v, m []float32, u, count, j, n int) {
 	p, b := t.s.p, &t.u.at[u]
-	a, c := v[u*apart(count*p.c):], m[u*apart(count*p.oc)+j:]
+	a, c := v[u*apart(count*p.c):], m[u*apart(count*t.cols)+j:]
 	for q := 0; q < b.k; q += b.kc {
 		kc := min(b.kc, b.k-q)
-		t.s.d.k.Gemm.Block(count, n, kern.Whole(kc), a[q:], p.c, b.block(q, kc, j), c, p.oc, q > 0, kern.Epilogue{})
+		t.s.d.k.Gemm.Block(count, n, kern.Whole(kc), a[q:], p.c, b.block(q, kc, j), c, t.cols, q > 0, kern.Epilogue{})
 	}
 }
 
@@ -395,27 +436,39 @@ func (t *winogradTask) out(m, patch []float32, first, lo, hi, count int) {
 	if t.res != nil {
 		cl, ch = negInf, posInf
 	}
-	step := apart(count * p.oc)
+	step := apart(count * t.cols)
+	bias := t.bias[t.o0:][:t.cols]
 	tmp, patch := patch[:kern.WinoTmp], patch[kern.WinoTmp:]
 	for i := lo; i < hi; i++ {
 		img, oh, ow := s.place(first + i)
-		at := ((img*p.oh+oh)*p.ow + ow) * p.oc
+		at := ((img*p.oh+oh)*p.ow+ow)*p.oc + t.o0
 		rows, cols := min(o, p.oh-oh), min(o, p.ow-ow)
 		if rows == o && cols == o {
-			s.w.Out(t.y[at:], p.ow*p.oc, p.oc, m[i*p.oc:], step, p.oc, t.bias, cl, ch, tmp)
+			s.w.Out(t.y[at:], p.ow*p.oc, p.oc, m[i*t.cols:], step, t.cols, bias, cl, ch, tmp)
 		} else {
-			s.w.Out(patch, o*p.oc, p.oc, m[i*p.oc:], step, p.oc, t.bias, cl, ch, tmp)
+			s.w.Out(patch, o*t.cols, t.cols, m[i*t.cols:], step, t.cols, bias, cl, ch, tmp)
 			for r := range rows {
-				copy(t.y[at+r*p.ow*p.oc:][:cols*p.oc], patch[r*o*p.oc:])
+				for c := range cols {
+					copy(t.y[at+(r*p.ow+c)*p.oc:][:t.cols], patch[(r*o+c)*t.cols:])
+				}
 			}
 		}
 		if t.res == nil && p.act.f == nil {
 			continue
 		}
-		for r := range rows {
-			row := t.y[at+r*p.ow*p.oc:][:cols*p.oc]
+		// Parts of rows, where the outputs are in parts.
+		runs, run := rows, cols*p.oc
+		if t.cols < p.oc {
+			runs, run = rows*cols, t.cols
+		}
+		for k := range runs {
+			off := at + k*p.ow*p.oc
+			if t.cols < p.oc {
+				off = at + (k/cols*p.ow+k%cols)*p.oc
+			}
+			row := t.y[off:][:run]
 			if t.res != nil {
-				s.d.k.Vec.AddClip(row, row, t.res[at+r*p.ow*p.oc:], p.lo, p.hi)
+				s.d.k.Vec.AddClip(row, row, t.res[off:], p.lo, p.hi)
 			}
 			if p.act.f != nil {
 				p.act.f(row, row, p.act.a, p.act.b)

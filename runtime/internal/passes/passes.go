@@ -62,6 +62,7 @@ var specialPasses = []Pass{
 	{"pair", true, pair},
 	{"fold", false, fold},
 	{"dce", false, removeDead},
+	{"rematerialize", true, rematerialize},
 	{"fuse-pointwise", true, pointwise},
 	{"hasten", false, hasten},
 }

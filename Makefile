@@ -4,7 +4,7 @@ export CGO_ENABLED = 0
 NNRT_DATA ?= $(abspath ../shared)
 export NNRT_DATA
 
-.PHONY: build run test race noasm neon fuzz conformance bench bench-peers peers-accept bench-peers-train generate check-generate lint cover cross check clean
+.PHONY: build run test race noasm neon hostile fuzz conformance bench bench-peers peers-accept bench-peers-train generate check-generate lint cover cross check clean
 
 build: ## the nnrt command, static
 	$(GO) build -trimpath -ldflags "-s -w" -o bin/nnrt ./cmd/nnrt
@@ -22,11 +22,14 @@ noasm: ## the Go twins of every assembly kernel
 	$(GO) test -tags noasm ./devices/... ./runtime/...
 	NNRT_CPU=generic $(GO) test ./devices/cpu/...
 
+hostile: ## what hostile files find, with panics let through (internal/guard turns them into errors otherwise)
+	$(GO) test -tags nnrtdebug -run 'Hostile|Mutant|Mutation|Truncation|Fuzz' ./formats/... ./tensor ./graph ./devices/ref
+
 FUZZTIME ?= 20s
-fuzz: ## each parser's fuzz target for FUZZTIME
+fuzz: ## each parser's fuzz target for FUZZTIME; with nnrtdebug, so that no panic passes for an error
 	@set -e; for t in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | grep -v /_ | sort -u); do \
 	  d=$$(dirname $$t); for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]*' $$t | sed 's/func //'); do \
-	    echo "fuzz $$d $$f"; $(GO) test $$d -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; done; done
+	    echo "fuzz $$d $$f"; $(GO) test -tags nnrtdebug $$d -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; done; done
 
 conformance: build ## every suite below NNRT_DATA on both devices, against the expected-failure lists
 	./conformance/run.sh ./bin/nnrt

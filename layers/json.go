@@ -101,7 +101,7 @@ func appendString(b []byte, s string) []byte {
 			b = append(b, `\r`...)
 		case r == '\t':
 			b = append(b, `\t`...)
-		case r < 0x20 || r == 0x7f && false || r > 0x7e && r < 0x10000:
+		case r < 0x20 || r > 0x7e && r < 0x10000:
 			b = fmt.Appendf(b, `\u%04x`, r)
 		case r >= 0x10000:
 			r -= 0x10000

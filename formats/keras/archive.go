@@ -112,7 +112,7 @@ func readArchive(b []byte, opts Options) (*File, error) {
 			f.Backend, _ = m["backend"].(string)
 		}
 	}
-	if err := checkDepth(a.config, opts); err != nil {
+	if err := checkJSON(a.config, opts); err != nil {
 		return nil, err
 	}
 	v, err := layers.ParseJSON(a.config)

@@ -40,7 +40,7 @@ func readHDF5(b []byte, opts Options) (*File, error) {
 	} else if ok {
 		f.Training = []byte(training)
 	}
-	if err := checkDepth(f.Config, opts); err != nil {
+	if err := checkJSON(f.Config, opts); err != nil {
 		return nil, err
 	}
 	v, err := layers.ParseJSON(f.Config)

@@ -165,7 +165,7 @@ func LoadWeights(m *layers.Model, b []byte, opts Options) (_ *File, err error) {
 }
 
 func readJSON(b []byte, opts Options) (*File, error) {
-	if err := checkDepth(b, opts); err != nil {
+	if err := checkJSON(b, opts); err != nil {
 		return nil, err
 	}
 	v, err := layers.ParseJSON(b)
@@ -178,27 +178,6 @@ func readJSON(b []byte, opts Options) (*File, error) {
 	f.Backend, _ = top["backend"].(string)
 	f.Model, err = decodeModel(v, dialectOf(f.Version, f.Backend, v), opts)
 	return f, err
-}
-
-// checkDepth refuses JSON that is nested too deeply, before it is decoded.
-func checkDepth(b []byte, opts Options) error {
-	depth, inString := 0, false
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			if depth++; depth > opts.MaxDepth {
-				return &formats.FormatError{Format: formats.KerasJSON, Offset: int64(i), Msg: fmt.Sprintf("nested deeper than %d", opts.MaxDepth)}
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return nil
 }
 
 //go:noinline

@@ -101,6 +101,23 @@ func TestByName(t *testing.T) {
 }
 
 // TestZipLimits refuses archives that say they unpack to much more than they are.
+// A key that stands twice, however it is spelled, is refused with its place; the same key in two objects is not.
+func TestDuplicateKeys(t *testing.T) {
+	for _, bad := range []string{
+		`{"class_name": "Sequential", "class_name": "Functional"}`,
+		`{"a": [{"b": {"c": 1, "d": [2], "c": 3}}]}`,
+		`{"name": 1, "n\u0061me": 2}`,
+	} {
+		_, err := ReadConfig([]byte(bad), Options{})
+		require.ErrorContains(t, err, "twice in one object")
+	}
+	for _, ok := range []string{
+		`{"a": {"a": 1}, "b": [{"a": "b", "b": "a"}, {"a": ":,\"a\": "}]}`, `{}`, `[]`, `"a"`, `]`, `{"a`, `{"\`,
+	} {
+		require.NoError(t, checkJSON([]byte(ok), Options{Options: formats.Options{MaxDepth: 100}}), ok)
+	}
+}
+
 func TestZipLimits(t *testing.T) {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)

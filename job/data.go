@@ -291,45 +291,35 @@ func classWeights(s string, d data.Dataset) (map[int]float64, error) {
 		}
 		return out, nil
 	}
-	counts, n := map[int]float64{}, 0.0
 	labels, err := labelsOf(d)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range labels {
-		counts[c]++
-		n++
-	}
-	for c, k := range counts {
-		out[c] = n / (float64(len(counts)) * k)
-	}
-	return out, nil
+	return data.ClassWeights(tensor.Of(labels))
 }
 
 // labelsOf is the class of each sample.
-func labelsOf(d data.Dataset) ([]int, error) {
+func labelsOf(d data.Dataset) ([]int64, error) {
+	var out []int64
 	if p, ok := d.(*data.Pictures); ok {
-		return p.Labels, nil
+		for _, c := range p.Labels {
+			out = append(out, int64(c))
+		}
+		return out, nil
 	}
-	var out []int
 	for b, err := range d.Batches(data.Order{BatchSize: 1024}) {
 		if err != nil {
 			return nil, err
 		}
 		if len(b.Y) != 1 || b.Y[0].Rank() > 2 {
-			return nil, usagef("balanced class weights want one target with a class a sample")
+			return nil, usagef("one target with a class a sample is wanted")
 		}
-		vs, err := b.Y[0].Float64s()
+		labels, err := data.Labels(b.Y[0])
 		if err != nil {
-			return nil, err
+			return nil, UsageError{err}
 		}
-		row := len(vs) / max(b.Size(), 1)
-		for i := 0; i+row <= len(vs) && row > 0; i += row {
-			c := int(vs[i])
-			if row > 1 {
-				c = slices.Index(vs[i:i+row], slices.Max(vs[i:i+row]))
-			}
-			out = append(out, c)
+		for _, c := range labels {
+			out = append(out, int64(c))
 		}
 	}
 	return out, nil

@@ -102,7 +102,7 @@ func (o *Options) refused(err error) error {
 	if errors.As(err, &picture) {
 		return FileError{picture.Path, err}
 	}
-	if errors.Is(err, optim.ErrNoVariable) || errors.Is(err, train.ErrFrozen) {
+	if errors.Is(err, optim.ErrNoVariable) || errors.Is(err, train.ErrFrozen) || errors.Is(err, train.ErrOtherFit) {
 		return UsageError{err}
 	}
 	if err == nil || !errors.As(err, &batch) && !errors.Is(err, data.ErrEmpty) && !errors.Is(err, data.ErrMismatch) {

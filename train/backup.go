@@ -149,7 +149,7 @@ func (c *BackupAndRestore) restore(f *Fit) error {
 		return err
 	}
 	if len(b.Callbacks) != len(f.Options.Callbacks) {
-		return errs.Errorf("train: checkpoint %s is of a fit with %d callbacks, this has %d", c.Path, len(b.Callbacks), len(f.Options.Callbacks))
+		return errs.Errorf("train: checkpoint %s %w: one with %d callbacks, this has %d", c.Path, ErrOtherFit, len(b.Callbacks), len(f.Options.Callbacks))
 	}
 	for i, cb := range f.Options.Callbacks {
 		own := map[string]*tensor.Tensor{}
@@ -214,11 +214,17 @@ func CheckpointTags(path string) (map[string]string, error) {
 	return b.Tags, err
 }
 
+// ErrOtherFit is wrapped by errors about checkpoints that this fit can't go on from.
+var ErrOtherFit = errors.New("is of another fit")
+
 // sameTags compares what a checkpoint was made of with this fit.
 func (c *BackupAndRestore) sameTags(saved map[string]string) error {
 	for _, k := range slices.Sorted(maps.Keys(c.Tags)) {
 		if got, ok := saved[k]; !ok || got != c.Tags[k] {
-			return errs.Errorf("train: checkpoint %s is of a fit with %s %s, this has %s", c.Path, k, orName(got, "unknown"), c.Tags[k])
+			if len(got)+len(c.Tags[k]) > 100 {
+				return errs.Errorf("train: checkpoint %s %w: another %s", c.Path, ErrOtherFit, k)
+			}
+			return errs.Errorf("train: checkpoint %s %w: one with %s %s, this has %s", c.Path, ErrOtherFit, k, orName(got, "unknown"), c.Tags[k])
 		}
 	}
 	return nil

@@ -32,7 +32,18 @@ func (a *app) dataCmd(fl *trainFlags, name, short string, do func(ctx context.Co
 
 func (a *app) evaluateCmd() *cobra.Command {
 	var fl trainFlags
-	return a.dataCmd(&fl, "evaluate", "Compute loss and metrics on data", func(ctx context.Context) error {
+	report := false
+	cmd := a.dataCmd(&fl, "evaluate", "Compute loss and metrics on data", func(ctx context.Context) error {
+		if report {
+			r, err := job.Report(ctx, fl.Options)
+			if err != nil {
+				return err
+			}
+			if fl.asJSON {
+				return a.printJSON(r)
+			}
+			return r.Write(a.stdout)
+		}
 		logs, err := job.Evaluate(ctx, fl.Options)
 		if err != nil {
 			return err
@@ -49,6 +60,8 @@ func (a *app) evaluateCmd() *cobra.Command {
 		}
 		return nil
 	})
+	cmd.Flags().BoolVar(&report, "report", false, "instead: precision, recall and F1 of each class, and the confusion matrix")
+	return cmd
 }
 
 func (a *app) predictCmd() *cobra.Command {

@@ -48,29 +48,26 @@ func Folder(root string, o FolderOptions) (*Pictures, error) {
 	if o.Channels != 1 && o.Channels != 3 {
 		return nil, errs.Errorf("data: pictures of %d channels: 1 or 3", o.Channels)
 	}
-	dirs, err := os.ReadDir(root)
-	if err != nil {
-		return nil, err
-	}
 	p := &Pictures{opts: o}
-	for _, d := range dirs {
-		if o.Unlabeled && !d.IsDir() && isPicture(d.Name()) {
-			p.Files = append(p.Files, filepath.Join(root, d.Name()))
-		}
-		if o.Unlabeled || !d.IsDir() || strings.HasPrefix(d.Name(), ".") {
-			continue
-		}
-		files, err := os.ReadDir(filepath.Join(root, d.Name()))
+	if o.Unlabeled {
+		files, err := os.ReadDir(root)
 		if err != nil {
 			return nil, err
 		}
 		for _, f := range files {
-			if isPicture(f.Name()) {
-				p.Files = append(p.Files, filepath.Join(root, d.Name(), f.Name()))
-				p.Labels = append(p.Labels, len(p.Classes))
+			if !f.IsDir() && isPicture(f.Name()) {
+				p.Files = append(p.Files, filepath.Join(root, f.Name()))
 			}
 		}
-		p.Classes = append(p.Classes, d.Name())
+	} else if err := eachClass(root, func(class string) {
+		p.Classes = append(p.Classes, class)
+	}, func(path string) error {
+		if isPicture(path) {
+			p.Files, p.Labels = append(p.Files, path), append(p.Labels, len(p.Classes)-1)
+		}
+		return nil
+	}); err != nil {
+		return nil, err
 	}
 	if len(p.Files) == 0 {
 		if o.Unlabeled {

@@ -38,6 +38,87 @@ func ToCategorical(y *tensor.Tensor, classes int) (*tensor.Tensor, error) {
 	return out, nil
 }
 
+// Normalize is keras.utils.normalize: x over its Euclidean length along an axis (negative: from the end); zeros stay.
+func Normalize(x *tensor.Tensor, axis int) (*tensor.Tensor, error) {
+	vs, err := x.Float64s()
+	if err != nil {
+		return nil, err
+	}
+	if axis < 0 {
+		axis += x.Rank()
+	}
+	if axis < 0 || axis >= x.Rank() {
+		return nil, errs.Errorf("data: no axis %d in %v", axis, x.Shape())
+	}
+	n, inner := x.Dim(axis), 1
+	for _, d := range x.Shape()[axis+1:] {
+		inner *= d
+	}
+	out := tensor.New(tensor.Float32, x.Shape()...)
+	for first := range vs {
+		if first/inner%n != 0 {
+			continue
+		}
+		length := 0.0
+		for k := range n {
+			length = math.Hypot(length, vs[first+k*inner])
+		}
+		if length == 0 {
+			length = 1
+		}
+		for k := range n {
+			tensor.As[float32](out)[first+k*inner] = float32(vs[first+k*inner] / length)
+		}
+	}
+	return out, nil
+}
+
+// ClassWeights are the weights that make all classes count the same: samples / (classes * samples of the class). y holds class
+// numbers, or one-hot rows.
+func ClassWeights(y *tensor.Tensor) (map[int]float64, error) {
+	labels, err := Labels(y)
+	if err != nil {
+		return nil, err
+	}
+	count := map[int]int{}
+	for _, c := range labels {
+		count[c]++
+	}
+	out := map[int]float64{}
+	for c, k := range count {
+		out[c] = float64(len(labels)) / float64(len(count)*k)
+	}
+	return out, nil
+}
+
+// Labels is the class of each row of y: the number in it, or the place of the largest of several.
+func Labels(y *tensor.Tensor) ([]int, error) {
+	vs, err := y.Float64s()
+	if err != nil {
+		return nil, err
+	}
+	if y.Rank() == 0 || y.Rank() > 2 || y.Rank() == 2 && y.Dim(1) == 0 {
+		return nil, errs.Errorf("data: %v holds no class a sample", y.Shape())
+	}
+	if y.Rank() == 1 || y.Dim(1) == 1 {
+		out := make([]int, len(vs))
+		for i, v := range vs {
+			if out[i] = int(v); float64(out[i]) != v {
+				return nil, errs.Errorf("data: element %d is %v, which is no class", i, v)
+			}
+		}
+		return out, nil
+	}
+	out := make([]int, y.Dim(0))
+	for i := range out {
+		row := vs[i*y.Dim(1):][:y.Dim(1)]
+		if out[i] = slices.Index(row, slices.Max(row)); out[i] < 0 {
+			return nil, errs.Errorf("data: row %d holds NaN", i)
+		}
+	}
+	return out, nil
+}
+
 // Normalizer brings features to mean 0 and variance 1: (x - Mean) / sqrt(Variance), one number each for every
 // place along the last axis, as Keras' Normalization layer has it.
 type Normalizer struct {
@@ -208,7 +289,7 @@ func Windows(series, targets *tensor.Tensor, o WindowOptions) (Arrays, error) {
 	if delay == 0 {
 		delay = 1
 	}
-	if series.Rank() == 0 || o.Length < 1 || targets != nil && (targets.Rank() == 0 || targets.Dim(0) != series.Dim(0)) {
+	if series.Rank() == 0 || o.Length < 1 || o.Start < 0 || delay < 0 || targets != nil && (targets.Rank() == 0 || targets.Dim(0) != series.Dim(0)) {
 		return Arrays{}, errs.Errorf("data: windows of %d steps over %v", o.Length, series.Shape())
 	}
 	end := o.End

@@ -46,6 +46,9 @@ func (q QuantizeLinear) Infer(in []graph.Type) ([]graph.Type, error) {
 	if !dt.Valid() {
 		dt = tensor.Uint8
 	}
+	if !dt.IsInt() && dt.Bits() > 8 || dt == tensor.Bool {
+		return nil, errs.Errorf("quantizes to %v: neither an integer nor a float of 8 bits or less", dt)
+	}
 	if err := checkScale(in, q.Axis, q.BlockSize); err != nil {
 		return nil, err
 	}

@@ -30,9 +30,12 @@ func importFlexAttention(n *Node) []*graph.Value {
 	}
 	in := append([]*graph.Value{}, n.In...)
 	for i, name := range []string{"score_mod", "prob_mod"} {
+		if !n.Has(name) {
+			continue
+		}
 		p := n.graph(name)
 		if p == nil {
-			continue
+			return nil
 		}
 		if len(p.Input) != 1 || len(p.Output) != 1 {
 			n.Refuse("%s takes one value and gives one", name)

@@ -33,7 +33,11 @@ func autos(list []plain, more ...row) []row {
 //go:noinline
 func auto(name string, since int, op graph.Op) row {
 	return row{name: name, since: since, op: op, imp: func(n *Node) []*graph.Value {
-		return n.AddN(fill(n, op), n.In...)
+		op := fill(n, op)
+		if n.refuse != "" {
+			return nil
+		}
+		return n.AddN(op, n.In...)
 	}}
 }
 
@@ -146,7 +150,9 @@ var autoPads = map[string]ops.AutoPad{"NOTSET": ops.Explicit, "SAME_UPPER": ops.
 // setField puts an attribute, where the file has it, into a field.
 func setField(n *Node, name string, f reflect.Value) {
 	if !n.Has(name) {
-		n.asked[name] = true
+		if n.asked[name] = true; required[n.OpType()+"."+name] && n.Opset > 1 {
+			n.Refuse("it has no attribute %s", name)
+		}
 		return
 	}
 	switch f.Interface().(type) {

@@ -12,7 +12,14 @@ func (im *importer) call(n *Node, f *pb.FunctionProto, origin string) ([]*graph.
 	if im.depth++; im.depth > im.lim.MaxGraphDepth {
 		return nil, im.fail("node %q: functions call each other more than %d deep", origin, im.lim.MaxGraphDepth)
 	}
-	defer func() { im.depth-- }()
+	if im.calling[f] {
+		return nil, im.fail("node %q: function %s calls itself, or others that call it", origin, opName(n.p))
+	}
+	im.calling[f] = true
+	defer func() {
+		im.depth--
+		delete(im.calling, f)
+	}()
 	if len(n.In) > len(f.Input) {
 		return nil, im.fail("node %q: function %s takes %d inputs, got %d", origin, f.Name, len(f.Input), len(n.In))
 	}

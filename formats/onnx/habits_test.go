@@ -255,6 +255,7 @@ func TestTensorFields(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := model(node("Cast", []string{"w"}, []string{"y"}, intAttr("to", int64(pb.Double))))
 			m.OpsetImport[0].Version = 25
+			m.Graph.Output[0].Type = nil
 			tc.p.Name, tc.p.DataType, tc.p.Dims = "w", tc.dt, []int64{3}
 			m.Graph.Initializer = []*pb.TensorProto{tc.p}
 			g, err := read(m)

@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,9 +25,10 @@ type importer struct {
 	functions map[functionKey]*pb.FunctionProto
 	source    *pb.Source
 	bad       []formats.Unsupported
-	nodes     int               // imported so far, functions expanded
-	depth     int               // subgraphs and function calls
-	states    map[string]string // parameters that runs change, by the output that holds the next value
+	nodes     int                        // imported so far, functions expanded
+	depth     int                        // subgraphs and function calls
+	calling   map[*pb.FunctionProto]bool // functions whose bodies are being read
+	states    map[string]string          // parameters that runs change, by the output that holds the next value
 }
 
 type functionKey struct{ domain, name, overload string }
@@ -61,8 +63,24 @@ func (im *importer) fail(format string, args ...any) error {
 	return &formats.FormatError{Format: formats.ONNX, Offset: -1, Msg: err.Error(), Err: errors.Unwrap(err)}
 }
 
-// model makes the graph of a whole file.
+// model makes the graph of a whole file. Where something in it is wrong and something else unsupported, the error
+// lists both.
 func (im *importer) model(m *pb.ModelProto) (*graph.Graph, error) {
+	g, err := im.whole(m)
+	if err != nil && im.bad != nil {
+		what := err.Error()
+		if fe := (*formats.FormatError)(nil); errors.As(err, &fe) {
+			what = fe.Msg
+		}
+		im.unsupported(what, "", "")
+	}
+	if im.bad != nil {
+		return nil, &formats.UnsupportedError{Format: formats.ONNX, Items: im.bad}
+	}
+	return g, err
+}
+
+func (im *importer) whole(m *pb.ModelProto) (*graph.Graph, error) {
 	if m.Graph == nil {
 		return nil, im.fail("the model has no graph: the file ends before it, or is no model")
 	}
@@ -96,10 +114,7 @@ func (im *importer) model(m *pb.ModelProto) (*graph.Graph, error) {
 	if len(m.TrainingInfo) > 0 {
 		im.unsupported("training_info", "", "the file carries a training graph beside the model")
 	}
-	if im.bad != nil {
-		return nil, &formats.UnsupportedError{Format: formats.ONNX, Items: im.bad}
-	}
-	if err := sc.b.Err(); err != nil {
+	if err := sc.b.Err(); err != nil || im.bad != nil {
 		return nil, err
 	}
 	if len(im.states) > 0 {
@@ -121,6 +136,9 @@ var opsetOfIR = []int{1: 1, 2: 1, 3: 8, 4: 9, 5: 10, 6: 11, 7: 14, 8: 18, 9: 20,
 func (im *importer) opsets(m *pb.ModelProto) (map[string]int, error) {
 	out := map[string]int{}
 	for _, o := range m.OpsetImport {
+		if d := domain(o.Domain); o.Version < 0 || o.Version == 0 && d == "" {
+			return nil, im.fail("operator set %d of domain %q is imported: there is none before 1", o.Version, cmp.Or(d, "ai.onnx"))
+		}
 		out[domain(o.Domain)] = int(o.Version)
 	}
 	if _, ok := out[""]; !ok {
@@ -135,11 +153,7 @@ func (im *importer) opsets(m *pb.ModelProto) (map[string]int, error) {
 	}
 	for d, v := range out {
 		if have, ok := im.newest[d]; ok && v > have {
-			name := d
-			if d == "" {
-				name = "ai.onnx"
-			}
-			im.unsupported("operator set", name, "version %d is newer than %d, the last that is known", v, have)
+			im.unsupported("operator set", cmp.Or(d, "ai.onnx"), "version %d is newer than %d, the last that is known", v, have)
 		}
 	}
 	return out, nil
@@ -219,7 +233,7 @@ func (im *importer) initializers(sc *scope, g *pb.GraphProto, params bool) error
 	for _, p := range g.Initializer {
 		t, err := im.tensor(p)
 		if err != nil {
-			return im.fail("initializer %q: %w", p.Name, err)
+			return im.fail("initializer %q: %w", p.Name, errors.Unwrap(err)) // the name stands twice otherwise
 		}
 		if err := add(p.Name, t); err != nil {
 			return err
@@ -289,9 +303,13 @@ func (im *importer) outputs(sc *scope, g *pb.GraphProto) error {
 		if err != nil {
 			return im.fail("output %q: %w", p.Name, err)
 		}
-		if v != poison {
-			sc.b.Output(im.declared(sc, v, p))
+		if v == poison {
+			continue
 		}
+		if t, err := typeOf(p.Type); err == nil && t.Kind == graph.TensorKind && v.Type.Kind == t.Kind && v.Type.DType != t.DType {
+			return im.fail("output %q is declared as %v, what makes it gives %v", p.Name, t, v.Type.WithoutValue())
+		}
+		sc.b.Output(im.declared(sc, v, p))
 	}
 	return nil
 }
@@ -358,18 +376,38 @@ func (im *importer) body(sc *scope, list []*pb.NodeProto) error {
 	if cycle != nil {
 		return im.fail("the nodes %s form a cycle: each reads what the one before it makes", strings.Join(cycle, ", "))
 	}
-	for _, p := range order {
+	for i, p := range order {
 		if im.nodes++; im.nodes > im.lim.MaxNodes {
 			return im.fail("more than %d nodes, functions expanded", im.lim.MaxNodes)
 		}
-		if err := im.node(sc, p); err != nil {
-			return err
+		err := im.node(sc, p)
+		if err == nil {
+			err = sc.b.Err()
 		}
-		if err := sc.b.Err(); err != nil {
+		if err != nil {
+			im.survey(sc, order[i+1:])
 			return err
 		}
 	}
 	return nil
+}
+
+// survey notes which of the nodes behind one that ended the import, and in the graphs that they hold, have no
+// meaning: all of them are to be told at once.
+func (im *importer) survey(sc *scope, list []*pb.NodeProto) {
+	for _, p := range list {
+		if im.nodes++; im.nodes > im.lim.MaxNodes || len(im.bad) > 100 {
+			return
+		}
+		if _, _, why := im.meaning(sc, p); why != "" {
+			im.unsupported(opName(p), sc.prefix+nodeName(p), "%s", why)
+		}
+		for _, a := range p.Attribute {
+			if a.G != nil {
+				im.survey(sc, a.G.Node)
+			}
+		}
+	}
 }
 
 // node imports one node and names its outputs.
@@ -467,44 +505,53 @@ func (n *Node) resolveAttrs() error {
 	return nil
 }
 
-// dispatch finds what gives the node its meaning: an operator of the caller's, a row, or a function.
+// dispatch makes the values of a node by what gives it its meaning.
 func (im *importer) dispatch(n *Node, origin string, dead bool) ([]*graph.Value, error) {
-	d := domain(n.p.Domain)
-	opset, imported := n.sc.opsets[d]
-	n.Opset = opset
-	if c, ok := im.custom[opKey{d, n.p.OpType}]; ok {
-		if dead {
-			return nil, nil
-		}
-		return im.finish(n, origin, c.Import)
+	n.Opset = n.sc.opsets[domain(n.p.Domain)]
+	imp, f, why := im.meaning(n.sc, n.p)
+	switch {
+	case f != nil:
+		return im.call(n, f, origin)
+	case why != "":
+		im.unsupported(opName(n.p), origin, "%s", why)
+		return nil, nil
+	case dead:
+		return nil, nil
 	}
+	return im.finish(n, origin, imp)
+}
+
+// meaning finds what gives a node its meaning: an operator of the caller's, a row, or a function; or why nothing
+// does.
+func (im *importer) meaning(sc *scope, p *pb.NodeProto) (imp func(*Node) []*graph.Value, f *pb.FunctionProto, why string) {
+	d := domain(p.Domain)
+	if c, ok := im.custom[opKey{d, p.OpType}]; ok {
+		return c.Import, nil, ""
+	}
+	opset := sc.opsets[d]
 	if d != "" && opset == 0 {
 		opset = 1 // exporters leave out what they take for granted
 	}
-	r, ok := im.rows.find(d, n.p.OpType, opset)
-	if f := im.functions[functionKey{d, n.p.OpType, n.p.Overload}]; f != nil && (!ok || d != "") {
-		return im.call(n, f, origin)
+	r, ok := im.rows.find(d, p.OpType, opset)
+	if f := im.functions[functionKey{d, p.OpType, p.Overload}]; f != nil && (!ok || d != "") {
+		return nil, f, ""
 	}
 	if !ok {
-		im.unsupported(opName(n.p), origin, "%s", im.whyNot(d, n.p.OpType, opset, r, imported))
-		return nil, nil
+		return nil, nil, im.whyNot(d, p.OpType, opset, r)
 	}
-	if dead {
-		return nil, nil
-	}
-	return im.finish(n, origin, r.imp)
+	return r.imp, nil, ""
 }
 
 // whyNot says why there is no row for an operator.
-func (im *importer) whyNot(d, name string, opset int, r row, imported bool) string {
+func (im *importer) whyNot(d, name string, opset int, r row) string {
 	list := im.rows[opKey{d, name}]
 	switch {
 	case len(list) > 0 && r.until > 0:
 		return fmt.Sprintf("removed after operator set %d, the model has %d", r.until, opset)
 	case len(list) > 0:
 		return fmt.Sprintf("new in operator set %d, the model has %d", list[0].since, opset)
-	case !imported && d != "":
-		return fmt.Sprintf("domain %q is not imported by the model", d)
+	case d != "" && im.newest[d] == 0:
+		return fmt.Sprintf("unknown operator of domain %q (operator set %d)", d, opset)
 	}
 	return fmt.Sprintf("unknown operator (operator set %d)", opset)
 }
@@ -538,6 +585,9 @@ func (im *importer) finish(n *Node, origin string, imp func(*Node) []*graph.Valu
 		return nil, nil
 	}
 	if err := n.Err(); err != nil {
+		if te := (*graph.TypeError)(nil); errors.As(err, &te) && te.Origin == origin && te.Op != n.p.OpType {
+			te.Op = n.p.OpType + " (as " + te.Op + ")"
+		}
 		return nil, err
 	}
 	if outs == nil && n.NumOut > 0 {

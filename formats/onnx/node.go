@@ -179,11 +179,12 @@ func (n *Node) DType(name string, def tensor.DType) tensor.DType {
 	return dt
 }
 
-// graph is a subgraph attribute, nil where the file has none.
+// graph is a subgraph attribute; the node is refused where the file has none.
 func (n *Node) graph(name string) *pb.GraphProto {
-	if a := n.attr(name, pb.AttrGraph); a != nil {
+	if a := n.attr(name, pb.AttrGraph); a != nil && a.G != nil {
 		return a.G
 	}
+	n.Refuse("it has no subgraph %s", name)
 	return nil
 }
 

@@ -129,7 +129,8 @@ func read(b []byte, opts Options, source pb.Source) (_ *graph.Graph, err error) 
 	}
 	source.MaxDense = lim.MaxAlloc
 	im := &importer{opts: opts, lim: lim, rows: newRowTable(rows()), newest: newest(), source: &source,
-		custom: map[opKey]CustomOp{}, functions: map[functionKey]*pb.FunctionProto{}}
+		custom: map[opKey]CustomOp{}, functions: map[functionKey]*pb.FunctionProto{},
+		calling: map[*pb.FunctionProto]bool{}}
 	for _, c := range opts.Ops {
 		if c.Import == nil {
 			if c.Op == nil {

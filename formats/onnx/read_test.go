@@ -202,7 +202,7 @@ func TestFunctions(t *testing.T) {
 	// A function that calls itself ends in an error, not in a crash.
 	m.Functions[0].Node[1] = &pb.NodeProto{OpType: "Twice", Domain: "my", Input: []string{"h"}, Output: []string{"out"}}
 	_, err = read(m)
-	require.ErrorContains(t, err, "call each other")
+	require.ErrorContains(t, err, "function my.Twice calls itself")
 }
 
 func TestMalformed(t *testing.T) {

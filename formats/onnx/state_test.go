@@ -58,7 +58,7 @@ func TestState(t *testing.T) {
 	require.Equal(t, e.Bytes(), again.Bytes())
 
 	// A file whose note can't be true is refused.
-	m.Graph.Output[3].Name = m.Graph.Output[2].Name
+	m.Graph.Output[3] = m.Graph.Output[2]
 	m.MetadataProps[1].Value = m.Graph.Output[2].Name
 	_, err = read(m)
 	require.ErrorContains(t, err, `is noted as the next value of "runs", which it can't be`)

@@ -62,9 +62,6 @@ func (n *Node) subgraph(p *pb.GraphProto, formals []graph.Type) (*graph.Graph, *
 		n.Builder.Fail(im.fail("graphs are nested more than %d deep", im.lim.MaxGraphDepth))
 	}
 	defer func() { im.depth-- }()
-	if p == nil {
-		n.Refuse("it lacks its subgraph")
-	}
 	if n.refuse != "" || n.Err() != nil {
 		return nil, nil
 	}

@@ -55,7 +55,7 @@ func parsePlace(entries []*StringStringEntryProto) (place, error) {
 	number := func(e *StringStringEntryProto) (int64, error) {
 		v, err := strconv.ParseInt(e.Value, 10, 64)
 		if err != nil || v < 0 {
-			return 0, errs.Errorf("external data: %s %q", e.Key, e.Value)
+			return 0, errs.Errorf("external data: %s %q is no number of bytes", e.Key, e.Value)
 		}
 		return v, nil
 	}
@@ -103,7 +103,7 @@ func (x *External) bytes(p *TensorProto, want int64) ([]byte, any, error) {
 	}
 	size := int64(len(f.data))
 	if at.offset > size || want > size-at.offset {
-		return nil, nil, errs.Errorf("external data %q: %d bytes at offset %d exceed its %d", at.location, want, at.offset, size)
+		return nil, nil, errs.Errorf("external data %q: %d bytes at offset %d, but the file has %d", at.location, want, at.offset, size)
 	}
 	return f.data[at.offset : at.offset+want : at.offset+want], f.keep, nil
 }
@@ -141,8 +141,8 @@ func (x *External) mapBelowRoot(name string) (extFile, error) {
 	if err != nil {
 		return extFile{}, err
 	}
-	if !named.Mode().IsRegular() {
-		return extFile{}, errs.Errorf("not a regular file but %v", named.Mode().Type())
+	if err := regular(named); err != nil {
+		return extFile{}, err
 	}
 	f, err := x.root.Open(name)
 	if err != nil {
@@ -166,13 +166,27 @@ func (x *External) mapBelowRoot(name string) (extFile, error) {
 	return extFile{data: m.Bytes(), keep: m}, nil
 }
 
+// regular refuses everything but regular files.
+func regular(st fs.FileInfo) error {
+	switch m := st.Mode().Type(); m {
+	case 0:
+		return nil
+	case fs.ModeDir:
+		return errors.New("it is a folder")
+	case fs.ModeSymlink:
+		return errors.New("it is a symbolic link, which is not followed")
+	default:
+		return errs.Errorf("not a regular file but %v", m)
+	}
+}
+
 func (x *External) readFS(name string) (extFile, error) {
 	st, err := fs.Stat(x.fsys, name)
 	if err != nil {
 		return extFile{}, err
 	}
-	if !st.Mode().IsRegular() {
-		return extFile{}, errs.Errorf("not a regular file but %v", st.Mode().Type())
+	if err := regular(st); err != nil {
+		return extFile{}, err
 	}
 	data, err := fs.ReadFile(x.fsys, name)
 	return extFile{data: data}, err

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -37,6 +38,10 @@ func TestAgainstRef(t *testing.T) {
 			{ops.AveragePool{KernelShape: []int{3, 2}, Strides: []int{2, 2}, Pads: []int{1, 1, 1, 1}, CountIncludePad: true, CeilMode: true, Format: ops.NHWC}, nil, []*tensor.Tensor{randTensor(r, 2, 9, 12, 21)}},
 			{ops.AveragePool{KernelShape: []int{3, 3}, AutoPad: ops.SameUpper, Format: ops.NHWC}, nil, []*tensor.Tensor{randTensor(r, 2, 9, 12, 21)}},
 			{ops.GlobalAveragePool{Format: ops.NHWC}, nil, []*tensor.Tensor{randTensor(r, 2, 19, 12, 270)}},
+			{ops.GlobalAveragePool{Format: ops.NHWC}, nil, []*tensor.Tensor{randTensor(r, 2, 40, 41, 24)}},
+			{ops.GlobalMaxPool{Format: ops.NHWC}, nil, []*tensor.Tensor{randTensor(r, 2, 19, 12, 27)}},
+			{ops.GlobalMaxPool{}, nil, []*tensor.Tensor{randTensor(r, 2, 19, 120)}},
+			{ops.GlobalMaxPool{}, nil, []*tensor.Tensor{nanTensor(r, 3, 5, 7, 9)}},
 		}
 		for _, c := range cases {
 			if c.consts == nil {
@@ -46,4 +51,12 @@ func TestAgainstRef(t *testing.T) {
 			requireClose(t, applyRef(t, c.op, c.in...)[0], apply(t, d, c.op, true, c.consts, c.in...), 2e-5, what)
 		}
 	})
+}
+
+// nanTensor is random numbers, among them a NaN and an infinity.
+func nanTensor(r *rand.Rand, shape ...int) *tensor.Tensor {
+	t := randTensor(r, shape...)
+	x := tensor.As[float32](t)
+	x[7], x[len(x)-3] = float32(math.NaN()), float32(math.Inf(-1))
+	return t
 }

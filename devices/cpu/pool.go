@@ -30,6 +30,14 @@ func (d *Device) poolKernels() []devices.Kernel {
 			c := x[len(x)-1]
 			return newMeanStep(d, x[0], prod(x[1:len(x)-1]), c), nil
 		}),
+		devices.For("globalmaxpool/f32_"+lvl, func(op ops.GlobalMaxPool, r devices.Request) int {
+			if !allF32(r) || prod(dims(r.In[0])) == 0 {
+				return 0
+			}
+			return 10
+		}, func(op ops.GlobalMaxPool, r devices.Request) (devices.Step, error) {
+			return d.prepareGlobal(r, op.Format, d.maximum()), nil
+		}),
 	}
 }
 
@@ -192,7 +200,9 @@ func (s *poolStep) empty(y []float32) {
 type meanStep struct {
 	d       *Device
 	n, m, c int
-	chunks  int // of channels of one picture
+	chunk   int // channels of a task
+	chunks  int // of one picture
+	parts   int // sums of meanRows rows of one picture that are tasks of their own; 0 where channels are enough tasks
 	taps    []int
 	tasks   freelist[meanTask]
 }
@@ -204,20 +214,41 @@ const (
 )
 
 func newMeanStep(d *Device, n, m, c int) *meanStep {
-	s := &meanStep{d: d, n: n, m: m, c: c, chunks: ceilDiv(c, meanChannels)}
+	s := &meanStep{d: d, n: n, m: m, c: c, chunk: meanChannels}
+	if w := d.pool.Workers(); w > 1 {
+		s.chunk = min(meanChannels, max(32, roundUp(ceilDiv(n*c, 2*w), 32)))
+		if parts := ceilDiv(m, meanRows); parts >= 2*w && n*c < 64*w {
+			s.parts, s.chunk = parts, c
+		}
+	}
+	s.chunks = ceilDiv(c, s.chunk)
 	for i := range min(m, meanRows) {
 		s.taps = append(s.taps, i*c, 0)
 	}
 	return s
 }
 
-func (s *meanStep) Scratch() int { return s.d.pool.Workers() * meanChannels * 4 }
+func (s *meanStep) Scratch() int {
+	return max(s.d.pool.Workers()*s.chunk, s.n*s.parts*s.c) * 4
+}
 
 func (s *meanStep) Run(a *devices.Args) error {
 	t := s.tasks.get()
 	defer s.tasks.put(t)
 	t.s, t.x, t.y, t.buf = s, f32(a, 0), f32Out(a, 0), floats(a.Scratch)
-	s.d.pool.Run(t, s.n*s.chunks)
+	if s.parts == 0 {
+		s.d.pool.Run(t, s.n*s.chunks)
+		return nil
+	}
+	s.d.pool.Run(t, s.n*s.parts)
+	for i := range s.n * s.parts {
+		y, part := t.y[i/s.parts*s.c:][:s.c], t.buf[i*s.c:][:s.c]
+		if i%s.parts == 0 {
+			copy(y, part)
+			continue
+		}
+		s.d.k.Vec.Add(y, y, part)
+	}
 	return nil
 }
 
@@ -229,19 +260,27 @@ type meanTask struct {
 // Tile implements par.Task.
 func (t *meanTask) Tile(i, worker int) {
 	s := t.s
-	n, c0 := i/s.chunks, i%s.chunks*meanChannels
-	c := min(meanChannels, s.c-c0)
-	x, y := t.x[n*s.m*s.c+c0:], t.y[n*s.c+c0:][:c]
-	part := t.buf[worker*meanChannels:][:c]
-	scale := 1 / float32(s.m)
-	for r := 0; r < s.m; r += meanRows {
-		dst := part
-		if r == 0 {
-			dst = y
-		}
-		s.d.k.Spatial.SumTap(dst, c, 1, c, x[r*s.c:], 0, nil, s.taps[:2*min(meanRows, s.m-r)], nil, scale, 0)
-		if r > 0 {
-			s.d.k.Vec.Add(y, y, part)
-		}
+	if s.parts > 0 {
+		n, r := i/s.parts, i%s.parts*meanRows
+		t.sum(t.buf[i*s.c:][:s.c], t.x[n*s.m*s.c:], r)
+		return
 	}
+	n, c0 := i/s.chunks, i%s.chunks*s.chunk
+	c := min(s.chunk, s.c-c0)
+	x, y := t.x[n*s.m*s.c+c0:], t.y[n*s.c+c0:][:c]
+	part := t.buf[worker*s.chunk:][:c]
+	for r := 0; r < s.m; r += meanRows {
+		if r == 0 {
+			t.sum(y, x, r)
+			continue
+		}
+		t.sum(part, x, r)
+		s.d.k.Vec.Add(y, y, part)
+	}
+}
+
+// sum adds up some channels of up to meanRows rows from r on.
+func (t *meanTask) sum(dst, x []float32, r int) {
+	s := t.s
+	s.d.k.Spatial.SumTap(dst, len(dst), 1, len(dst), x[r*s.c:], 0, nil, s.taps[:2*min(meanRows, s.m-r)], nil, 1/float32(s.m), 0)
 }

@@ -18,13 +18,7 @@ func (d *Device) reduceKernels() []devices.Kernel {
 	root := squares
 	root.finish = func(y []float32) { v.Sqrt(y, y, 0, 0) }
 	inf := float32(math.Inf(1))
-	largest := folder{init: -inf, join: v.Max, into: func(dst, row []float32) { v.Max(dst, dst, row) },
-		of: func(acc float32, row []float32) float32 {
-			for _, x := range row {
-				acc = max(acc, x) // NaN if either is
-			}
-			return acc
-		}}
+	largest := d.maximum()
 	smallest := folder{init: inf, join: v.Min, into: func(dst, row []float32) { v.Min(dst, dst, row) },
 		of: func(acc float32, row []float32) float32 {
 			for _, x := range row {
@@ -74,6 +68,35 @@ func (d *Device) reduceKernels() []devices.Kernel {
 		reduceKernel[ops.ReduceProd](d, "reduceprod", fixed(product)),
 		reduceKernel[ops.ReduceLogSum](d, "reducelogsum", logged),
 	}
+}
+
+// maximum is the largest of elements, NaN if one of them is.
+func (d *Device) maximum() folder {
+	v := &d.k.Vec
+	return folder{init: negInf, join: v.Max, into: func(dst, row []float32) { v.Max(dst, dst, row) },
+		of: func(acc float32, row []float32) float32 {
+			if s := v.Sum(row); s-s == 0 && len(row) > 0 {
+				return max(acc, v.MaxOf(row))
+			}
+			for _, x := range row {
+				acc = max(acc, x)
+			}
+			return acc
+		}}
+}
+
+// prepareGlobal reduces the spatial dimensions of r's first input.
+func (d *Device) prepareGlobal(r devices.Request, format ops.Format, f folder) devices.Step {
+	x := dims(r.In[0])
+	kept := make([]int, len(x))
+	for i := range kept {
+		kept[i] = 1
+	}
+	c := format.Channel(len(x))
+	kept[0], kept[c] = x[0], x[c]
+	s := d.newSumStep(x, kept)
+	s.f = f
+	return s
 }
 
 // reduceKernel reduces float32 tensors over axes that are known; f is given how many elements fall together.

@@ -73,7 +73,29 @@ func equal(_ ops.Equal, c *Call) error {
 		pairs(a.Shape(), b.Shape(), out.Shape(), func(i, j, k int) { z[i] = x[j] == y[k] })
 		return nil
 	}
+	if !a.DType().IsFloat() && a.DType() == b.DType() {
+		switch a.DType().Size() {
+		case 4:
+			return sameWords(tensor.As[word32](a), tensor.As[word32](b), z, a.Shape(), b.Shape(), out.Shape())
+		case 8:
+			return sameWords(tensor.As[word64](a), tensor.As[word64](b), z, a.Shape(), b.Shape(), out.Shape())
+		}
+	}
 	return compare(c, func(a, b float64) bool { return a == b }, func(o int) bool { return o == 0 })
+}
+
+// sameWords sets z where broadcast elements are equal bit by bit.
+func sameWords[T word32 | word64](x, y []T, z []bool, xs, ys, out []int) error {
+	walkRuns(out, [][]int{broadcastStrides(xs, out), broadcastStrides(ys, out)}, func(i, n int, off, step []int) {
+		z := z[i : i+n]
+		j, k := off[0], off[1]
+		for e := range z {
+			z[e] = x[j] == y[k]
+			j += step[0]
+			k += step[1]
+		}
+	})
+	return nil
 }
 
 // where copies elements, of any type, from one side or the other.

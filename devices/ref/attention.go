@@ -94,16 +94,20 @@ func rounded(dt tensor.DType, v []float64) ([]float64, error) {
 	return roundTo(dt, v)
 }
 
+// threeHeads is queries, keys and values.
+func threeHeads(c *Call, queries, keys int) (q, k, v heads, err error) {
+	if q, err = asHeads(c.In(0), queries); err != nil {
+		return
+	}
+	if k, err = asHeads(c.In(1), keys); err != nil {
+		return
+	}
+	v, err = asHeads(c.In(2), keys)
+	return
+}
+
 func attention(op ops.Attention, c *Call) error {
-	q, err := asHeads(c.In(0), op.QNumHeads)
-	if err != nil {
-		return err
-	}
-	k, err := asHeads(c.In(1), op.KVNumHeads)
-	if err != nil {
-		return err
-	}
-	v, err := asHeads(c.In(2), op.KVNumHeads)
+	q, k, v, err := threeHeads(c, op.QNumHeads, op.KVNumHeads)
 	if err != nil {
 		return err
 	}

@@ -197,11 +197,7 @@ func arith(c *Call, ff func(a, b float64) float64, fi func(a, b int64) (int64, e
 	a, b, out := c.In(0), c.In(1), c.Out(0)
 	switch {
 	case out.DType().IsInt() && fi != nil:
-		x, err := a.Int64s()
-		if err != nil {
-			return err
-		}
-		y, err := b.Int64s()
+		x, y, err := intPair(a, b)
 		if err != nil {
 			return err
 		}

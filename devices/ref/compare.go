@@ -43,11 +43,7 @@ func compare(c *Call, ff func(a, b float64) bool, fi func(order int) bool) error
 		pairs(a.Shape(), b.Shape(), out.Shape(), func(i, j, k int) { z[i] = ff(v[0][j], v[1][k]) })
 		return nil
 	}
-	x, err := a.Int64s()
-	if err != nil {
-		return err
-	}
-	y, err := b.Int64s()
+	x, y, err := intPair(a, b)
 	if err != nil {
 		return err
 	}

@@ -224,11 +224,7 @@ func rangeOf(_ ops.Range, c *Call) error {
 		return err
 	}
 	if start.DType().IsInt() {
-		a, err := start.Int64s()
-		if err != nil {
-			return err
-		}
-		d, err := delta.Int64s()
+		a, d, err := intPair(start, delta)
 		if err != nil {
 			return err
 		}

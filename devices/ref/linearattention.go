@@ -11,15 +11,7 @@ import (
 
 // linearAttention runs the recurrence token by token, in float64.
 func linearAttention(op ops.LinearAttention, c *Call) error {
-	q, err := asHeads(c.In(0), op.QNumHeads)
-	if err != nil {
-		return err
-	}
-	k, err := asHeads(c.In(1), op.KVNumHeads)
-	if err != nil {
-		return err
-	}
-	v, err := asHeads(c.In(2), op.KVNumHeads)
+	q, k, v, err := threeHeads(c, op.QNumHeads, op.KVNumHeads)
 	if err != nil {
 		return err
 	}

@@ -29,11 +29,7 @@ func matMul(_ ops.MatMul, c *Call) error {
 	batches := make([][2]int, 0, product(lead))
 	walk(lead, [][]int{sa, sb}, func(_ int, off []int) { batches = append(batches, [2]int{off[0] * m * k, off[1] * k * n}) })
 	if out.DType().IsInt() {
-		x, err := a.Int64s()
-		if err != nil {
-			return err
-		}
-		y, err := b.Int64s()
+		x, y, err := intPair(a, b)
 		if err != nil {
 			return err
 		}

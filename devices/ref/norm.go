@@ -222,6 +222,14 @@ func splitFrom(shape []int, axis int) (outer, inner int, err error) {
 	return product(shape[:axis]), product(shape[axis:]), nil
 }
 
+// splitRows is the elements of t, with splitFrom of its shape.
+func splitRows(t *tensor.Tensor, axis int) (x []float64, outer, inner int, err error) {
+	if outer, inner, err = splitFrom(t.Shape(), axis); err == nil {
+		x, err = t.Float64s()
+	}
+	return x, outer, inner, err
+}
+
 // broadcastTo reads t as if it had that shape.
 func broadcastTo(t *tensor.Tensor, shape []int) ([]float64, error) {
 	vs, err := t.Float64s()
@@ -234,12 +242,8 @@ func broadcastTo(t *tensor.Tensor, shape []int) ([]float64, error) {
 }
 
 func layerNorm(op ops.LayerNormalization, c *Call) error {
-	x, err := c.In(0).Float64s()
-	if err != nil {
-		return err
-	}
 	shape := c.In(0).Shape()
-	outer, inner, err := splitFrom(shape, op.Axis)
+	x, outer, inner, err := splitRows(c.In(0), op.Axis)
 	if err != nil {
 		return err
 	}
@@ -309,12 +313,8 @@ func layerNormGrad(op ops.LayerNormalizationGrad, c *Call) error {
 }
 
 func rmsNorm(op ops.RMSNormalization, c *Call) error {
-	x, err := c.In(0).Float64s()
-	if err != nil {
-		return err
-	}
 	shape := c.In(0).Shape()
-	outer, inner, err := splitFrom(shape, op.Axis)
+	x, outer, inner, err := splitRows(c.In(0), op.Axis)
 	if err != nil {
 		return err
 	}

@@ -146,6 +146,14 @@ func intsOf(t *tensor.Tensor) ([]int, error) {
 	return out, nil
 }
 
+// intPair is the elements of two tensors as 64-bit integers.
+func intPair(a, b *tensor.Tensor) (x, y []int64, err error) {
+	if x, err = a.Int64s(); err == nil {
+		y, err = b.Int64s()
+	}
+	return x, y, err
+}
+
 // floatPair reads two inputs in float64.
 func floatPair(a, b *tensor.Tensor) (x, y []float64, err error) {
 	if x, err = a.Float64s(); err == nil {

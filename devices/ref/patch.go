@@ -8,6 +8,17 @@ import (
 	"github.com/nnrt/nnrt/tensor"
 )
 
+// remake fills out by f, which is given zeros and the elements of x.
+func remake(out, x *tensor.Tensor, f func(ys, xs []float64)) error {
+	xs, err := x.Float64s()
+	if err != nil {
+		return err
+	}
+	ys := make([]float64, out.Len())
+	f(ys, xs)
+	return out.SetFloat64s(ys)
+}
+
 func patchKernels() []*devices.Kernel {
 	return []*devices.Kernel{
 		fn(func(op ops.Im2Col, c *Call) error {
@@ -25,13 +36,9 @@ func patchKernels() []*devices.Kernel {
 			if err != nil {
 				return err
 			}
-			xs, err := x.Float64s()
-			if err != nil {
-				return err
-			}
-			ys := make([]float64, out.Len())
-			p.each(func(xi, ci int) { ys[ci] = xs[xi] })
-			return out.SetFloat64s(ys)
+			return remake(out, x, func(ys, xs []float64) {
+				p.each(func(xi, ci int) { ys[ci] = xs[xi] })
+			})
 		}),
 		fn(func(op ops.Col2Im, c *Call) error {
 			image, err := c.ints(1)
@@ -56,13 +63,9 @@ func patchKernels() []*devices.Kernel {
 				if err != nil {
 					return err
 				}
-				xs, err := x.Float64s()
-				if err != nil {
-					return err
-				}
-				ys := make([]float64, out.Len())
-				newPatches(win, op.Format, out.Shape()).each(func(xi, ci int) { ys[xi] += xs[ci] })
-				return out.SetFloat64s(ys)
+				return remake(out, x, func(ys, xs []float64) {
+					newPatches(win, op.Format, out.Shape()).each(func(xi, ci int) { ys[xi] += xs[ci] })
+				})
 			})
 		}),
 		fn(locallyConnected),

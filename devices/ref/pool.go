@@ -106,18 +106,23 @@ func (g *grid) each(f func(y int, xs, place []int)) {
 	}
 }
 
+// pooled is the elements of x, and its shape with other spatial dimensions.
+func pooled(x *tensor.Tensor, f ops.Format, spatial []int) (xs []float64, shape []int, err error) {
+	xs, err = x.Float64s()
+	return xs, spatialShape(f, x.Dim(0), x.Dim(f.Channel(x.Rank())), spatial), err
+}
+
 func maxPool(op ops.MaxPool, c *Call) error {
 	x := c.In(0)
 	win, err := op.Window(x.Shape())
 	if err != nil {
 		return err
 	}
-	shape := spatialShape(op.Format, x.Dim(0), x.Dim(op.Format.Channel(x.Rank())), win.Out)
-	out, err := c.OutOf(0, x.DType(), shape...)
+	xs, shape, err := pooled(x, op.Format, win.Out)
 	if err != nil {
 		return err
 	}
-	xs, err := x.Float64s()
+	out, err := c.OutOf(0, x.DType(), shape...)
 	if err != nil {
 		return err
 	}
@@ -230,11 +235,10 @@ func averagePool(op ops.AveragePool, c *Call) error {
 	if err != nil {
 		return err
 	}
-	xs, err := x.Float64s()
+	xs, shape, err := pooled(x, op.Format, win.Out)
 	if err != nil {
 		return err
 	}
-	shape := spatialShape(op.Format, x.Dim(0), x.Dim(op.Format.Channel(x.Rank())), win.Out)
 	ys := make([]float64, product(shape))
 	newGrid(win, op.Format, x.Shape(), shape).each(func(y int, in, place []int) {
 		s := 0.0
@@ -279,11 +283,10 @@ func lpPool(op ops.LpPool, c *Call) error {
 	if err != nil {
 		return err
 	}
-	xs, err := x.Float64s()
+	xs, shape, err := pooled(x, op.Format, win.Out)
 	if err != nil {
 		return err
 	}
-	shape := spatialShape(op.Format, x.Dim(0), x.Dim(op.Format.Channel(x.Rank())), win.Out)
 	ys := make([]float64, product(shape))
 	var vs []float64
 	newGrid(win, op.Format, x.Shape(), shape).each(func(y int, in, _ []int) {

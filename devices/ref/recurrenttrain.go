@@ -9,20 +9,25 @@ import (
 func (q *recurrence) kept() (gates, cells []float64) {
 	H := q.H
 	gates, cells = make([]float64, q.T*q.N*4*H), make([]float64, q.T*q.N*H)
+	q.eachRow(func(row, at int) {
+		copy(gates[at*4*H:], q.post[row*q.gates*H:][:q.gates*H])
+		if !q.lstm {
+			copy(gates[(at*4+3)*H:], q.rec[row*H:][:H])
+		}
+		copy(cells[at*H:], q.cNew[row*H:][:H])
+	})
+	return gates, cells
+}
+
+// eachRow calls f with the rows of q's own memory and of X, but those behind the end of a sequence.
+func (q *recurrence) eachRow(f func(row, at int)) {
 	for t := range q.T {
 		for n := range q.N {
-			row, at := t*q.N+n, q.xRow(t, n)
-			if int64(t) >= q.lens[n] {
-				continue
+			if int64(t) < q.lens[n] {
+				f(t*q.N+n, q.xRow(t, n))
 			}
-			copy(gates[at*4*H:], q.post[row*q.gates*H:][:q.gates*H])
-			if !q.lstm {
-				copy(gates[(at*4+3)*H:], q.rec[row*H:][:H])
-			}
-			copy(cells[at*H:], q.cNew[row*H:][:H])
 		}
 	}
-	return gates, cells
 }
 
 // xRow is the row of X, both of whose first axes are flattened.
@@ -104,18 +109,12 @@ func (q *recurrence) restore(c *Call, d, at int) error {
 func (q *recurrence) argGrads() []float64 {
 	H := q.H
 	out := make([]float64, q.T*q.N*4*H)
-	for t := range q.T {
-		for n := range q.N {
-			row, at := t*q.N+n, q.xRow(t, n)
-			if int64(t) >= q.lens[n] {
-				continue
-			}
-			copy(out[at*4*H:], q.dpre[row*q.gates*H:][:q.gates*H])
-			if !q.lstm {
-				copy(out[(at*4+3)*H:], q.drec[(row*q.gates+2)*H:][:H])
-			}
+	q.eachRow(func(row, at int) {
+		copy(out[at*4*H:], q.dpre[row*q.gates*H:][:q.gates*H])
+		if !q.lstm {
+			copy(out[(at*4+3)*H:], q.drec[(row*q.gates+2)*H:][:H])
 		}
-	}
+	})
 	return out
 }
 

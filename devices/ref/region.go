@@ -18,11 +18,10 @@ func regionKernels() []*devices.Kernel {
 		fn(roiAlignGrad),
 		fn(func(op ops.AdaptiveAveragePool, c *Call) error {
 			x := c.In(0)
-			xs, err := x.Float64s()
+			xs, shape, err := pooled(x, op.Format, op.OutputSize)
 			if err != nil {
 				return err
 			}
-			shape := spatialShape(op.Format, x.Dim(0), x.Dim(op.Format.Channel(x.Rank())), op.OutputSize)
 			ys := make([]float64, product(shape))
 			adaptive(op.Format, x.Shape(), shape, func(y int, in []int) {
 				for _, i := range in {
@@ -51,11 +50,10 @@ func regionKernels() []*devices.Kernel {
 		}),
 		fn(func(op ops.AdaptiveMaxPool, c *Call) error {
 			x := c.In(0)
-			xs, err := x.Float64s()
+			xs, shape, err := pooled(x, op.Format, op.OutputSize)
 			if err != nil {
 				return err
 			}
-			shape := spatialShape(op.Format, x.Dim(0), x.Dim(op.Format.Channel(x.Rank())), op.OutputSize)
 			ys := make([]float64, product(shape))
 			adaptive(op.Format, x.Shape(), shape, func(y int, in []int) { ys[y] = xs[largestOf(xs, in)] })
 			return store(c, x.DType(), shape, ys)

@@ -41,17 +41,31 @@ func auto(name string, since int, op graph.Op) row {
 	}}
 }
 
-// autoWith is auto with a last word on the operator, for what is no attribute of the same name.
-func autoWith[O graph.Op](name string, since int, op O, fix func(n *Node, op *O)) row {
-	return row{name: name, since: since, op: op, imp: func(n *Node) []*graph.Value {
-		o := fill(n, op)
-		typed, ok := o.(O)
-		if !ok {
+// adjusting gives an automatic row a last word on the operator, for what is no attribute of the same name.
+//
+//go:noinline
+func (r row) adjusting(fix func(n *Node, op graph.Op) graph.Op) row {
+	op := r.op
+	r.imp = func(n *Node) []*graph.Value {
+		filled := fill(n, op)
+		if n.refuse != "" {
 			return nil
 		}
-		fix(n, &typed)
-		return n.AddN(typed, n.In...)
-	}}
+		return n.AddN(fix(n, filled), n.In...)
+	}
+	return r
+}
+
+// ignoring makes a row take attributes that say nothing about the result.
+//
+//go:noinline
+func (r row) ignoring(names ...string) row {
+	imp := r.imp
+	r.imp = func(n *Node) []*graph.Value {
+		n.Ignore(names...)
+		return imp(n)
+	}
+	return r
 }
 
 // steering marks inputs that decide shapes.

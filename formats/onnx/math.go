@@ -13,7 +13,7 @@ const epsilon5 = float64(float32(1e-5))
 // matmulRows is matrix products.
 func matmulRows() []row {
 	return autos(matmulPlain,
-		autoWith("Gemm", 1, ops.Gemm{Alpha: 1, Beta: 1}, func(n *Node, op *ops.Gemm) { n.Ignore("broadcast") }),
+		auto("Gemm", 1, ops.Gemm{Alpha: 1, Beta: 1}).ignoring("broadcast"),
 	)
 }
 
@@ -217,12 +217,7 @@ func recurrentRows() []row {
 	rows := autos(recurrentPlain)
 	for _, r := range rows {
 		r.since = 1
-		imp := r.imp
-		r.imp = func(n *Node) []*graph.Value {
-			n.Ignore("output_sequence")
-			return imp(n)
-		}
-		rows = append(rows, r)
+		rows = append(rows, r.ignoring("output_sequence"))
 	}
 	return rows
 }

@@ -225,7 +225,7 @@ func microsoftProducts() []row {
 			det := n.Add(ops.Unsqueeze{}, n.Add(ops.Det{}, x), n.ints(-1, -2))
 			return one(n.Add(ops.Div{}, n.swapped(n.Add(ops.Cofactor{}, x)), det))
 		}),
-		autoWith("MatMulNBits", 1, ops.MatMulNBits{Bits: 4}, func(n *Node, _ *ops.MatMulNBits) { n.Ignore("accuracy_level") }),
+		auto("MatMulNBits", 1, ops.MatMulNBits{Bits: 4}).ignoring("accuracy_level"),
 		takes("TransposeMatMul", 2, 2, func(n *Node) []*graph.Value { return one(n.fusedMatMul()) }),
 	}
 }

@@ -104,6 +104,8 @@ func (n *Node) rounded(y *graph.Value, mode string) *graph.Value {
 }
 
 // channelsLast reads an operator whose first count inputs, and output, have their channels last.
+//
+//go:noinline
 func channelsLast(op graph.Op, count int) func(n *Node) []*graph.Value {
 	return func(n *Node) []*graph.Value {
 		r := rank(n.Input(0))

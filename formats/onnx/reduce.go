@@ -55,6 +55,8 @@ var reducePlain = []plain{
 
 // importFlattening reads the form of Softmax and its kin up to version 12: the tensor is taken as a matrix
 // whose rows are the dimensions before axis, along which op works.
+//
+//go:noinline
 func importFlattening(op graph.Op) func(n *Node) []*graph.Value {
 	return func(n *Node) []*graph.Value {
 		axis, x := n.Int("axis", 1), n.Input(0)

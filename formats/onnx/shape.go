@@ -57,6 +57,8 @@ func axesAttribute(op graph.Op) func(n *Node) []*graph.Value {
 }
 
 // importConcat reads Concat; of a scalar among its inputs it makes a vector, as old exporters expect.
+//
+//go:noinline
 func importConcat(def int) func(n *Node) []*graph.Value {
 	return func(n *Node) []*graph.Value {
 		if def == 0 && !n.Has("axis") {
@@ -74,6 +76,8 @@ func importConcat(def int) func(n *Node) []*graph.Value {
 }
 
 // importPad1 reads pads that are an attribute.
+//
+//go:noinline
 func importPad1(name string) func(n *Node) []*graph.Value {
 	return func(n *Node) []*graph.Value {
 		pads := n.Ints(name)
@@ -156,10 +160,12 @@ func sliceRows() []row {
 		row{name: "Slice", since: 1, imp: importSlice1},
 		row{name: "Split", since: 1, imp: importSplit1},
 		row{name: "Split", since: 13, op: ops.Split{}, imp: importSplit13, exp: exportSplit},
-		autoWith("Split", 18, ops.Split{}, func(n *Node, op *ops.Split) {
-			if op.NumOutputs == 0 {
-				op.NumOutputs = n.NumOut
+		auto("Split", 18, ops.Split{}).adjusting(func(n *Node, op graph.Op) graph.Op {
+			split, _ := op.(ops.Split)
+			if split.NumOutputs == 0 {
+				split.NumOutputs = n.NumOut
 			}
+			return split
 		}).exports(exportSplit),
 	)
 }

@@ -32,9 +32,16 @@ func poolRows() []row {
 			op.P = p
 			return n.AddN(op, n.In...)
 		}},
-		autoWith("MaxPool", 1, ops.MaxPool{}, func(n *Node, op *ops.MaxPool) { op.Indices = n.NumOut > 1 }),
-		autoWith("RoiAlign", 10, ops.RoiAlign{Mode: "avg", OutputHeight: 1, OutputWidth: 1, SpatialScale: 1},
-			func(n *Node, op *ops.RoiAlign) { op.CoordinateTransformationMode = "output_half_pixel" }).exports(exportRoiAlign10),
+		auto("MaxPool", 1, ops.MaxPool{}).adjusting(func(n *Node, op graph.Op) graph.Op {
+			pool, _ := op.(ops.MaxPool)
+			pool.Indices = n.NumOut > 1
+			return pool
+		}),
+		auto("RoiAlign", 10, ops.RoiAlign{Mode: "avg", OutputHeight: 1, OutputWidth: 1, SpatialScale: 1}).adjusting(func(n *Node, op graph.Op) graph.Op {
+			align, _ := op.(ops.RoiAlign)
+			align.CoordinateTransformationMode = "output_half_pixel"
+			return align
+		}).exports(exportRoiAlign10),
 	)
 }
 
@@ -87,15 +94,17 @@ func resizeRows() []row {
 			}
 			return one(n.Add(op, n.Input(0), nil, n.Input(1)))
 		}}.steering(1),
-		autoWith("Resize", 11, full, func(n *Node, op *ops.Resize) {
+		auto("Resize", 11, full).adjusting(func(n *Node, op graph.Op) graph.Op {
+			resize, _ := op.(ops.Resize)
 			for i := 1; i < len(n.In); i++ {
 				if isEmpty(n.In[i]) {
 					n.In[i] = nil
 				}
 			}
-			if op.CoordinateTransformationMode == forNN && op.NearestMode == "floor" { // the same, as later versions say it
-				op.CoordinateTransformationMode, op.NearestMode = "half_pixel", "round_prefer_ceil"
+			if resize.CoordinateTransformationMode == forNN && resize.NearestMode == "floor" { // the same, as later versions say it
+				resize.CoordinateTransformationMode, resize.NearestMode = "half_pixel", "round_prefer_ceil"
 			}
+			return resize
 		}).steering(1, 2).exports(exportResize),
 		{name: "Upsample", since: 1, until: 6, imp: func(n *Node) []*graph.Value {
 			h, w := n.Float("height_scale", 1), n.Float("width_scale", 1)

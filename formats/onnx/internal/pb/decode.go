@@ -190,38 +190,38 @@ type messagePtr[T any] interface {
 	Message
 }
 
-// one decodes a message field; a second occurrence merges, as protobuf has it.
+// one decodes a message field; a second occurrence merges, as protobuf has it. What it and many share for all
+// types stands in element, of which there is one.
 func one[T any, P messagePtr[T]](f *field, name string, dst *P) error {
-	if err := f.want(name, protowire.BytesType); err != nil {
-		return err
-	}
+	size := uintptr(0)
 	if *dst == nil {
-		var zero T
-		if err := f.charge(name, int64(unsafe.Sizeof(zero))); err != nil {
-			return err
-		}
 		*dst = new(T)
+		size = unsafe.Sizeof(**dst)
 	}
-	if err := f.d.message(f.b, f.off, *dst); err != nil {
-		return under(err, name, -1)
-	}
-	return nil
+	return f.element(name, -1, size, *dst)
 }
 
 // many decodes one element of a repeated message field.
 func many[T any, P messagePtr[T]](f *field, name string, dst *[]P) error {
+	m := P(new(T))
+	*dst = append(*dst, m)
+	return f.element(name, len(*dst)-1, unsafe.Sizeof(*m)+unsafe.Sizeof(m), m)
+}
+
+// element decodes a message, for which size bytes were taken, that is element i of a field, or all of it where i
+// is negative.
+//
+//go:noinline
+func (f *field) element(name string, i int, size uintptr, m Message) error {
 	if err := f.want(name, protowire.BytesType); err != nil {
 		return err
 	}
-	var zero T
-	if err := f.charge(name, int64(unsafe.Sizeof(zero))+int64(unsafe.Sizeof(dst))); err != nil {
+	if err := f.charge(name, int64(size)); err != nil {
 		return err
 	}
-	m := P(new(T))
 	if err := f.d.message(f.b, f.off, m); err != nil {
-		return under(err, name, len(*dst))
+		return under(err, name, i)
 	}
-	*dst = append(*dst, m)
 	return nil
 }
 

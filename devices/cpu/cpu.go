@@ -85,7 +85,7 @@ func (d *Device) kernels() []devices.Kernel {
 		d.quantizeKernels(),
 		d.recurrentTrainKernels(),
 		d.convGradKernels(),
-		d.gradKernels(),
+		d.gradKernels(), d.tallyKernels(),
 		d.normGradKernels(),
 		d.frozenKernels(),
 		d.programKernels(),

@@ -30,8 +30,12 @@ func Block(key [2]uint32, ctr [4]uint32) [4]uint32 {
 // At is random word i of the sequence that key and hi (the upper half of the counter) name: the form that
 // kernels use, where element i of a tensor takes word i.
 func At(key, hi, i uint64) uint32 {
-	b := Block(split(key), [4]uint32{uint32(i >> 2), uint32(i >> 34), uint32(hi), uint32(hi >> 32)})
-	return b[i&3]
+	return BlockAt(key, hi, i)[i&3]
+}
+
+// BlockAt is the four words of a sequence, as At gives them, that word i is one of.
+func BlockAt(key, hi, i uint64) [4]uint32 {
+	return Block(split(key), [4]uint32{uint32(i >> 2), uint32(i >> 34), uint32(hi), uint32(hi >> 32)})
 }
 
 // Words is At for i = 0, 1, 2, ... in turn: four words cost one block.
@@ -40,7 +44,7 @@ func Words(key, hi uint64) func() uint32 {
 	i := uint64(0)
 	return func() uint32 {
 		if i&3 == 0 {
-			b = Block(split(key), [4]uint32{uint32(i >> 2), uint32(i >> 34), uint32(hi), uint32(hi >> 32)})
+			b = BlockAt(key, hi, i)
 		}
 		w := b[i&3]
 		i++

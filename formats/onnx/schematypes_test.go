@@ -139,11 +139,28 @@ type variant struct {
 	wide  *variant // the same in the widest type of the kind
 }
 
+// undeclare takes the element types of a graph's outputs out, which are the former type's, and of those in it.
+func undeclare(g *pb.GraphProto) {
+	for _, o := range g.Output {
+		if o.Type != nil && o.Type.TensorType != nil {
+			o.Type.TensorType.ElemType = pb.Undefined
+		}
+	}
+	for _, n := range g.Node {
+		for _, a := range n.Attribute {
+			if a.G != nil {
+				undeclare(a.G)
+			}
+		}
+	}
+}
+
 // run gives the outputs.
 func (v *variant) run(dev devices.Device) ([]tensor.Value, error) {
 	if v.err != nil {
 		return nil, v.err
 	}
+	undeclare(v.model.Graph)
 	g, err := onnx.ReadBytes(pb.Marshal(v.model), onnx.Options{})
 	if err != nil {
 		return nil, err

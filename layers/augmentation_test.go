@@ -77,17 +77,13 @@ func TestAugmentation(t *testing.T) {
 
 // TestRefusedInInference wants layers that compute something in inference which no graph does to be refused.
 func TestRefusedInInference(t *testing.T) {
-	two := 2
 	for name, c := range map[string]struct {
 		l     layers.Layer
 		dtype string
 		says  string
 	}{
 		"clahe":     {&layers.ContrastLimitedAdaptiveHistogramEqualization{Base: layers.Named("c")}, "float32", `ContrastLimitedAdaptiveHistogramEqualization "c": evens out histograms`},
-		"hashing":   {&layers.Hashing{NumBins: 3}, "string", "hashes strings"},
-		"farmhash":  {&layers.IntegerLookup{Vocabulary: []any{10, 20}, NumOOVIndices: &two, OOVMethod: "farmhash"}, "int64", "oov_method farmhash"},
-		"salt":      {&layers.IntegerLookup{Vocabulary: []any{10, 20}, NumOOVIndices: &two, OOVMethod: "farmhash", Salt: []any{1, 2}}, "int64", "salt [1 2]"},
-		"oov words": {&layers.StringLookup{Vocabulary: []any{"a"}, NumOOVIndices: &two}, "string", "num_oov_indices 2"},
+		"function":  {&layers.TextVectorization{Vocabulary: []any{"a"}, Split: map[string]any{}}, "string", "split is a Python function"},
 		"tf_idf":    {&layers.StringLookup{Vocabulary: []any{"a"}, OutputMode: "tf_idf"}, "string", "tf_idf"},
 	} {
 		t.Run(name, func(t *testing.T) {

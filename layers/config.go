@@ -315,7 +315,7 @@ func setField(f reflect.Value, v any, info field, inner LayerDecoder) error {
 	if v == nil {
 		f.SetZero()
 		if info.null != "" {
-			f.SetString(info.null)
+			f.Set(reflect.ValueOf(info.null))
 		}
 		if info.not { // null for a switch is off
 			f.SetBool(true)

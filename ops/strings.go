@@ -24,6 +24,9 @@ var stringOps = []Info{
 	{StringSplit{}, "cuts strings at a delimiter"},
 	{RegexFullMatch{}, "whether a pattern matches the whole string"},
 	{TfIdfVectorizer{}, "counts of n-grams, weighted"},
+	{TextTokens{}, "cuts texts into tokens as Keras does"},
+	{HashBucket{}, "the place of strings among buckets, as TensorFlow hashes"},
+	{HashCross{}, "the place of combinations among buckets, as TensorFlow hashes"},
 }
 
 // StringNormalizer drops Stopwords from a [C] or [1,C] tensor and then changes case: LOWER, UPPER or NONE
@@ -211,6 +214,11 @@ func stringSamples() map[string][]Sample {
 			Case(StringNormalizer{CaseChangeAction: "UPPER", Stopwords: []string{"b"}}, words("a", "b", "c"))},
 		"StringConcat": {Case(StringConcat{}, words("a", "b"), words("x"))},
 		"StringSplit":  {Case(StringSplit{Delimiter: "."}, words("a.b", "c"))},
+		"TextTokens": {
+			Case(TextTokens{Standardize: "lower_and_strip_punctuation", Split: "whitespace", Ngrams: []int{1, 2}}, words("A b, c", "", "d")),
+			Case(TextTokens{Split: "character", Length: 2}, words("abc", "d"))},
+		"HashBucket": {Case(HashBucket{NumBuckets: 3}, words("A", "B")), Case(HashBucket{NumBuckets: 5, Key: []int64{1, 2}}, words("A", "B"))},
+		"HashCross":  {Case(HashCross{NumBuckets: 5}, words("A", "B"), IV(101, 102))},
 		"RegexFullMatch": {
 			Case(RegexFullMatch{Pattern: "a+"}, words("aa", "ab"))},
 		"TfIdfVectorizer": {

@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"slices"
+
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/internal/errs"
@@ -60,6 +62,13 @@ func (b *binder) fixed(v *graph.Value) (tensor.Value, error) {
 	case inArena:
 		shape, _ := v.Type.Shape()
 		x, err := tensor.FromBytes(v.Type.DType, shape, b.arena[off:off+byteSize(v.Type)], b.arena)
+		if err != nil {
+			return nil, err
+		}
+		t = x
+	case v.Def != nil && v.Type.DType == tensor.String && v.Type.Static() && !slices.Contains(b.pl.g.Outputs, v):
+		shape, _ := v.Type.Shape() // strings can't lie in the arena: memory of their own
+		x, err := tensor.Make(tensor.String, shape)
 		if err != nil {
 			return nil, err
 		}

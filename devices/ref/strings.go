@@ -33,6 +33,9 @@ func stringKernels() []*devices.Kernel {
 			return nil
 		}),
 		fn(tfIdf),
+		fn(textTokens),
+		fn(hashBucket),
+		fn(hashCross),
 	}
 }
 

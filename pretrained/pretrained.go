@@ -20,6 +20,8 @@ type Options struct {
 	Pooling       string  // with NoTop: "" for the feature map, "avg" or "max" for one vector a picture
 	Classes       int     // 0: 1000
 	Logits        bool    // no softmax at the end
+
+	imageNet bool // weights of ImageNet are to come
 }
 
 // Mode is how pixel values from 0 to 255 become a network's input.
@@ -84,6 +86,21 @@ func Catalogue() []Net {
 		{"DenseNet121", 224, Torch, []Weights{
 			{storage + "densenet/densenet121" + tf + ".h5", "9d60b8095a5708f2dcce2bca79d332c7", 0, false},
 			{storage + "densenet/densenet121" + tf + "_notop.h5", "30ee3e1110167f948a6b9946edeeb738", 0, true}}, DenseNet121},
+		{"InceptionV3", 299, TF, []Weights{
+			{storage + "inception_v3/inception_v3" + tf + ".h5", "9a0d58056eeedaa3f26cb7ebd46da564", 0, false},
+			{storage + "inception_v3/inception_v3" + tf + "_notop.h5", "bcbd6486424b2319ff4ef7d526e38f63", 0, true}}, InceptionV3},
+		{"Xception", 299, TF, []Weights{
+			{storage + "xception/xception" + tf + ".h5", "0a58e3b7378bc2990ea3b43d5981f1f6", 0, false},
+			{storage + "xception/xception" + tf + "_notop.h5", "b0042744bf5b25fce3cb969f33bebb97", 0, true}}, Xception},
+		{"MobileNetV3Small", 224, None, []Weights{
+			{storage + "mobilenet_v3/weights_mobilenet_v3_small_224_1.0_float.h5", "8768d4c2e7dee89b9d02b2d03d65d862", 1, false},
+			{storage + "mobilenet_v3/weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5", "", 1, true}}, MobileNetV3Small},
+		{"MobileNetV3Large", 224, None, []Weights{
+			{storage + "mobilenet_v3/weights_mobilenet_v3_large_224_1.0_float.h5", "59e551e166be033d707958cf9e29a6a7", 1, false},
+			{storage + "mobilenet_v3/weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5", "07fb09a5933dd0c8eaafa16978110389", 1, true}}, MobileNetV3Large},
+		{"EfficientNetB0", 224, None, []Weights{
+			{"https://storage.googleapis.com/keras-applications/efficientnetb0.h5", "902e53a9f72be733fc0bcb005b3ebbac", 0, false},
+			{"https://storage.googleapis.com/keras-applications/efficientnetb0_notop.h5", "50bc09e76180e00e4465e1a485ddc09d", 0, true}}, EfficientNetB0},
 	}
 }
 
@@ -106,6 +123,7 @@ func Open(name, weights string, o Options) (*layers.Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.imageNet = true
 	m, err := n.Build(o)
 	if err != nil {
 		return nil, err
@@ -213,6 +231,7 @@ func (n *net) noTop() (*layers.Model, error) {
 
 func (n *net) end() (*layers.Model, error) {
 	n.m.SetOutputs(n.x)
+	n.m.SortLayers()
 	if err := n.m.Build(); err != nil {
 		return nil, err
 	}

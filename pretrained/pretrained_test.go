@@ -7,6 +7,7 @@ import (
 	_ "image/png"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,7 +41,8 @@ func TestLikeKeras(t *testing.T) {
 		alpha float64
 		long  bool
 	}{{"VGG16", 32, 0, true}, {"ResNet50", 64, 0, true}, {"ResNet50V2", 64, 0, true}, {"MobileNet", 64, 0.5, false},
-		{"MobileNetV2", 64, 0.5, false}, {"DenseNet121", 64, 0, false}} {
+		{"MobileNetV2", 64, 0.5, false}, {"DenseNet121", 64, 0, false},
+		{"MobileNetV3Small", 64, 0, false}, {"MobileNetV3Large", 64, 0, false}, {"EfficientNetB0", 64, 0, false}} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := testdata.Dir(t, "keras-golden", "applications", c.name)
 			if c.long && testing.Short() {
@@ -61,6 +63,46 @@ func TestLikeKeras(t *testing.T) {
 			require.NoError(t, err)
 			near(t, want[0].Tensor, predict(t, m, in[0].Tensor), meta.RTol, meta.ATol)
 		})
+	}
+}
+
+// TestSizes holds the networks that nothing was recorded of against the numbers of parameters that Keras' page gives, and
+// every network against the order of layers that Keras records.
+func TestSizes(t *testing.T) {
+	for name, want := range map[string]int{"InceptionV3": 23_851_784, "Xception": 22_910_480, "MobileNetV3Small": 2_554_968, "EfficientNetB0": 5_330_571} {
+		n, err := pretrained.Find(name)
+		require.NoError(t, err)
+		m, err := n.Build(pretrained.Options{})
+		require.NoError(t, err)
+		total := 0
+		for _, w := range m.Weights() {
+			size := 1
+			for _, d := range w.Shape {
+				size *= d
+			}
+			total += size
+		}
+		require.Equal(t, want, total, name)
+	}
+}
+
+// TestOrderOfLayers brings recorded networks, which Keras lists by depth, out of order and back.
+func TestOrderOfLayers(t *testing.T) {
+	for _, name := range []string{"InceptionResNetV2", "DenseNet121", "EfficientNetB0", "ResNet50", "ResNet50V2", "MobileNetV3Large"} {
+		p, err := os.ReadFile(filepath.Join(testdata.Dir(t, "keras-golden", "applications", name), "architecture.json"))
+		require.NoError(t, err)
+		m, err := keras.ReadConfig(p, keras.Options{})
+		require.NoError(t, err)
+		list := func() (names []string) {
+			for _, l := range m.Layers() {
+				names = append(names, l.Common().Name)
+			}
+			return names
+		}
+		want := list()
+		slices.Reverse(m.Layers())
+		m.SortLayers()
+		require.Equal(t, want, list(), name)
 	}
 }
 

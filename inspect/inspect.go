@@ -12,6 +12,7 @@ import (
 	"github.com/nnrt/nnrt/bench"
 	"github.com/nnrt/nnrt/feed"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/order"
 )
 
 // Info is what there is to know about a graph without running it.
@@ -120,7 +121,8 @@ func (in Info) Write(w io.Writer) error {
 	if in.MulAdds > 0 {
 		fmt.Fprintf(b, "cost        %.3g GFLOP a run with free dimensions at 1\n", 2*float64(in.MulAdds)/1e9)
 	}
-	names := slices.SortedFunc(maps.Keys(in.Ops), func(x, y string) int {
+	names := slices.Collect(maps.Keys(in.Ops))
+	order.Sort(names, func(x, y string) int {
 		if in.Ops[x] != in.Ops[y] {
 			return in.Ops[y] - in.Ops[x]
 		}

@@ -9,6 +9,8 @@ import (
 
 // tower calls convolutions, each with normalization and relu, one after the other on x: "64:1x1 96:3x3/2" has 64 filters of 1 by 1
 // and 96 of 3 by 3 with a stride of 2, which, like any that is written, takes no padding. Keras gives them no names.
+//
+//go:noinline
 func (n *net) tower(x *layers.Tensor, spec string) *layers.Tensor {
 	for _, part := range strings.Fields(spec) {
 		var filters, h, w int
@@ -44,6 +46,8 @@ func (n *net) branches(name string, x *layers.Tensor, specs ...string) {
 }
 
 // join puts feature maps behind one another.
+//
+//go:noinline
 func (n *net) join(name string, xs ...*layers.Tensor) {
 	if len(xs) == 1 {
 		n.x = xs[0]
@@ -52,6 +56,7 @@ func (n *net) join(name string, xs ...*layers.Tensor) {
 	n.x = n.m.Apply(&layers.Concatenate{Base: layers.Named(name), Axis: new(3)}, xs...)
 }
 
+//go:noinline
 func (n *net) shrink() *layers.Tensor {
 	return n.m.Apply(&layers.MaxPooling2D{PoolSize: []int{3, 3}, Strides: []int{2, 2}}, n.x)
 }
@@ -111,6 +116,8 @@ func Xception(o Options) (*layers.Model, error) {
 }
 
 // separable is a separable convolution with normalization, and relu before or behind it.
+//
+//go:noinline
 func (n *net) separable(name string, filters int, before, behind bool) {
 	if before {
 		n.relu(name + "_act")

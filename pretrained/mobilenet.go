@@ -6,6 +6,7 @@ import (
 	"github.com/nnrt/nnrt/layers"
 )
 
+//go:noinline
 func (n *net) depthwise(name string, stride int, padding string) {
 	n.add(&layers.DepthwiseConv2D{Base: layers.Named(name), KernelSize: []int{3, 3}, Strides: []int{stride, stride},
 		Padding: padding, NoBias: true})
@@ -82,6 +83,7 @@ func MobileNetV2(o Options) (*layers.Model, error) {
 	return n.top("global_average_pooling2d")
 }
 
+//go:noinline
 func (n *net) normV2(name string) {
 	n.add(&layers.BatchNormalization{Base: layers.Named(name), Epsilon: new(1e-3), Momentum: new(0.999)})
 }

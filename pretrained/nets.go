@@ -32,6 +32,8 @@ func vgg(name string, convs [5]int, o Options) (*layers.Model, error) {
 }
 
 // norm is a batch normalization with the ResNets' epsilon.
+//
+//go:noinline
 func (n *net) norm(name string) {
 	n.add(&layers.BatchNormalization{Base: layers.Named(name), Axis: new(3), Epsilon: new(1.001e-5)})
 }

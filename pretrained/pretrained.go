@@ -177,15 +177,20 @@ func (n *net) relu(name string) {
 }
 
 // relu6 is a ReLU that ends at 6.
+//
+//go:noinline
 func (n *net) relu6(name string) {
 	n.add(&layers.ReLU{Base: layers.Named(name), MaxValue: new(6.0)})
 }
 
+//go:noinline
 func (n *net) pad(name string, top, bottom, left, right int) {
 	n.add(&layers.ZeroPadding2D{Base: layers.Named(name), Padding: [][2]int{{top, bottom}, {left, right}}})
 }
 
 // conv is a convolution without activation.
+//
+//go:noinline
 func (n *net) conv(name string, filters, size, stride int, padding string, bias bool) {
 	n.add(&layers.Conv2D{Base: layers.Named(name), Filters: filters, KernelSize: []int{size, size}, Strides: []int{stride, stride},
 		Padding: padding, NoBias: !bias})

@@ -8,12 +8,16 @@ import (
 )
 
 // act is an activation as a layer of its own.
+//
+//go:noinline
 func (n *net) act(name string, a layers.Activation) {
 	n.add(&layers.ActivationLayer{Base: layers.Named(name), Activation: a})
 }
 
 // deep is a depthwise convolution of a square kernel, padded as Keras pads what TensorFlow trained: with a stride of 2, one
 // more behind than before where the size is even.
+//
+//go:noinline
 func (n *net) deep(name, pad string, kernel, stride int) {
 	padding := "same"
 	if stride == 2 {
@@ -176,6 +180,8 @@ func efficientNet(b int, o Options) (*layers.Model, error) {
 }
 
 // plain is a batch normalization as Keras has it by default.
+//
+//go:noinline
 func (n *net) plain(name string) { n.add(&layers.BatchNormalization{Base: layers.Named(name)}) }
 
 // excited is a block of EfficientNet; it returns the channels it gives.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nnrt/nnrt/devices"
 	"github.com/nnrt/nnrt/internal/errs"
+	"github.com/nnrt/nnrt/internal/order"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -21,8 +22,8 @@ func sortKernels() []*devices.Kernel {
 	}
 }
 
-// order compares elements of a tensor: below zero where element i comes before j, NaNs last.
-func order(t *tensor.Tensor) (func(i, j int) int, error) {
+// ordering compares elements of a tensor: below zero where element i comes before j, NaNs last.
+func ordering(t *tensor.Tensor) (func(i, j int) int, error) {
 	switch {
 	case t.DType() == tensor.String:
 		s := t.Strings()
@@ -78,7 +79,7 @@ func topK(op ops.TopK, c *Call) error {
 	if err != nil {
 		return err
 	}
-	by, err := order(x)
+	by, err := ordering(x)
 	if err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func unique(op ops.Unique, c *Call) error {
 		shape = append([]int{}, x.Shape()...)
 		axis = (op.Axis + x.Rank()) % x.Rank()
 	}
-	by, err := order(x)
+	by, err := ordering(x)
 	if err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func unique(op ops.Unique, c *Call) error {
 	for i := range sorted {
 		sorted[i] = i
 	}
-	slices.SortStableFunc(sorted, entries)
+	order.Stable(sorted, entries)
 	var first []int // of each distinct entry, in ascending order
 	group := make([]int, n)
 	for i, e := range sorted {
@@ -148,7 +149,7 @@ func unique(op ops.Unique, c *Call) error {
 		rank[i] = i
 	}
 	if !op.Sorted {
-		slices.SortFunc(rank, func(a, b int) int { return first[a] - first[b] })
+		order.Sort(rank, func(a, b int) int { return first[a] - first[b] })
 	}
 	place := make([]int64, len(first))
 	for i, r := range rank {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/nnrt/nnrt/internal/errs"
+	"github.com/nnrt/nnrt/internal/order"
 )
 
 // History is each metric's value after each epoch: Keras' history.history.
@@ -88,7 +89,7 @@ func (h History) panels() [][]string {
 			names = append(names, name)
 		}
 	}
-	slices.SortFunc(names, func(a, b string) int {
+	order.Sort(names, func(a, b string) int {
 		if (a == "loss") != (b == "loss") {
 			if a == "loss" {
 				return -1

@@ -66,6 +66,18 @@ func TestKeras2Optimizer(t *testing.T) {
 	require.Contains(t, string(b), `"class_name": "InverseTimeDecay", "config": {"initial_learning_rate": 0.01, "decay_steps": 1, "decay_rate": 0.5`)
 }
 
+// TestNoOptimizer wants a legacy file's training config to have an optimizer, without which Keras 3 doesn't open it.
+func TestNoOptimizer(t *testing.T) {
+	m := layers.NewSequential("m", input("x", 3), &layers.Dense{Base: layers.Named("dense"), Units: 2})
+	for training, class := range map[string]string{`{"loss": "mse"}`: "RMSprop", `{"loss": "mse", "optimizer": "adam"}`: "adam"} {
+		c, err := (&File{Model: m, Training: []byte(training)}).trainingConfig()
+		require.NoError(t, err)
+		b, err := layers.AppendJSON(nil, c)
+		require.NoError(t, err)
+		require.Contains(t, string(b), `"optimizer_config": {"class_name": "`+class+`", "config": {`)
+	}
+}
+
 // TestMaskDialects wants a model of one Keras refused in the layout of the other where masks mean something else.
 func TestMaskDialects(t *testing.T) {
 	for _, old := range []bool{false, true} {

@@ -283,9 +283,12 @@ func (f *File) trainingConfig() (any, error) {
 			class, _ := o.Get("class_name")
 			cfg, _ := o.Get("config")
 			opt = layers.Config{{Key: "class_name", Value: class}, {Key: "config", Value: cfg}}
-		default:
-			opt = o
+		case string:
+			opt = layers.Config{{Key: "class_name", Value: o}, {Key: "config", Value: layers.Config{}}}
 		}
+	}
+	if opt == nil { // legacy files need one, and to compile() none is rmsprop
+		opt = layers.Config{{Key: "class_name", Value: "RMSprop"}, {Key: "config", Value: layers.Config{{Key: "name", Value: "rmsprop"}}}}
 	}
 	return append(out, layers.Entry{Key: "optimizer_config", Value: opt}), nil
 }

@@ -20,7 +20,8 @@ func (l Dice) Values(e expr.E, t, p *graph.Value) (values, mask *graph.Value) {
 	return e.CSub(1, e.Div(both, e.AddC(sum, Epsilon))), nil
 }
 
-// Tversky is Dice with the false positives weighted by Alpha and the false negatives by Beta.
+// Tversky is Dice with the two kinds of misses weighted. Keras says of Alpha that it weighs false positives, but
+// multiplies by it what of the targets the predictions lack, and by Beta what they have too much; so does this.
 type Tversky struct {
 	Config
 	Alpha float64          `json:"alpha"`
@@ -31,9 +32,9 @@ type Tversky struct {
 // Values implements Loss.
 func (l Tversky) Values(e expr.E, t, p *graph.Value) (values, mask *graph.Value) {
 	both := e.Sum(e.Mul(t, p), false, l.Axis...)
-	fp := e.Sum(e.Mul(e.CSub(1, t), p), false, l.Axis...)
-	fn := e.Sum(e.Mul(t, e.CSub(1, p)), false, l.Axis...)
-	den := e.AddC(e.Add(both, e.Add(e.MulC(fp, l.Alpha), e.MulC(fn, l.Beta))), Epsilon)
+	lacking := e.Sum(e.Mul(t, e.CSub(1, p)), false, l.Axis...)
+	surplus := e.Sum(e.Mul(e.CSub(1, t), p), false, l.Axis...)
+	den := e.AddC(e.Add(both, e.Add(e.MulC(lacking, l.Alpha), e.MulC(surplus, l.Beta))), Epsilon)
 	return e.CSub(1, e.Div(both, den)), nil
 }
 

@@ -155,11 +155,7 @@ func (m *R2Score) Update(yTrue, yPred, weight *tensor.Tensor) error {
 		s[2*n+c] += squaredError(y, p.v[i]) * w.v[i]
 		s[3*n+c] += w.v[i]
 	}
-	for i := 0; i+n <= len(w.v); i += n {
-		if slices.ContainsFunc(w.v[i:i+n], func(v float64) bool { return v != 0 }) {
-			s[4*n]++
-		}
-	}
+	s[4*n] += float64(len(t.v)) // Keras counts numbers, not rows
 	return nil
 }
 

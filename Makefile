@@ -72,7 +72,7 @@ cross: ## builds for the other platforms
 	GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/nnrt
 	GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/nnrt
 
-check: lint test noasm cross check-generate conformance
+check: lint test noasm hostile cross check-generate conformance
 
 clean:
 	rm -rf bin coverage.out

@@ -70,7 +70,7 @@ type attentionStep struct {
 	rows, cut  int    // queries of a tile, tiles of a head
 	kLen, vLen int    // elements of the packed keys and values of a head
 	scores     int    // elements of a tile's scores
-	tasks      freelist[attentionTask]
+	tasks      freelist[*attentionTask]
 }
 
 func (d *Device) prepareAttention(op ops.FusedAttention, r devices.Request) (devices.Step, error) {

@@ -107,7 +107,7 @@ type binaryStep struct {
 	ix, iy int // strides of the inner loop: 0 or 1
 	rows   int // outer iterations of one tile
 	chunk  int // or, where there is one outer iteration, elements of a tile
-	tasks  freelist[binaryTask]
+	tasks  freelist[*binaryTask]
 }
 
 func newBinaryStep(d *Device, f arithmetic, x, y, out []int) *binaryStep {

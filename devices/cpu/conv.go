@@ -272,7 +272,7 @@ type convStep struct {
 	impl       convImpl
 	inner      int // bytes of the algorithm's scratch
 	xLen, yLen int // elements of turned data and result
-	flips      freelist[flipTask]
+	flips      freelist[*flipTask]
 }
 
 func (s *convStep) Scratch() int { return s.inner + (s.xLen+s.yLen)*4 }

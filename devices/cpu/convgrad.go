@@ -92,8 +92,8 @@ type convGradInput struct {
 	pack   int // elements of one packed tap of one block
 	flip   flipBuffers
 	conv   *winograd // of dy with the kernel turned around; nil for none
-	tasks  freelist[convGradInputTask]
-	flips  freelist[flipTask]
+	tasks  freelist[*convGradInputTask]
+	flips  freelist[*flipTask]
 }
 
 // transposed is the convolution that the gradient is, where strides are 1: of dy with the kernel turned around.

@@ -81,7 +81,7 @@ type convGradWeight struct {
 	kc                              int
 	gathers                         bool
 	xLen, dyLen, packLen, gatherLen int // scratch of a worker
-	tasks                           freelist[convGradWeightTask]
+	tasks                           freelist[*convGradWeightTask]
 }
 
 func (s *convGradWeight) perWorker() int { return s.xLen + s.dyLen + s.packLen + s.gatherLen }

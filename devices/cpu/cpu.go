@@ -4,6 +4,7 @@ package cpu
 
 import (
 	"context"
+	"reflect"
 	"runtime"
 	"slices"
 	"sync"
@@ -148,35 +149,32 @@ func (d *Device) Close() error {
 }
 
 // A freelist keeps the states of finished runs for later ones, so that a Run allocates nothing. Steps hold
-// no mutable state themselves, as several sessions may run one at once.
-type freelist[T any] struct{ list anyList }
+// no mutable state themselves, as several sessions may run one at once. P is a pointer, so that all lists share their code.
+type freelist[P any] struct{ list anyList }
 
-func (f *freelist[T]) get() *T {
-	if t := f.list.pop(); t != nil {
-		return t.(*T)
-	}
-	return new(T)
-}
+func (f *freelist[P]) get() P { return f.list.pop(reflect.TypeFor[P]()).(P) }
 
-func (f *freelist[T]) put(t *T) { f.list.push(t) }
+func (f *freelist[P]) put(t P) { f.list.push(t) }
 
-// anyList is a freelist without its type: compiled once.
+// anyList is a freelist without its type.
 type anyList struct {
 	mu   sync.Mutex
 	free []any
 }
 
+// pop gives what was put, or a pointer t to something new.
+//
 //go:noinline
-func (l *anyList) pop() any {
+func (l *anyList) pop(t reflect.Type) any {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := len(l.free)
 	if n == 0 {
-		return nil
+		return reflect.New(t.Elem()).Interface()
 	}
-	t := l.free[n-1]
+	v := l.free[n-1]
 	l.free = l.free[:n-1]
-	return t
+	return v
 }
 
 //go:noinline

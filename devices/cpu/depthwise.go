@@ -100,7 +100,7 @@ type depthwise struct {
 	zeros []float32
 	rows  int // of one tile
 	tiles int // of one picture
-	tasks freelist[depthwiseTask]
+	tasks freelist[*depthwiseTask]
 }
 
 func (d *Device) newDepthwise(p *convPlan, r devices.Request) *depthwise {

@@ -17,7 +17,7 @@ type direct struct {
 	gather int // elements of gathered rows for each worker; 0 where the data serves as it is
 	whole  int // elements of all rows, where they are gathered once for all tiles; 0 where they are not
 	pack   int // elements of packed weights, where they are known only when running
-	tasks  freelist[convTask]
+	tasks  freelist[*convTask]
 }
 
 // wholeBytes is the most bytes of rows that are gathered at once.

@@ -11,7 +11,7 @@ type dynProduct struct {
 	m, n, k int
 	rs, cs  int
 	til     tiling
-	tasks   freelist[dynTask]
+	tasks   freelist[*dynTask]
 }
 
 type dynTask struct {
@@ -50,7 +50,7 @@ type tallProduct struct {
 	m, n, k int
 	til     tiling
 	depth   int
-	tasks   freelist[tallTask]
+	tasks   freelist[*tallTask]
 }
 
 // tallTask adds one block of rows.

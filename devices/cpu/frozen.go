@@ -53,7 +53,7 @@ type scaleStep struct {
 	d                *Device
 	eps              float64
 	c, inner, repeat int
-	tasks            freelist[scaleTask]
+	tasks            freelist[*scaleTask]
 }
 
 func (s *scaleStep) Scratch() int { return 2 * pad64(s.c*s.repeat) * 4 }
@@ -159,7 +159,7 @@ type padStep struct {
 	before []int
 	back   bool // the gradient: cuts the inside out of y
 	rows   int  // of y, of one tile
-	tasks  freelist[padTask]
+	tasks  freelist[*padTask]
 }
 
 func newPadStep(d *Device, x, y, before []int) *padStep {

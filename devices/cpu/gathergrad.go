@@ -12,7 +12,7 @@ type gatherGrad struct {
 	d                  *Device
 	outer, size, inner int
 	cols, tiles        int
-	tasks              freelist[gatherGradTask]
+	tasks              freelist[*gatherGradTask]
 }
 
 // gatherColumns is the least columns of a tile.

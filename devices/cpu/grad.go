@@ -100,7 +100,7 @@ type poolGradStep struct {
 	scales     []float32    // of a mean, for each output pixel
 	t          *windowTable // of a maximum
 	taps       []tapRange   // of a maximum: the output columns for which each column of the window lies in the picture
-	tasks      freelist[poolGradTask]
+	tasks      freelist[*poolGradTask]
 }
 
 func (s *poolGradStep) Scratch() int {
@@ -248,7 +248,7 @@ type sumStep struct {
 	wide   int // so many rows of the innermost dimension are summed beside each other, being short
 	slices int // sums of their own, added up at the end
 	f      folder
-	tasks  freelist[sumTask]
+	tasks  freelist[*sumTask]
 }
 
 // folder is what is done with the elements that fall together.
@@ -401,7 +401,7 @@ func step(have, n int) int {
 // whereStep chooses between four-byte elements; each operand has all elements, or one.
 type whereStep struct {
 	d     *Device
-	tasks freelist[whereTask]
+	tasks freelist[*whereTask]
 }
 
 func (s *whereStep) Scratch() int { return 0 }

@@ -81,7 +81,7 @@ type groupStep struct {
 	pixels         int
 	groups         int // of all samples
 	eps            float64
-	tasks          freelist[groupTask]
+	tasks          freelist[*groupTask]
 }
 
 func (d *Device) newGroupStep(x []int, groups int, eps float64) *groupStep {

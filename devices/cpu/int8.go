@@ -182,7 +182,7 @@ type intStep struct {
 	m, lda     int
 	rows, cols int // of a tile
 	tm, tn     int
-	tasks      freelist[intTask]
+	tasks      freelist[*intTask]
 }
 
 func (s *intStep) cut() {

@@ -47,7 +47,7 @@ type intConvStep struct {
 	rows, tiles  int           // windows of a tile, tiles of an image and group
 	cols         int
 	k            int // elements of a window, in one group
-	tasks        freelist[intConvTask]
+	tasks        freelist[*intConvTask]
 }
 
 // plane is dimension i of two, where a missing first one is def.
@@ -301,7 +301,7 @@ type quantizeStep struct {
 	inner  int // elements of a run
 	scales int
 	to     bool // float32 to integers
-	tasks  freelist[quantizeTask]
+	tasks  freelist[*quantizeTask]
 }
 
 func (d *Device) newQuantizeStep(r devices.Request, axis int, to bool) *quantizeStep {

@@ -88,8 +88,8 @@ type gemmStep struct {
 	til      tiling
 	aLen     int // scratch of a worker, for what it turns over of a
 	packLen  int
-	tasks    freelist[gemmTask]
-	packings freelist[packTask]
+	tasks    freelist[*gemmTask]
+	packings freelist[*packTask]
 }
 
 func (d *Device) prepareGemm(op ops.Gemm, r devices.Request) (devices.Step, error) {

@@ -132,7 +132,7 @@ type linearStep struct {
 	act       activation
 	ep        kern.Epilogue
 	bias, res int // inputs of the bias and of the residual; -1 for none
-	tasks     freelist[gemmTask]
+	tasks     freelist[*gemmTask]
 }
 
 func (s *linearStep) Scratch() int { return 0 }
@@ -163,7 +163,7 @@ type batchStep struct {
 	til    tiling
 	ep     kern.Epilogue
 	finish func(ep *kern.Epilogue, a *devices.Args)
-	tasks  freelist[batchTask]
+	tasks  freelist[*batchTask]
 }
 
 func (d *Device) newBatchStep(p product, right int, finish func(*kern.Epilogue, *devices.Args)) *batchStep {

@@ -73,8 +73,8 @@ type transposeStep struct {
 	shape   []int
 	strides []int // of the source
 	rows    int   // innermost loops of one tile
-	tasks   freelist[transposeTask]
-	flips   freelist[flipTask]
+	tasks   freelist[*transposeTask]
+	flips   freelist[*flipTask]
 }
 
 func (d *Device) prepareTranspose(op ops.Transpose, x []int) devices.Step {
@@ -176,7 +176,7 @@ type concatStep struct {
 	outer, row int
 	parts      []int
 	rows       int
-	tasks      freelist[concatTask]
+	tasks      freelist[*concatTask]
 }
 
 func (s *concatStep) Scratch() int { return 0 }

@@ -80,7 +80,7 @@ type batchNormStep struct {
 	channels
 	eps      float64
 	momentum float32
-	tasks    freelist[batchNormTask]
+	tasks    freelist[*batchNormTask]
 }
 
 func (s *batchNormStep) Scratch() int { return s.slices * s.sums() * 4 }
@@ -158,7 +158,7 @@ func (t *batchNormTask) Tile(i, _ int) {
 // bias.
 type batchNormGradStep struct {
 	channels
-	tasks freelist[batchNormGradTask]
+	tasks freelist[*batchNormGradTask]
 }
 
 func (s *batchNormGradStep) Scratch() int { return s.slices * s.sums() * 4 }

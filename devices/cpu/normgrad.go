@@ -62,7 +62,7 @@ type channelRows struct {
 	c, n           int // channels, rows
 	per, slices    int // rows of a slice
 	unit, unitRows int // elements of vectors repeated for few channels, rows of a tile
-	tasks          freelist[channelTask]
+	tasks          freelist[*channelTask]
 }
 
 // sliceElements is about how many elements one slice has.
@@ -254,7 +254,7 @@ type layerNormGrad struct {
 	d           *Device
 	rows, n     int
 	per, slices int
-	tasks       freelist[layerNormGradTask]
+	tasks       freelist[*layerNormGradTask]
 }
 
 func (d *Device) newLayerNormGrad(rows, n int) *layerNormGrad {

@@ -89,7 +89,7 @@ type pairStep struct {
 	rows   int         // output rows of a band
 	sub    int         // output rows computed between two refills
 	cap    int         // rows of scratch
-	tasks  freelist[pairTask]
+	tasks  freelist[*pairTask]
 }
 
 // pairBytes is how much scratch a tile aims at.

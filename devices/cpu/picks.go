@@ -37,7 +37,7 @@ type argStep struct {
 	n, inner int
 	last     bool
 	sign     float32
-	tasks    freelist[argTask]
+	tasks    freelist[*argTask]
 }
 
 func (s *argStep) Scratch() int { return 0 }

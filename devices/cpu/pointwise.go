@@ -97,7 +97,7 @@ func scalarConst(r devices.Request, i int, def float32) (float32, bool) {
 type unaryStep struct {
 	d     *Device
 	act   activation
-	tasks freelist[unaryTask]
+	tasks freelist[*unaryTask]
 }
 
 func (s *unaryStep) Scratch() int { return 0 }
@@ -154,7 +154,7 @@ type affineStep struct {
 	parts        []int // columns of each part, where the data comes in parts
 	lo, hi       float32
 	act          activation
-	tasks        freelist[affineTask]
+	tasks        freelist[*affineTask]
 }
 
 func (s *affineStep) Scratch() int { return 0 }

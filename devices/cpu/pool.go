@@ -115,7 +115,7 @@ type poolStep struct {
 	scales [][]float32 // for each output pixel of each row
 	rows   int
 	tiles  int
-	tasks  freelist[poolTask]
+	tasks  freelist[*poolTask]
 }
 
 func (s *poolStep) Scratch() int { return 0 }
@@ -204,7 +204,7 @@ type meanStep struct {
 	chunks  int // of one picture
 	parts   int // sums of meanRows rows of one picture that are tasks of their own; 0 where channels are enough tasks
 	taps    []int
-	tasks   freelist[meanTask]
+	tasks   freelist[*meanTask]
 }
 
 // Limits of a task of meanStep: channels, and rows added up before a sum is put aside, which bounds rounding errors.

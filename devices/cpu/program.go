@@ -72,7 +72,7 @@ type program struct {
 	stretched   []stretch
 	direct      []pointArg // outputs that code writes
 	stores      []pointArg // outputs that are copied from a slot at the end
-	tasks       freelist[programTask]
+	tasks       freelist[*programTask]
 }
 
 // pointArg is an input or output with its slot, or a literal number where arg is negative.

@@ -155,7 +155,7 @@ type recurrentStep struct {
 	phases       int // products with the state in one step
 	dirs         []recurrentDir
 	til          tiling
-	tasks        freelist[recurrentTask]
+	tasks        freelist[*recurrentTask]
 }
 
 // recurrentDir is one direction of a layer. What is constant is packed beforehand, else when running.

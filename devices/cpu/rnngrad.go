@@ -12,8 +12,8 @@ type recurrentGrad struct {
 	dx      *dynProduct
 	weights *tallProduct // [X, H before, 1]ᵀ times the gates' gradient
 	left    int          // rows of that product
-	grads   freelist[recurrentGradTask]
-	gathers freelist[gatherTask]
+	grads   freelist[*recurrentGradTask]
+	gathers freelist[*gatherTask]
 }
 
 func (d *Device) newRecurrentGrad(c trainCell, r devices.Request) *recurrentGrad {

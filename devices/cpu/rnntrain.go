@@ -114,7 +114,7 @@ type trainShape struct {
 	rows, tiles  int
 	data         *dynProduct // rows of X with W transposed
 	state        []statePart
-	tasks        freelist[recurrentTrainTask]
+	tasks        freelist[*recurrentTrainTask]
 }
 
 // statePart is columns of the gates that have a product with the state: rows [from, from+n) of R give columns to and on.

@@ -16,7 +16,7 @@ type rowStep struct {
 	f     rowFunc
 	eps   float32
 	rows  int // of a tile
-	tasks freelist[rowTask]
+	tasks freelist[*rowTask]
 }
 
 type rowTask struct {

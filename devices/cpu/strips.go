@@ -19,7 +19,7 @@ type strips struct {
 	padded     bool
 	rows       int // output rows of one tile
 	nb, tm, tn int
-	tasks      freelist[stripTask]
+	tasks      freelist[*stripTask]
 }
 
 // stripsPay reports whether strips suit p: rows of pixels fill register tiles, and the windows' rows are runs. Those of very short

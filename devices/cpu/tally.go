@@ -98,7 +98,7 @@ func requireFinite(a *devices.Args) error {
 // dropoutStep drops elements by the words that a key names: element i takes word i, whatever the number of threads.
 type dropoutStep struct {
 	d     *Device
-	tasks freelist[dropoutTask]
+	tasks freelist[*dropoutTask]
 }
 
 // Scratch implements devices.Step.

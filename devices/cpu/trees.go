@@ -10,7 +10,7 @@ import (
 type treeStep struct {
 	d     *Device
 	e     *ref.Ensemble
-	tasks freelist[treeTask]
+	tasks freelist[*treeTask]
 }
 
 type treeTask struct {

@@ -15,7 +15,7 @@ type vectorStep struct {
 	ep    kern.Epilogue
 	act   activation
 	cols  int // of a tile
-	tasks freelist[vectorTask]
+	tasks freelist[*vectorTask]
 }
 
 func (d *Device) newVectorStep(r devices.Request, k, n int, ep kern.Epilogue, act activation) *vectorStep {

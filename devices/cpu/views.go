@@ -174,7 +174,7 @@ type viewStep struct {
 	d     *Device
 	size  int // bytes of an element
 	views []view
-	tasks freelist[viewTask]
+	tasks freelist[*viewTask]
 }
 
 func (s *viewStep) Scratch() int { return 0 }
@@ -279,7 +279,7 @@ type blocksStep struct {
 	outer, n    int // blocks are [outer, n]
 	size, count int // bytes of a block, indices
 	rows        int // blocks of a tile
-	tasks       freelist[blocksTask]
+	tasks       freelist[*blocksTask]
 }
 
 func (s *blocksStep) Scratch() int { return 0 }
@@ -370,7 +370,7 @@ func toFloats[T int64 | int32 | uint8 | int8](y []float32, x *tensor.Tensor, lo 
 type widenStep struct {
 	d     *Device
 	f     func(y []float32, x *tensor.Tensor, lo int)
-	tasks freelist[widenTask]
+	tasks freelist[*widenTask]
 }
 
 func (s *widenStep) Scratch() int { return 0 }

@@ -70,7 +70,7 @@ type winograd struct {
 	// Elements of scratch: the transformed data and products of a block, and patches for each worker.
 	vLen, mLen, patch int
 	zeros             []float32 // a bias of nothing
-	tasks             freelist[winogradTask]
+	tasks             freelist[*winogradTask]
 }
 
 // winogradWeights is the transformed kernel: one packed matrix for each position.

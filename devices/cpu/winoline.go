@@ -48,7 +48,7 @@ type winoLine struct {
 	tiles, block           int
 	patch                  int // elements of scratch of each worker
 	zeros                  []float32
-	tasks                  freelist[lineTask]
+	tasks                  freelist[*lineTask]
 }
 
 // lineBlockBytes bounds the transformed data and products of a block.

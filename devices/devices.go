@@ -114,6 +114,8 @@ type Kernel struct {
 }
 
 // For adapts functions typed by the operator to a Kernel. A nil match always gives 1.
+//
+//go:noinline
 func For[O graph.Op](name string, match func(O, Request) int, prep func(O, Request) (Step, error)) Kernel {
 	return Kernel{
 		Name: name,

@@ -3,6 +3,7 @@ package pb
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"unsafe"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -185,27 +186,30 @@ func under(err error, name string, index int) error {
 	return e
 }
 
-type messagePtr[T any] interface {
-	*T
+// messagePtr is a pointer to a message. What is generic over it alone is compiled once, for pointers are of one shape;
+// the message's own type is known to reflect.
+type messagePtr interface {
+	comparable
 	Message
 }
 
-// one decodes a message field; a second occurrence merges, as protobuf has it. What it and many share for all
-// types stands in element, of which there is one.
-func one[T any, P messagePtr[T]](f *field, name string, dst *P) error {
+// one decodes a message field; one that comes again is merged into the first, as the encoding wants.
+func one[P messagePtr](f *field, name string, dst *P) error {
+	var none P
 	size := uintptr(0)
-	if *dst == nil {
-		*dst = new(T)
-		size = unsafe.Sizeof(**dst)
+	if *dst == none {
+		t := reflect.TypeFor[P]().Elem()
+		*dst, size = reflect.New(t).Interface().(P), t.Size()
 	}
 	return f.element(name, -1, size, *dst)
 }
 
 // many decodes one element of a repeated message field.
-func many[T any, P messagePtr[T]](f *field, name string, dst *[]P) error {
-	m := P(new(T))
+func many[P messagePtr](f *field, name string, dst *[]P) error {
+	t := reflect.TypeFor[P]().Elem()
+	m := reflect.New(t).Interface().(P)
 	*dst = append(*dst, m)
-	return f.element(name, len(*dst)-1, unsafe.Sizeof(*m)+unsafe.Sizeof(m), m)
+	return f.element(name, len(*dst)-1, t.Size()+unsafe.Sizeof(m), m)
 }
 
 // element decodes a message, for which size bytes were taken, that is element i of a field, or all of it where i

@@ -219,8 +219,9 @@ func (w *writer) packedDoubles(num protowire.Number, v []float64) {
 }
 
 // msg writes m unless it is nil.
-func msg[T any, P messagePtr[T]](w *writer, num protowire.Number, m P) {
-	if m == nil {
+func msg[P messagePtr](w *writer, num protowire.Number, m P) {
+	var none P
+	if m == none {
 		return
 	}
 	start := w.size
@@ -228,7 +229,7 @@ func msg[T any, P messagePtr[T]](w *writer, num protowire.Number, m P) {
 	w.prefix(num, start)
 }
 
-func msgs[T any, P messagePtr[T]](w *writer, num protowire.Number, list []P) {
+func msgs[P messagePtr](w *writer, num protowire.Number, list []P) {
 	for i := len(list) - 1; i >= 0; i-- {
 		msg(w, num, list[i])
 	}

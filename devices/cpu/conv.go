@@ -108,8 +108,16 @@ func newConvPlan(r devices.Request, win ops.Window, format, kernel ops.Format, g
 	p := &convPlan{format: format, bias: -1, res: -1, lo: negInf, hi: posInf}
 	var ok bool
 	p.geometry, ok = newGeometry(win, xs[0], xs[format.Channel(len(xs))], oc, group)
+	p.lieDown()
 	p.wt = weights{last: kernel == ops.NHWC, taps: p.taps(), c: perGroup, oc: oc}
 	return p, ok
+}
+
+// lieDown makes a picture that is one pixel wide one that is one pixel high, which lies in memory the same way: its windows are runs.
+func (g *geometry) lieDown() {
+	if g.w == 1 && g.ow == 1 && g.kw == 1 && g.pl == 0 {
+		g.h, g.oh, g.kh, g.sh, g.dh, g.pt, g.w, g.ow, g.kw, g.sw, g.dw, g.pl = g.w, g.ow, g.kw, g.sw, g.dw, g.pl, g.h, g.oh, g.kh, g.sh, g.dh, g.pt
+	}
 }
 
 var negInf, posInf = float32(math.Inf(-1)), float32(math.Inf(1))

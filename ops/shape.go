@@ -191,6 +191,11 @@ func (r Reshape) dims(x graph.Type, want []graph.Dim) ([]graph.Dim, error) {
 	total := graph.Product(x.Dims)
 	n, known1 := total.Const()
 	m, known2 := rest.Const()
+	if infer >= 0 && known1 && known2 && m == 0 && !r.Allowzero {
+		total, rest = withoutCopies(x.Dims, want, infer)
+		n, _ = total.Const()
+		m, _ = rest.Const()
+	}
 	switch {
 	case infer < 0 && known1 && known2 && n != m, infer >= 0 && known1 && known2 && (m == 0 || n%m != 0):
 		return nil, errs.Errorf("the %d elements of %v do not fit shape %v", n, x, want)
@@ -201,6 +206,23 @@ func (r Reshape) dims(x graph.Type, want []graph.Dim) ([]graph.Dim, error) {
 		out[infer] = total.Div(rest)
 	}
 	return out, nil
+}
+
+// withoutCopies is the products of dims and of the shape wanted without those that are copied: what is left
+// decides what a -1 stands for where there are no elements.
+func withoutCopies(dims, want []graph.Dim, infer int) (total, rest graph.Dim) {
+	total, rest = graph.D(1), graph.D(1)
+	for i, d := range want {
+		if i != infer && d != graph.D(0) {
+			rest = rest.Mul(d)
+		}
+	}
+	for i, d := range dims {
+		if i >= len(want) || i == infer || want[i] != graph.D(0) {
+			total = total.Mul(d)
+		}
+	}
+	return total, rest
 }
 
 // MayAlias implements graph.Aliaser.

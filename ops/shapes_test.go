@@ -156,3 +156,26 @@ func python(start, end, step, size int) []int {
 	}
 	return at
 }
+
+// TestReshapeOfNothing: where there are no elements, a -1 stands for what is left beside the dimensions that are
+// copied, as it does for any other number of them.
+func TestReshapeOfNothing(t *testing.T) {
+	for _, tc := range []struct{ from, to, want []int }{
+		{[]int{0, 0, 2, 128}, []int{0, 0, -1}, []int{0, 0, 256}},
+		{[]int{0, 7, 8}, []int{0, -1, 2, 4}, []int{0, 7, 2, 4}},
+		{[]int{0, 3}, []int{-1, 3}, []int{0, 3}},
+		{[]int{2, 0, 3}, []int{0, -1}, []int{2, 0}},
+	} {
+		shape := tensor.New(tensor.Int64, len(tc.to))
+		for i, d := range tc.to {
+			tensor.As[int64](shape)[i] = int64(d)
+		}
+		out, err := Reshape{}.Infer([]graph.Type{graph.TensorOf(tensor.Float32, graph.Dims(tc.from...)...), graph.ConstOf(shape)})
+		require.NoError(t, err)
+		got, ok := out[0].Shape()
+		require.True(t, ok)
+		require.Equal(t, tc.want, got)
+	}
+	_, err := Reshape{Allowzero: true}.Infer([]graph.Type{graph.TensorOf(tensor.Float32, graph.Dims(0, 3)...), graph.ConstOf(tensor.Of([]int64{0, -1}))})
+	require.Error(t, err)
+}

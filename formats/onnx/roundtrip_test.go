@@ -13,11 +13,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/nnrt/nnrt/devices/ref"
 	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/formats/onnx"
 	"github.com/nnrt/nnrt/graph"
 	"github.com/nnrt/nnrt/internal/testdata"
 	"github.com/nnrt/nnrt/ops"
+	"github.com/nnrt/nnrt/runtime"
 	"github.com/nnrt/nnrt/tensor"
 )
 
@@ -162,4 +164,65 @@ func TestFixedPoint(t *testing.T) {
 		}
 	})
 	t.Logf("%d written, refused by operator: %v", written, refused)
+}
+
+// TestSizes: trained models whose inputs have free dimensions run at any size that their operators allow, none
+// and one among them, and give outputs of the shapes that were announced.
+func TestSizes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
+	least := map[string]int{"qtdnn-int8-bias32": 3} // a kernel has to fit
+	for _, path := range modelFiles(t) {
+		name := filepath.Base(filepath.Dir(path))
+		g, err := onnx.ReadFile(path, onnx.Options{})
+		if err != nil || !isFree(g) || name == "style-candy-experimental-ops" || name == "silero-vad" { // large; takes one size of window
+			continue
+		}
+		p, err := runtime.Compile(g, ref.New(), runtime.Options{})
+		require.NoError(t, err)
+		s, err := p.NewSession()
+		require.NoError(t, err)
+		for _, size := range []int{0, 1, 3} {
+			size += least[name]
+			var in []tensor.Value
+			for _, v := range g.Inputs {
+				shape := make([]int, len(v.Type.Dims))
+				for i, d := range v.Type.Dims {
+					if n, ok := d.Const(); ok {
+						shape[i] = n
+					} else {
+						shape[i] = size
+					}
+				}
+				in = append(in, tensor.New(v.Type.DType, shape...))
+			}
+			out, err := s.RunValues(t.Context(), in)
+			if !assert.NoErrorf(t, err, "%s at %d", name, size) {
+				continue
+			}
+			for i, v := range out {
+				x, ok := v.(*tensor.Tensor)
+				if !ok || g.Outputs[i].Type.Rank() < 0 {
+					continue
+				}
+				require.Equal(t, g.Outputs[i].Type.Rank(), x.Rank(), "%s at %d", name, size)
+				for k, d := range g.Outputs[i].Type.Dims {
+					if n, ok := d.Const(); ok {
+						require.Equal(t, n, x.Dim(k), "%s at %d", name, size)
+					}
+				}
+			}
+		}
+	}
+}
+
+// isFree reports whether an input has a dimension that is no number.
+func isFree(g *graph.Graph) bool {
+	for _, v := range g.Inputs {
+		if !v.Type.Static() {
+			return true
+		}
+	}
+	return false
 }

@@ -208,3 +208,28 @@ func TestBlocksOfRows(t *testing.T) {
 		}
 	})
 }
+
+// TestEqualColumns holds that equal columns come to the same bits, in whole panels and in the last one: what a network of
+// equal weights computes shows it, as its sums are large.
+func TestEqualColumns(t *testing.T) {
+	eachLevel(t, func(t *testing.T, s *Set) {
+		g := &s.Gemm
+		r := rand.New(rand.NewPCG(3, 4))
+		const k = 133
+		for _, m := range []int{1, 2, 5, 13, 30} {
+			for _, n := range []int{g.NR + 1, g.NR + g.Lanes, 2*g.NR - 1, 3*g.NR + g.Lanes + 2} {
+				a, col := randSlice(r, m*k), randSlice(r, k)
+				w := make([]float32, k*n)
+				for i := range w {
+					w[i] = col[i/n]
+				}
+				b, c := make([]float32, g.PackedLen(k, n)), make([]float32, m*n)
+				g.Pack(b, w, n, 1, k, n)
+				g.Block(m, n, Whole(k), a, k, b, c, n, false, Epilogue{})
+				for i, v := range c {
+					require.Equal(t, c[i/n*n], v, "row %d of %d, column %d of %d", i/n, m, i%n, n)
+				}
+			}
+		}
+	})
+}

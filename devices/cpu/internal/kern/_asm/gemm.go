@@ -83,8 +83,8 @@ func peak(a *asm, s isa) {
 // pfLen bytes from pf on are fetched into the second-level cache on the way: what the next call multiplies by.
 //
 // The m rows are cut into register tiles, the last two of about equal height. There is one loop for each number of rows and
-// of vectors. One row, and one vector, have too few accumulators to hide the latency of an FMA, so they split k over several sets
-// of them: as many for any number of rows but one, so that how rows are cut doesn't show in what they come to.
+// of vectors. One row has too few accumulators to hide the latency of an FMA, so it splits k over several sets of them. All others
+// add in the order of k, so that neither how rows are cut nor where columns end shows in what they come to.
 func gemmTile(a *asm, s isa) {
 	a.text("gemmTile"+s.name, 0, 144, "func gemmTile"+s.name+"(m, nv, k int, a *float32, lda int, b, c *float32, ldc int, bias, res *float32, ldr int, lo, hi float32, flags, mask, segs, skip int, pf *float32, pfLen int)")
 	// Rows are reached from a base for every three of them.
@@ -164,7 +164,7 @@ func dispatch(a *asm, reg string, lo, hi int, label func(int) string) {
 func gemmBody(a *asm, s isa, m, nv int, bases []string) {
 	nb := 2 // registers of B in flight
 	acc := s.nregs - nb - 2
-	sets := 3 - nv
+	sets := 1
 	if m == 1 {
 		sets = 4
 	}

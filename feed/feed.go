@@ -3,11 +3,9 @@
 package feed
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -17,6 +15,7 @@ import (
 	"github.com/nnrt/nnrt/formats"
 	"github.com/nnrt/nnrt/formats/onnx"
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/csvtext"
 	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -100,35 +99,28 @@ func readNpz(path string, opts Options) (tensor.Value, error) {
 }
 
 func readCSV(path string) (tensor.Value, error) {
-	f, err := os.Open(path)
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	r := csv.NewReader(f)
-	r.TrimLeadingSpace = true
-	r.Comment = '#'
+	lines, err := csvtext.Read(b, csvtext.Options{Comment: '#'})
+	if err != nil {
+		return nil, err
+	}
 	var vals []float64
 	rows, cols := 0, 0
-	for line := 1; ; line++ {
-		rec, err := r.Read()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
+	for i, rec := range lines {
 		row := make([]float64, len(rec))
-		for i, s := range rec {
-			if row[i], err = strconv.ParseFloat(strings.TrimSpace(s), 64); err != nil {
+		for k, s := range rec {
+			if row[k], err = strconv.ParseFloat(s, 64); err != nil {
 				break
 			}
 		}
 		if err != nil {
-			if line == 1 {
+			if i == 0 {
 				continue // a header
 			}
-			return nil, errs.Errorf("line %d: %w", line, err)
+			return nil, errs.Errorf("row %d: %w", i+1, err)
 		}
 		rows, cols = rows+1, len(row)
 		vals = append(vals, row...)

@@ -109,6 +109,8 @@ func (b *Builder) Add(op Op, in ...*Value) *Value { return b.add(op, in)[0] }
 
 // AddN appends a node (in is copied) and returns its outputs, as many as Infer gives (at least one), in a
 // slice of the caller's.
+//
+//go:noinline
 func (b *Builder) AddN(op Op, in ...*Value) []*Value { return append([]*Value(nil), b.add(op, in)...) }
 
 // add gives the node's own list of outputs.

@@ -20,6 +20,8 @@ type Dim struct {
 }
 
 // D is the constant dimension n.
+//
+//go:noinline
 func D(n int) Dim { return Dim{n: int64(n)} }
 
 // Dims makes constant dimensions of ints.

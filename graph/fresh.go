@@ -6,6 +6,8 @@ const unknownName = "_unknown_"
 
 // Unknown is what an Infer returns for a dimension that only running can tell. The builder replaces each
 // one by a symbol of its own, named after the value and axis, so that two unknowns are never equal.
+//
+//go:noinline
 func Unknown() Dim { return Dim{expr: unknownName} }
 
 // IsUnknown reports whether d is or holds an Unknown.

@@ -72,6 +72,7 @@ func (c *Call) mulN(a *graph.Value, f float64) *graph.Value {
 // one is the list of outputs of a layer with one.
 //
 //go:noinline
+//go:noinline
 func one(v *graph.Value) []*graph.Value { return []*graph.Value{v} }
 
 // rank is the number of x's dimensions; it records an error where that isn't known.

@@ -67,4 +67,6 @@ func positive(b *graph.Builder, x *graph.Value) *graph.Value {
 }
 
 // one is the gradient list of an operator with a single input.
+//
+//go:noinline
 func one(v *graph.Value) []*graph.Value { return []*graph.Value{v} }

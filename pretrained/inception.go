@@ -2,6 +2,7 @@ package pretrained
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/nnrt/nnrt/layers"
@@ -13,10 +14,14 @@ import (
 //go:noinline
 func (n *net) tower(x *layers.Tensor, spec string) *layers.Tensor {
 	for _, part := range strings.Fields(spec) {
-		var filters, h, w int
-		stride, padding := 1, "valid"
-		if k, _ := fmt.Sscanf(part, "%d:%dx%d/%d", &filters, &h, &w, &stride); k < 4 {
-			padding = "same"
+		numbers := [4]int{3: 1}
+		fields := strings.FieldsFunc(part, func(r rune) bool { return r < '0' || r > '9' })
+		for i, f := range fields {
+			numbers[i], _ = strconv.Atoi(f)
+		}
+		filters, h, w, stride, padding := numbers[0], numbers[1], numbers[2], numbers[3], "same"
+		if len(fields) == 4 {
+			padding = "valid"
 		}
 		x = n.m.Apply(&layers.Conv2D{Filters: filters, KernelSize: []int{h, w}, Strides: []int{stride, stride}, Padding: padding, NoBias: true}, x)
 		x = n.m.Apply(&layers.BatchNormalization{Axis: new(3), NoScale: true}, x)

@@ -23,7 +23,7 @@ var layers = []struct {
 	within   bool // packages of this row may import each other
 }{
 	{packages: []string{"internal/half", "internal/cpuid", "internal/par", "internal/mmap", "internal/philox", "internal/mt19937", "internal/testdata",
-		"internal/atomicfile", "internal/order", "internal/guard", "internal/pixels", "internal/sha1", "internal/errs", "internal/classes", "internal/fingerprint"}, within: true},
+		"internal/atomicfile", "internal/order", "internal/guard", "internal/pixels", "internal/sha1", "internal/csvtext", "internal/errs", "internal/classes", "internal/fingerprint"}, within: true},
 	{packages: []string{"tensor"}},
 	{packages: []string{"internal/npz"}},
 	{packages: []string{"graph"}},

@@ -66,6 +66,8 @@ type Stream struct {
 }
 
 // New starts the stream of a seed.
+//
+//go:noinline
 func New(seed uint64) *Stream { return &Stream{Key: seed} }
 
 // Fork is an independent stream, the same for the same key and id however much of s has been read.

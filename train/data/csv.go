@@ -1,8 +1,6 @@
 package data
 
 import (
-	"bytes"
-	"encoding/csv"
 	"fmt"
 	"io"
 	"maps"
@@ -10,8 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/nnrt/nnrt/internal/csvtext"
 	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -25,7 +23,7 @@ type CSVOptions struct {
 	// "?", "NA", "N/A", "NaN" and "NULL".
 	Missing []string
 	// Comma is what stands between fields; 0: a comma, or, where the first line has none, a semicolon or tab.
-	Comma rune
+	Comma byte
 }
 
 // Table is what a CSV file held.
@@ -73,7 +71,11 @@ func DecodeCSV(r io.Reader, o CSVOptions) (*Table, error) {
 	if o.Missing == nil {
 		o.Missing = []string{"?", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null"}
 	}
-	rows, err := readRows(r, o.Comma)
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := csvtext.Read(b, csvtext.Options{Comma: o.Comma})
 	if err != nil {
 		return nil, err
 	}
@@ -102,31 +104,6 @@ func DecodeCSV(r io.Reader, o CSVOptions) (*Table, error) {
 		return nil, errs.Errorf("csv: every row has a missing value: %w", ErrEmpty)
 	}
 	return t, t.fill(rows, target)
-}
-
-// readRows reads UTF-8 text, with or without a byte order mark.
-func readRows(r io.Reader, comma rune) ([][]string, error) {
-	b, err := io.ReadAll(r)
-	if err != nil {
-		return nil, err
-	}
-	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
-	if !utf8.Valid(b) {
-		return nil, errs.Errorf("csv: this is no text in UTF-8")
-	}
-	c := csv.NewReader(bytes.NewReader(b))
-	if line, _, _ := bytes.Cut(b, []byte("\n")); comma != 0 {
-		c.Comma = comma
-	} else if !bytes.ContainsRune(line, ',') {
-		for _, sep := range ";\t" {
-			if bytes.ContainsRune(line, sep) {
-				c.Comma = sep
-				break
-			}
-		}
-	}
-	c.TrimLeadingSpace = c.Comma != '\t'
-	return c.ReadAll()
 }
 
 // isHeader reports whether the first row has words where the second has numbers, or is all there is and all words.

@@ -117,7 +117,7 @@ func TestKilledTrainingResumes(t *testing.T) {
 	_, err := os.Stat(at("stopped.h5"))
 	require.True(t, os.IsNotExist(err), "half a training is no result")
 	refused(t, 2, "--resume", args("stopped")...)
-	refused(t, 1, "seed 1, this has 7", append(args("stopped"), "--resume", "--seed", "7", "--quiet")...)
+	refused(t, 2, "seed 1, this has 7", append(args("stopped"), "--resume", "--seed", "7", "--quiet")...)
 }
 
 // Files that were trained hold how, and the optimizer's state: training goes on as if it had not been

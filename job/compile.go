@@ -17,7 +17,10 @@ func ownTraining(src *nnrt.Source) (c train.CompileOptions, ok bool) {
 	if src.Keras == nil || len(src.Keras.Training) == 0 || string(src.Keras.Training) == "null" {
 		return c, false
 	}
-	c, err := train.DecodeCompile(src.Keras.Training, src.Layers().OutputNames())
+	config, err := src.Keras.CompileConfig()
+	if err == nil {
+		c, err = train.DecodeCompile(config, src.Layers().OutputNames())
+	}
 	return c, err == nil
 }
 

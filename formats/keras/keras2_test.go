@@ -12,6 +12,7 @@ import (
 
 	"github.com/nnrt/nnrt/formats/hdf5"
 	"github.com/nnrt/nnrt/layers"
+	"github.com/nnrt/nnrt/tensor"
 	"github.com/stretchr/testify/require"
 )
 
@@ -231,5 +232,53 @@ func TestKeras2ChannelsFirst(t *testing.T) {
 		}
 		require.ErrorIs(t, err, errors.ErrUnsupported)
 		require.ErrorContains(t, err, `CenterCrop "crop": Keras 2 has it for channels_last only`)
+	}
+}
+
+// TestKeras2State puts the optimizer state of files of Keras 2 into Keras 3's order: step, learning rate, then
+// the slots, those of each weight together or one kind after the other as each optimizer has it.
+func TestKeras2State(t *testing.T) {
+	m := layers.NewSequential("m", &layers.InputLayer{BatchShape: []int{-1, 3}}, &layers.Dense{Units: 2})
+	require.NoError(t, m.Build())
+	slot := func(kind float32, k int) *tensor.Tensor { // the kernel's or the bias'
+		shape := [][]int{{3, 2}, {2}}[k]
+		x := tensor.New(tensor.Float32, shape...)
+		for i := range tensor.As[float32](x) {
+			tensor.As[float32](x)[i] = kind
+		}
+		return x
+	}
+	step, none := Variable{"Adam/iter:0", tensor.Scalar(int64(7))}, tensor.New(tensor.Float32, 1)
+	kinds := func(ks ...float32) (vs []Variable) {
+		for _, kind := range ks {
+			vs = append(vs, Variable{"a", slot(kind, 0)}, Variable{"b", slot(kind, 1)})
+		}
+		return vs
+	}
+	for _, c := range []struct {
+		class, more string
+		vs          []Variable
+		want        []float32 // the kind of each slot
+		step        int64
+	}{
+		{"Adam", `"amsgrad": false`, append([]Variable{step}, kinds(1, 2)...), []float32{1, 2, 1, 2}, 7},
+		{"Adam", `"amsgrad": true`, append([]Variable{step}, kinds(1, 2, 3)...), []float32{1, 2, 1, 2, 3, 3}, 7},
+		{"Adam", `"amsgrad": false`, append(append([]Variable{step}, kinds(1, 2)...), Variable{"c", none}, Variable{"d", none}), []float32{1, 2, 1, 2}, 7},
+		{"RMSprop", `"momentum": 0.9`, append([]Variable{step}, kinds(1, 2)...), []float32{1, 1, 2, 2}, 7},
+		{"RMSprop", `"rho": 0.9`, kinds(1), []float32{1, 1}, 0},
+		{"SGD", `"momentum": 0.9`, append([]Variable{step}, kinds(1)...), []float32{1, 1}, 7},
+		{"Nadam", `"beta_1": 0.9`, append([]Variable{step, {"cache", tensor.Scalar(float32(5))}}, kinds(1, 2)...), []float32{1, 2, 1, 2, 5}, 7},
+	} {
+		f := &File{Model: m, Version: "2.4.0", Backend: "tensorflow", Optimizer: c.vs,
+			Training: []byte(`{"optimizer_config": {"class_name": "` + c.class + `", "config": {"learning_rate": 0.25, ` + c.more + `}}}`)}
+		state := f.State()
+		require.Len(t, state, 2+len(c.want), c.class)
+		steps, err := state[0].Data.Int64s()
+		require.NoError(t, err)
+		require.Equal(t, []int64{c.step}, steps, c.class)
+		require.Equal(t, []float32{0.25}, tensor.As[float32](state[1].Data))
+		for i, want := range c.want {
+			require.Equal(t, want, tensor.As[float32](state[2+i].Data)[0], "%s %d", c.class, i)
+		}
 	}
 }

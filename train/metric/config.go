@@ -122,6 +122,17 @@ func Rename(m Metric, name string) {
 // Decode makes a metric of a Keras class (or function) name from its config; absent keys take Keras'
 // defaults.
 func Decode(class string, config json.RawMessage) (Metric, error) {
+	if class == "MeanMetricWrapper" { // as tf.keras 2 saves a function given as a metric
+		var w struct{ Fn, Name string }
+		if err := json.Unmarshal(config, &w); err != nil || w.Fn == "" || w.Fn == class {
+			return nil, errs.Errorf("metric: %s of no known function: %s", class, config)
+		}
+		name, err := json.Marshal(map[string]string{"name": w.Name})
+		if err != nil {
+			return nil, err
+		}
+		return Decode(w.Fn, name)
+	}
 	for _, r := range metrics {
 		names := append([]string{r.class, r.name}, r.aliases...)
 		for _, n := range names {

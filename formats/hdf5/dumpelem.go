@@ -144,7 +144,7 @@ func numberText(t *Datatype, b []byte) string {
 				return printable(t.EnumNames[i])
 			}
 		}
-		return hexText(b)
+		return fmt.Sprintf("0x%x", b)
 	}
 	v := intBits(t, b)
 	if t.Signed {

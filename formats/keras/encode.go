@@ -291,6 +291,9 @@ func (e *encoder) layer(l layers.Layer, legacy bool) (layers.Config, error) {
 			}
 		}
 		for _, entry := range own {
+			if entry.Key == "lora_rank" || entry.Key == "lora_alpha" { // the kernel has them already
+				continue
+			}
 			if entry.Key == "padding" {
 				entry.Value = plainPadding(entry.Value)
 			}

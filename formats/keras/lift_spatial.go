@@ -337,6 +337,11 @@ func (l *lifter) slice(n *graph.Node, x *layers.Tensor) bool {
 		if a < 0 || a >= r {
 			return false
 		}
+		last := starts[i] == -1 || starts[i] >= math.MaxInt32
+		if len(axes) == 1 && steps[i] == -1 && last && ends[i] <= -math.MaxInt32 { // PyTorch has no steps below 0
+			l.op(n, "Flip axis", num(a), x)
+			return true
+		}
 		var start, stop any = num(starts[i]), num(ends[i])
 		if steps[i] < 0 && starts[i] >= math.MaxInt32 {
 			start = nil

@@ -15,12 +15,12 @@ func input(name string, shape ...int) *layers.InputLayer {
 }
 
 // TestKeras3Constructors wants configs that the constructors of Keras 3 take: those of some layers know no
-// trainable, EinsumDense's sizes from the input are null, and a class in .h5 goes by its Python name.
+// trainable, EinsumDense's sizes from the input are null, a class in .h5 goes by its Python name.
 func TestKeras3Constructors(t *testing.T) {
 	m := layers.NewSequential("m", input("x", 4, 6),
 		&layers.SpatialDropout1D{Base: layers.Named("spatial"), Rate: 0.5},
 		&layers.EinsumDense{Base: layers.Named("einsum"), Equation: "abc,cd->abd", OutputShape: []int{-1, 3}},
-		&layers.Dense{Base: layers.Named("dense"), Units: 2})
+		&layers.Dense{Base: layers.Named("dense"), Units: 2, LoraRank: new(2)})
 	x := layers.NewModel("n")
 	q := x.Apply(input("q", 4, 6))
 	x.SetOutputs(x.Apply(&layers.GroupQueryAttention{Base: layers.Named("gqa"), HeadDim: 2, NumQueryHeads: 2, NumKeyValueHeads: 1}, q, q))
@@ -29,6 +29,7 @@ func TestKeras3Constructors(t *testing.T) {
 		require.NotRegexp(t, `"name": "spatial", "trainable"`, config)
 		require.Regexp(t, `"name": "dense", "trainable": true`, config)
 		require.Contains(t, config, `"output_shape": [null, 3]`)
+		require.NotContains(t, config, "lora") // of which the kernel alone is kept
 	}
 	require.Contains(t, writtenConfig(t, x, Archive), `"class_name": "GroupQueryAttention"`)
 	require.Contains(t, writtenConfig(t, x, LegacyH5), `"class_name": "GroupedQueryAttention"`)

@@ -152,6 +152,7 @@ func TestTrainPredict(t *testing.T) {
 	require.Equal(t, named, good(t, "predict", at("t.keras"), "--data", at("aby.csv")))
 	require.Contains(t, named, "[4 1]")
 	require.Contains(t, good(t, "predict", at("t.keras"), "--data", at("ab.csv")), "[3 1]")
+	good(t, "plot", at("dense.json"), "-o", at("dense.svg"))
 	require.Equal(t, 3, strings.Count(good(t, "predict", at("t.keras"), "--data", at("ab.csv"), "--json"), `{"row":`))
 }
 

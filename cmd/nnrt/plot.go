@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"os"
 	"path/filepath"
@@ -19,7 +20,7 @@ import (
 func (a *app) plotCmd() *cobra.Command {
 	var out, title string
 	cmd := &cobra.Command{
-		Use:   "plot HISTORY.json or MODEL",
+		Use:   "plot HISTORY.json|MODEL",
 		Short: "Draw the learning curves of a training history, or the layers of a Keras model",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -29,6 +30,9 @@ func (a *app) plotCmd() *cobra.Command {
 			p, err := os.ReadFile(args[0])
 			if err != nil {
 				return err
+			}
+			if bytes.Contains(p[:min(len(p), 4096)], []byte(`"class_name"`)) {
+				return plotModel(args[0], out)
 			}
 			h, err := curves.Parse(p)
 			if err != nil {

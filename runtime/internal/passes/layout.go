@@ -18,7 +18,9 @@ func layout(g *graph.Graph, c Context) error {
 	return rewrite.Apply(g, []rewrite.Rule{
 		rewrite.On("conv-last", convLast),
 		rewrite.On("maxpool-last", maxPoolLast),
+		rewrite.On("maxpoolgrad-last", maxPoolGradLast),
 		rewrite.On("averagepool-last", averagePoolLast),
+		rewrite.On("averagepoolgrad-last", averagePoolGradLast),
 		rewrite.On("globalaveragepool-last", globalAveragePoolLast),
 		rewrite.On("batchnorm-last", batchNormLast),
 		rewrite.On("transpose", mergeTransposes),
@@ -121,6 +123,33 @@ func maxPoolLast(r *rewrite.Rewriter, n *graph.Node, op ops.MaxPool) bool {
 	}
 	op.Format = ops.NHWC
 	r.Replace(n.Out[0], first(r, r.Add(op, last(r, n.In[0]))))
+	return true
+}
+
+func maxPoolGradLast(r *rewrite.Rewriter, n *graph.Node, op ops.MaxPoolGrad) bool {
+	if op.Format != ops.NCHW || !spatialF32(n.In[0]) {
+		return false
+	}
+	op.Format = ops.NHWC
+	in := make([]*graph.Value, len(n.In))
+	for i, v := range n.In {
+		in[i] = last(r, v)
+	}
+	r.Replace(n.Out[0], first(r, r.Add(op, in...)))
+	return true
+}
+
+func averagePoolGradLast(r *rewrite.Rewriter, n *graph.Node, op ops.AveragePoolGrad) bool {
+	shape, ok := n.Out[0].Type.Shape()
+	if op.Format != ops.NCHW || !spatialF32(n.In[0]) || !ok {
+		return false
+	}
+	op.Format = ops.NHWC
+	dims := tensor.New(tensor.Int64, len(shape))
+	for i, p := range toLast(len(shape)) {
+		tensor.As[int64](dims)[i] = int64(shape[p])
+	}
+	r.Replace(n.Out[0], first(r, r.Add(op, last(r, n.In[0]), r.NewConst("shape", dims))))
 	return true
 }
 

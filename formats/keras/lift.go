@@ -67,6 +67,7 @@ func Lift(g *graph.Graph) (*layers.Model, error) {
 		outs = append(outs, l.m.Apply(id, t))
 	}
 	l.m.SetOutputs(outs...)
+	l.m.SortLayers()
 	if err := l.m.Build(); err != nil {
 		return nil, errs.Errorf("keras: lifting: %w", err)
 	}

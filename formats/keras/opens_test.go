@@ -3,6 +3,7 @@ package keras
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/nnrt/nnrt/layers"
@@ -65,6 +66,17 @@ func TestKeras2Optimizer(t *testing.T) {
 	}
 	require.Contains(t, string(b), `"class_name": "Adam"`)
 	require.Contains(t, string(b), `"class_name": "InverseTimeDecay", "config": {"initial_learning_rate": 0.01, "decay_steps": 1, "decay_rate": 0.5`)
+}
+
+// TestLayerOrder wants a model made in Go written in the order by which Keras 3 binds weights: the longer branch first.
+func TestLayerOrder(t *testing.T) {
+	m := layers.NewModel("m")
+	x := m.Apply(input("x", 4))
+	near := m.Apply(&layers.Dense{Base: layers.Named("near"), Units: 3}, x)
+	far := m.Apply(&layers.Dense{Base: layers.Named("far"), Units: 3}, x)
+	m.SetOutputs(m.Apply(&layers.Add{Base: layers.Named("sum")}, near, m.Apply(&layers.ReLU{Base: layers.Named("relu")}, far)))
+	config := writtenConfig(t, m, Archive)
+	require.Less(t, strings.Index(config, `"name": "far"`), strings.Index(config, `"name": "near"`))
 }
 
 // TestNoOptimizer wants a legacy file's training config to have an optimizer, without which Keras 3 doesn't open it.

@@ -82,9 +82,9 @@ func TestRefusedInInference(t *testing.T) {
 		dtype string
 		says  string
 	}{
-		"clahe":     {&layers.ContrastLimitedAdaptiveHistogramEqualization{Base: layers.Named("c")}, "float32", `ContrastLimitedAdaptiveHistogramEqualization "c": evens out histograms`},
-		"function":  {&layers.TextVectorization{Vocabulary: []any{"a"}, Split: map[string]any{}}, "string", "split is a Python function"},
-		"tf_idf":    {&layers.StringLookup{Vocabulary: []any{"a"}, OutputMode: "tf_idf"}, "string", "tf_idf"},
+		"clahe":    {&layers.ContrastLimitedAdaptiveHistogramEqualization{Base: layers.Named("c")}, "float32", `ContrastLimitedAdaptiveHistogramEqualization "c": evens out histograms`},
+		"function": {&layers.TextVectorization{Vocabulary: []any{"a"}, Split: map[string]any{}}, "string", "split is a Python function"},
+		"tf_idf":   {&layers.StringLookup{Vocabulary: []any{"a"}, OutputMode: "tf_idf"}, "string", "tf_idf"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := layers.NewSequential("m", &layers.InputLayer{BatchShape: []int{-1, 4, 4, 3}, InputDType: c.dtype}, c.l)

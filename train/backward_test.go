@@ -89,7 +89,7 @@ func TestConvnetStepsLikeReference(t *testing.T) {
 					var plan strings.Builder
 					require.NoError(t, m.WritePlan(&plan, batch))
 					require.Equal(t, 3, strings.Count(plan.String(), "FusedConv"), plan.String())
-				require.Contains(t, plan.String(), " 0 of them with reference kernels")
+					require.Contains(t, plan.String(), " 0 of them with reference kernels")
 				}
 			}
 			for _, w := range models[0].Weights() {

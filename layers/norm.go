@@ -88,7 +88,15 @@ func (l *BatchNormalization) Call(c *Call) []*graph.Value {
 		op.Format = ops.NHWC
 	}
 	y := c.cast(c.transpose(x, perm...), dt)
-	y = c.AddN(op, y, gamma, beta, mean, variance)[0]
+	in := []*graph.Value{y, gamma, beta, mean, variance}
+	if mask := c.InMask(); mask != nil && c.Opts.Training {
+		if mr := c.rank(mask); mr != r-1 {
+			c.Failf("takes masks of one dimension less than its inputs %v, got %v", x.Type, mask.Type)
+			return one(x)
+		}
+		in = append(in, c.transpose(c.expandDims(c.cast(mask, dt), -1), perm...))
+	}
+	y = c.AddN(op, in...)[0]
 	return one(c.cast(c.transpose(y, inversePerm(perm)...), x.Type.DType))
 }
 

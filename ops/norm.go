@@ -7,7 +7,8 @@ import (
 )
 
 // BatchNormalization normalizes each channel of x by a mean and variance, then scales and shifts. Inputs:
-// x, scale, B, mean, var, the last four of shape [C].
+// x, scale, B, mean, var, the last four of shape [C]; and, while a training graph is made only, the weights
+// (broadcast to x) that its elements have in a batch's statistics, which package train spells out.
 //
 // In inference mode the one output is (x-mean)/sqrt(var+Epsilon)*scale + B. With TrainingMode mean and
 // (biased) variance are those of the batch, and there are five outputs: y; the running mean and variance,
@@ -24,7 +25,11 @@ func (BatchNormalization) Name() string { return "BatchNormalization" }
 
 // Infer implements graph.Op.
 func (o BatchNormalization) Infer(in []graph.Type) ([]graph.Type, error) {
-	if err := arity(in, 5, 5); err != nil {
+	most := 6
+	if o.TrainingMode {
+		most = 5
+	}
+	if err := arity(in, 5, most); err != nil {
 		return nil, err
 	}
 	for i, t := range in {
@@ -33,7 +38,7 @@ func (o BatchNormalization) Infer(in []graph.Type) ([]graph.Type, error) {
 		}
 	}
 	c := ChannelDim(in[0], o.Format)
-	for i, t := range in[1:] {
+	for i, t := range in[1:5] {
 		if err := isVector(t, c); err != nil {
 			return nil, errs.Errorf("input %d: %w", i+1, err)
 		}

@@ -165,6 +165,8 @@ func (p *preparation) trainingForm() error {
 				if err := p.normalize(op, n); err != nil {
 					return err
 				}
+			} else if len(n.In) > 5 {
+				n.In = n.In[:5]
 			}
 		case ops.Dropout:
 			for len(n.In) < 4 {
@@ -208,38 +210,78 @@ func noDraws(n *graph.Node) error {
 
 // normalize gives a BatchNormalization its training form, with updates of the running statistics.
 func (p *preparation) normalize(op ops.BatchNormalization, n *graph.Node) error {
-	op.TrainingMode = true
-	types := make([]graph.Type, len(n.In))
-	for i, v := range n.In {
-		types[i] = v.Type
-	}
-	outs, err := op.Infer(types)
-	if err != nil {
-		return errs.Errorf("train: BatchNormalization %q: %w", n.Origin, err)
-	}
-	n.Op = op
-	for _, t := range outs[1:] {
-		name := p.e.B.Unique(n.Out[0].Name + ":batch")
-		n.Out = append(n.Out, &graph.Value{Name: name, Type: graph.Freshen(t, name), Def: n})
-	}
-	for i, v := range n.In[3:5] {
-		if v.Def != nil || v.IsConst() {
-			continue // statistics that are computed or fixed stay so
-		}
-		if p.updated[v] {
-			// A layer that is called twice updates its statistics twice, one after the other.
-			for j := range p.g.Updates {
-				if u := &p.g.Updates[j]; u.Param == v {
-					n.In[3+i] = u.Value
-					u.Value = n.Out[1+i]
-				}
+	stats := [2]*graph.Value(n.In[3:5])
+	var updates [2]*graph.Update
+	for i, v := range stats {
+		for j := range p.g.Updates {
+			if u := &p.g.Updates[j]; u.Param == v && p.updated[v] {
+				// A layer that is called twice updates its statistics twice, one after the other.
+				n.In[3+i], updates[i] = u.Value, u
 			}
-			continue
 		}
-		p.updated[v] = true
-		p.g.Updates = append(p.g.Updates, graph.Update{Param: v, Value: n.Out[1+i]})
+	}
+	var running [2]*graph.Value
+	if len(n.In) > 5 {
+		running = p.normalizeWeighted(op, n)
+	} else {
+		op.TrainingMode = true
+		types := make([]graph.Type, len(n.In))
+		for i, v := range n.In {
+			types[i] = v.Type
+		}
+		outs, err := op.Infer(types)
+		if err != nil {
+			return errs.Errorf("train: BatchNormalization %q: %w", n.Origin, err)
+		}
+		n.Op = op
+		for _, t := range outs[1:] {
+			name := p.e.B.Unique(n.Out[0].Name + ":batch")
+			n.Out = append(n.Out, &graph.Value{Name: name, Type: graph.Freshen(t, name), Def: n})
+		}
+		running = [2]*graph.Value(n.Out[1:3])
+	}
+	for i, v := range stats {
+		switch {
+		case updates[i] != nil:
+			updates[i].Value = running[i]
+		case v.Def == nil && !v.IsConst(): // statistics that are computed or fixed stay so
+			p.updated[v] = true
+			p.g.Updates = append(p.g.Updates, graph.Update{Param: v, Value: running[i]})
+		}
 	}
 	return nil
+}
+
+// normalizeWeighted is normalize where a mask says which elements count: the moments are weighted ones, as Keras 3 has
+// them (keras/src/layers/normalization/batch_normalization.py, _moments). It gives the running mean and variance.
+func (p *preparation) normalizeWeighted(op ops.BatchNormalization, n *graph.Node) [2]*graph.Value {
+	former := p.e.B.SetOrigin(n.Origin)
+	defer p.e.B.SetOrigin(former)
+	e, x, weights := p.e, n.In[0], n.In[5]
+	channel, axes := 1, []int{}
+	if op.Format == ops.NHWC {
+		channel = x.Type.Rank() - 1
+	}
+	for i := range x.Type.Rank() {
+		if i != channel {
+			axes = append(axes, i)
+		}
+	}
+	const epsilon = 1e-7 // keras.backend.epsilon()
+	total := e.AddC(e.Sum(e.Expand(weights, e.Shape(x)), true, axes...), epsilon)
+	moment := func(v *graph.Value) *graph.Value { return e.Div(e.Sum(e.Mul(weights, v), true, axes...), total) }
+	mean := moment(x)
+	batch := [2]*graph.Value{mean, moment(e.Square(e.Sub(x, mean)))}
+	var running [2]*graph.Value
+	for i, v := range batch {
+		old := n.In[3+i]
+		batch[i] = e.Cast(e.Reshape(v, -1), old.Type.DType)
+		running[i] = e.Add(e.MulC(old, op.Momentum), e.MulC(batch[i], 1-op.Momentum))
+	}
+	// The node's value stays, so that whoever reads it need not be told.
+	y := e.B.Add(op, x, n.In[1], n.In[2], batch[0], batch[1])
+	n.Op, n.In = ops.Identity{}, []*graph.Value{y}
+	return running
 }
 
 // subkey is a key of its own for each random node, different in each step.

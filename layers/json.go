@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
 	"reflect"
 	"slices"
 	"strconv"
-	"strings"
+
+	"github.com/nnrt/nnrt/internal/classes"
 )
 
 // Get is the value of a key.
@@ -52,7 +52,7 @@ func AppendJSON(b []byte, v any) ([]byte, error) {
 		}
 		return append(b, '}'), nil
 	case float64:
-		return append(b, pyFloat(v)...), nil
+		return append(b, classes.Float(v)...), nil
 	case string:
 		return appendString(b, v), nil
 	case json.Number:
@@ -111,28 +111,6 @@ func appendString(b []byte, s string) []byte {
 		}
 	}
 	return append(b, '"')
-}
-
-// pyFloat is Python's repr of a float.
-func pyFloat(v float64) string {
-	switch {
-	case math.IsNaN(v):
-		return "NaN"
-	case math.IsInf(v, 1):
-		return "Infinity"
-	case math.IsInf(v, -1):
-		return "-Infinity"
-	}
-	a := math.Abs(v)
-	if a != 0 && (a < 1e-4 || a >= 1e16) {
-		s := strconv.FormatFloat(v, 'e', -1, 64)
-		return s
-	}
-	s := strconv.FormatFloat(v, 'f', -1, 64)
-	if !strings.Contains(s, ".") {
-		s += ".0"
-	}
-	return s
 }
 
 // ParseJSON decodes a config, keeping numbers as they are spelled, and replacing Keras' {"class_name":

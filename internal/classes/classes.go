@@ -64,7 +64,7 @@ func (t Table) Encode(v any) (class string, config json.RawMessage, err error) {
 	if class = t.ClassName(v); class == "" {
 		return "", nil, errs.Errorf("%s: %T is none of Keras'", t.Package, v)
 	}
-	config, err = json.Marshal(v)
+	config, err = Marshal(v)
 	return class, config, err
 }
 

@@ -2,6 +2,7 @@ package classes
 
 import (
 	"encoding/json"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -54,4 +55,27 @@ func TestDecodeLeavesTheDefaultsAlone(t *testing.T) {
 	v, err := tab.Decode("cut", nil)
 	require.NoError(t, err)
 	require.Equal(t, []int{0}, v.(cut).Axis)
+}
+
+// Floats stay floats, at any depth; what knows its own form keeps it.
+func TestMarshal(t *testing.T) {
+	type base struct {
+		Rate  float64  `json:"rate"`
+		Limit *float64 `json:"limit"`
+	}
+	one := 1.0
+	v := struct {
+		base
+		Steps  int             `json:"steps"`
+		Any    any             `json:"any"`
+		Raw    json.RawMessage `json:"raw"`
+		List   []float64       `json:"list"`
+		Hidden int             `json:"-"`
+		Name   string          `json:"name"`
+	}{base{0, &one}, 2, map[string]any{"b": 3.0, "a": nil}, json.RawMessage(`{"x": 1}`), []float64{1e-7, 0.5}, 9, "a\"b"}
+	p, err := Marshal(v)
+	require.NoError(t, err)
+	require.Equal(t, `{"rate":0.0,"limit":1.0,"steps":2,"any":{"a":null,"b":3.0},"raw":{"x":1},"list":[1e-07,0.5],"name":"a\"b"}`, string(p))
+	_, err = Marshal(math.NaN())
+	require.Error(t, err)
 }

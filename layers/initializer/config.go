@@ -51,9 +51,9 @@ type Values []float64
 // MarshalJSON writes a single value as a number.
 func (v Values) MarshalJSON() ([]byte, error) {
 	if len(v) == 1 {
-		return json.Marshal(v[0])
+		return classes.Marshal(v[0])
 	}
-	return json.Marshal([]float64(v))
+	return classes.Marshal([]float64(v))
 }
 
 // UnmarshalJSON reads a number, nested arrays, or Keras' serialized numpy array.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/nnrt/nnrt/graph"
+	"github.com/nnrt/nnrt/internal/classes"
 	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/ops/expr"
 	"github.com/nnrt/nnrt/tensor"
@@ -117,9 +118,9 @@ func (w *Weights) UnmarshalJSON(p []byte) error {
 // MarshalJSON writes a single weight as a number.
 func (w Weights) MarshalJSON() ([]byte, error) {
 	if len(w) == 1 {
-		return json.Marshal(w[0])
+		return classes.Marshal(w[0])
 	}
-	return json.Marshal([]float64(w))
+	return classes.Marshal([]float64(w))
 }
 
 // CategoricalFocalCrossentropy weights each class' cross-entropy by Alpha and by (1 - p) to the power of

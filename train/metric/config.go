@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/nnrt/nnrt/internal/classes"
 	"github.com/nnrt/nnrt/internal/errs"
 )
 
@@ -206,7 +207,7 @@ func Encode(m Metric) (class string, config json.RawMessage, err error) {
 	cfg := map[string]any{}
 	given(reflect.ValueOf(m), cfg)
 	cfg["name"] = name
-	config, err = json.Marshal(cfg)
+	config, err = classes.Marshal(cfg)
 	return class, config, err
 }
 

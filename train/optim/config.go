@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/nnrt/nnrt/internal/classes"
 	"github.com/nnrt/nnrt/internal/errs"
 	"github.com/nnrt/nnrt/train/schedule"
 )
@@ -48,7 +49,7 @@ func (r *Rate) UnmarshalJSON(p []byte) error {
 // MarshalJSON writes a number or a serialized schedule.
 func (r Rate) MarshalJSON() ([]byte, error) {
 	if r.Schedule == nil {
-		return json.Marshal(r.Value)
+		return classes.Marshal(r.Value)
 	}
 	class, cfg, err := schedule.Encode(r.Schedule)
 	if err != nil {
@@ -172,7 +173,7 @@ func Encode(o Optimizer) (class string, config json.RawMessage, err error) {
 		if reflect.TypeOf(r.make(Config{})) != reflect.TypeOf(o) {
 			continue
 		}
-		if config, err = json.Marshal(o); err != nil {
+		if config, err = classes.Marshal(o); err != nil {
 			return "", nil, err
 		}
 		if l, ok := o.(*LossScaleOptimizer); ok {
@@ -188,6 +189,6 @@ func (o *LossScaleOptimizer) encode() (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(map[string]any{"name": o.Name, "inner_optimizer": object{"keras.optimizers", class, cfg},
+	return classes.Marshal(map[string]any{"name": o.Name, "inner_optimizer": object{"keras.optimizers", class, cfg},
 		"initial_scale": o.InitialScale, "dynamic_growth_steps": o.DynamicGrowthSteps})
 }

@@ -497,6 +497,9 @@ func (f *File) writeOptimizer(root *hdf5.GroupWriter, state []Variable, fixed bo
 		if _, err := strconv.Atoi(n); err == nil || n == "" {
 			n = fmt.Sprintf("%s/variable_%d", f.optimizerName(), i)
 		}
+		if slices.Contains(names, n) { // Adafactor's rows and columns of a weight; readers go by order
+			n = fmt.Sprintf("%s_%d", n, i)
+		}
 		names = append(names, n)
 		if err := writeTensor(g, n, v.Data); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/nnrt/nnrt/graph"
@@ -142,7 +143,18 @@ func (a *apply) set(p, v, gate *graph.Value) {
 
 // param adds one of the optimizer's own variables.
 func (a *apply) param(path string, t *tensor.Tensor) *graph.Value {
-	v := a.e.B.Param("optimizer/"+path, t)
+	// Adafactor's rows and columns of a weight have one path in Keras; the parameter's name must be the same in every graph
+	// that the optimizer is built into, which a builder's own numbering doesn't promise.
+	name, before := "optimizer/"+path, 0
+	for _, s := range a.slots {
+		if s.Path == path {
+			before++
+		}
+	}
+	if before > 0 {
+		name += ":" + strconv.Itoa(before)
+	}
+	v := a.e.B.Param(name, t)
 	a.slots = append(a.slots, Slot{Path: path, Param: v, Shape: t.Shape()})
 	return v
 }

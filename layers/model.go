@@ -22,6 +22,8 @@ type Model struct {
 	Class string
 	// OldMasks is a model of Keras 1 or 2, where masks do other things to some layers: see MaskDialect.
 	OldMasks bool
+	// Ordered is a model whose layers stand in the order of a file, which SortLayers leaves as it is.
+	Ordered bool
 
 	layers    []Layer
 	nodes     []*node

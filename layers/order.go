@@ -8,8 +8,17 @@ import (
 )
 
 // SortLayers puts the layers of a functional model into the order in which Keras lists them, which is also that of weights in
-// its files: those farthest from the outputs first, among equals those that a walk back from the outputs meets first.
+// its files: those farthest from the outputs first, among equals those that a walk back from the outputs meets first. Models in
+// it likewise. Package train does so before it trains, so that a file's optimizer state goes by the same order as its weights.
 func (m *Model) SortLayers() {
+	for _, l := range m.layers {
+		if inner, ok := l.(*Model); ok {
+			inner.SortLayers()
+		}
+	}
+	if m.Ordered || m.IsSequential {
+		return
+	}
 	m.change()
 	w := walk{met: map[Layer]int{}, done: map[*node]bool{}}
 	for _, t := range m.outputs {

@@ -12,8 +12,9 @@ import (
 )
 
 // FromLayers makes a trainable model of layers. seed is for weights without a value. After training,
-// ToLayers puts the weights back.
+// ToLayers puts the weights back. l's layers are put in Keras' order (layers.Model.SortLayers) unless they have a file's.
 func FromLayers(l *layers.Model, dev devices.Device, seed uint64) (*Model, error) {
+	l.SortLayers()
 	infer, extras, err := l.TrainingGraph(layers.Options{Seed: seed})
 	if err != nil {
 		return nil, err

@@ -36,7 +36,18 @@ func decodeModel(v any, d dialect, opts Options) (*layers.Model, error) {
 		return nil, formatErrorf(formats.KerasJSON, "the config is a layer (%s), not a model", layers.ClassName(l))
 	}
 	m.OldMasks = d.major < 3
+	inOrder(m)
 	return m, nil
+}
+
+// inOrder marks a model and those in it as having a file's order.
+func inOrder(m *layers.Model) {
+	m.Ordered = true
+	for _, l := range m.Layers() {
+		if inner, ok := l.(*layers.Model); ok {
+			inOrder(inner)
+		}
+	}
 }
 
 // modelClasses is the class names of models.

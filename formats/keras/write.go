@@ -93,7 +93,7 @@ func WriteFile(path string, f *File, opts WriteOptions) error {
 // are refused, all of them in one error.
 func Write(w io.Writer, f *File, layout Layout, opts WriteOptions) error {
 	if len(f.Config) == 0 && len(f.Optimizer) == 0 { // Keras binds weights by its own order of layers, in which its files have them
-		sortLayers(f.Model)
+		f.Model.SortLayers()
 	}
 	if err := f.Model.Initialize(0); err != nil {
 		return err
@@ -112,18 +112,6 @@ func Write(w io.Writer, f *File, layout Layout, opts WriteOptions) error {
 		return f.writeWhole(w, f.keras2())
 	}
 	return errs.Errorf("keras: unknown layout %d", layout)
-}
-
-// sortLayers brings a functional model's layers, and those of models in it, into Keras' order.
-func sortLayers(m *layers.Model) {
-	for _, l := range m.Layers() {
-		if inner, ok := l.(*layers.Model); ok {
-			sortLayers(inner)
-		}
-	}
-	if !m.IsSequential {
-		m.SortLayers()
-	}
 }
 
 // sameMasks refuses the layout of a Keras that would compute something else from the model's masks.

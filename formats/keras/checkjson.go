@@ -28,7 +28,7 @@ func checkJSON(b []byte, opts Options) error {
 			if len(open) == 0 {
 				return nil // the decoder says what is wrong
 			}
-			open = open[:len(open)-1]
+			open, key = open[:len(open)-1], false
 		case ',':
 			key = len(open) > 0 && open[len(open)-1] != nil
 		case '"':

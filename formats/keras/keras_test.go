@@ -112,7 +112,7 @@ func TestDuplicateKeys(t *testing.T) {
 		require.ErrorContains(t, err, "twice in one object")
 	}
 	for _, ok := range []string{
-		`{"a": {"a": 1}, "b": [{"a": "b", "b": "a"}, {"a": ":,\"a\": "}]}`, `{}`, `[]`, `"a"`, `]`, `{"a`, `{"\`,
+		`{"a": {"a": 1}, "b": [{"a": "b", "b": "a"}, {"a": ":,\"a\": "}]}`, `{}`, `[]`, `"a"`, `]`, `{}"a"`, `{"a":1,}"a"`, `[{"a":1,}"a"]`, `{"a`, `{"\`,
 	} {
 		require.NoError(t, checkJSON([]byte(ok), Options{Options: formats.Options{MaxDepth: 100}}), ok)
 	}

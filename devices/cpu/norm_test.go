@@ -35,6 +35,12 @@ func TestNormsAndReductionsLikeReference(t *testing.T) {
 				ops.Case(ops.ReduceL2{}, in...), ops.Case(ops.ReduceSumSquare{NoopWithEmptyAxes: true}, in...))
 		}
 	}
+	agreeWithRef(t, samples, optest.Tolerance{Abs: 3e-6, Rel: 1e-5})
+}
+
+// agreeWithRef holds that three threads of the device compute of each sample what the reference does.
+func agreeWithRef(t *testing.T, samples []ops.Sample, tolerance optest.Tolerance) {
+	t.Helper()
 	dev, err := cpu.New(cpu.Options{Threads: 3})
 	require.NoError(t, err)
 	defer dev.Close()
@@ -47,7 +53,7 @@ func TestNormsAndReductionsLikeReference(t *testing.T) {
 			got, err := optest.Run(dev, s.Op, vals, optest.Shapes)
 			require.NoError(t, err)
 			for k := range want {
-				require.NoError(t, optest.Difference(got[k], want[k], optest.Tolerance{Abs: 3e-6, Rel: 1e-5}), "output %d", k)
+				require.NoError(t, optest.Difference(got[k], want[k], tolerance), "output %d", k)
 			}
 		})
 	}

@@ -1,14 +1,9 @@
 package cpu_test
 
 import (
-	"fmt"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/nnrt/nnrt/conformance/optest"
-	"github.com/nnrt/nnrt/devices/cpu"
-	"github.com/nnrt/nnrt/devices/ref"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -34,20 +29,5 @@ func TestTalliesLikeReference(t *testing.T) {
 	for _, axis := range []int{-1, 0, 1} {
 		samples = append(samples, ops.Case(ops.OneHot{Axis: axis}, classes, ops.TV(tensor.Scalar(int64(5))), ops.TV(tensor.Of([]float32{-1, 3}))))
 	}
-	dev, err := cpu.New(cpu.Options{Threads: 3})
-	require.NoError(t, err)
-	defer dev.Close()
-	for i, s := range samples {
-		t.Run(fmt.Sprint(s.Op.Name(), i), func(t *testing.T) {
-			vals, err := optest.Inputs(s, 0, uint64(i))
-			require.NoError(t, err)
-			want, err := optest.Run(ref.New(), s.Op, vals, optest.Shapes)
-			require.NoError(t, err)
-			got, err := optest.Run(dev, s.Op, vals, optest.Shapes)
-			require.NoError(t, err)
-			for k := range want {
-				require.NoError(t, optest.Difference(got[k], want[k], optest.Tolerance{}), "output %d", k)
-			}
-		})
-	}
+	agreeWithRef(t, samples, optest.Tolerance{})
 }

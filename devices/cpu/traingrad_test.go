@@ -1,14 +1,9 @@
 package cpu_test
 
 import (
-	"fmt"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/nnrt/nnrt/conformance/optest"
-	"github.com/nnrt/nnrt/devices/cpu"
-	"github.com/nnrt/nnrt/devices/ref"
 	"github.com/nnrt/nnrt/ops"
 	"github.com/nnrt/nnrt/tensor"
 )
@@ -71,20 +66,5 @@ func TestTrainingKernelsLikeReference(t *testing.T) {
 		ops.Case(ops.GatherGrad{}, ops.F(300, 200), index(19, 300), ops.IV(19, 200)),
 		ops.Case(ops.GatherGrad{Axis: 1}, ops.F(4, 30, 5, 3), index(7, 30), ops.IV(4, 7, 5, 3)),
 		ops.Case(ops.GatherGrad{Axis: -1}, ops.F(4, 30), index(7, 30), ops.IV(4, 7)))
-	dev, err := cpu.New(cpu.Options{Threads: 3})
-	require.NoError(t, err)
-	defer dev.Close()
-	for i, s := range samples {
-		t.Run(fmt.Sprint(s.Op.Name(), i), func(t *testing.T) {
-			vals, err := optest.Inputs(s, 0, uint64(i))
-			require.NoError(t, err)
-			want, err := optest.Run(ref.New(), s.Op, vals, optest.Shapes)
-			require.NoError(t, err)
-			got, err := optest.Run(dev, s.Op, vals, optest.Shapes)
-			require.NoError(t, err)
-			for k := range want {
-				require.NoError(t, optest.Difference(got[k], want[k], optest.Tolerance{Abs: 2e-5, Rel: 2e-5}), "output %d", k)
-			}
-		})
-	}
+	agreeWithRef(t, samples, optest.Tolerance{Abs: 2e-5, Rel: 2e-5})
 }

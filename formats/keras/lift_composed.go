@@ -97,7 +97,7 @@ func (l *lifter) composed(n *graph.Node, x *layers.Tensor) bool {
 	case ops.LinearRegressor:
 		return l.linearRegressor(n, op, x)
 	case ops.GroupNormalization:
-		return l.groupNorm(n, op, x)
+		return l.groupNorm(n, op.NumGroups, op.Epsilon, op.Format, x)
 	}
 	if y == nil {
 		y = l.elements(n, x, do)
@@ -271,15 +271,16 @@ func (l *lifter) linearRegressor(n *graph.Node, op ops.LinearRegressor, x *layer
 	return true
 }
 
-func (l *lifter) groupNorm(n *graph.Node, op ops.GroupNormalization, x *layers.Tensor) bool {
+// groupNorm makes a GroupNormalization of scale and shift that are known; -1 groups is one for each channel.
+func (l *lifter) groupNorm(n *graph.Node, groups int, epsilon float64, format ops.Format, x *layers.Tensor) bool {
 	gamma, beta := constOf(n.In[1]), constOf(n.In[2])
 	if gamma == nil || beta == nil {
 		return false
 	}
 	axis := 1
-	if op.Format == ops.NHWC {
+	if format == ops.NHWC {
 		axis = -1
 	}
-	l.put(n, &layers.GroupNormalization{Base: l.base(n), Groups: op.NumGroups, Axis: &axis, Epsilon: &op.Epsilon}, map[string]*tensor.Tensor{"gamma": gamma, "beta": beta}, x)
+	l.put(n, &layers.GroupNormalization{Base: l.base(n), Groups: groups, Axis: &axis, Epsilon: &epsilon}, map[string]*tensor.Tensor{"gamma": gamma, "beta": beta}, x)
 	return true
 }

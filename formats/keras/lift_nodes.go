@@ -193,7 +193,7 @@ func (l *lifter) simple(n *graph.Node, x *layers.Tensor) bool {
 	case ops.ReduceProd:
 		return l.reduce(n, x, "Prod", op.Keepdims)
 	case ops.InstanceNormalization:
-		return l.instanceNorm(n, op, x)
+		return l.groupNorm(n, -1, op.Epsilon, op.Format, x)
 	case ops.ArgMax:
 		l.op(n, "Argmax axis keepdims", num(op.Axis), op.Keepdims, x)
 		l.cast(n, tensor.Int64)
@@ -468,17 +468,4 @@ func (l *lifter) layerNorm(n *graph.Node, op ops.LayerNormalization) {
 		layer.NoCenter = false
 	}
 	l.put(n, layer, weights, x)
-}
-
-func (l *lifter) instanceNorm(n *graph.Node, op ops.InstanceNormalization, x *layers.Tensor) bool {
-	gamma, beta := constOf(n.In[1]), constOf(n.In[2])
-	if gamma == nil || beta == nil {
-		return false
-	}
-	axis := 1
-	if op.Format == ops.NHWC {
-		axis = -1
-	}
-	l.put(n, &layers.GroupNormalization{Base: l.base(n), Groups: -1, Axis: &axis, Epsilon: &op.Epsilon}, map[string]*tensor.Tensor{"gamma": gamma, "beta": beta}, x)
-	return true
 }

@@ -91,6 +91,18 @@ func (l *lifter) padded(n *graph.Node, x *layers.Tensor, pads []int, f ops.Forma
 	return l.m.ApplyArgs(o, args, map[string]any{"constant_values": value})
 }
 
+// kernelLast is a kernel as Keras has it, spatial dimensions first; in NCHW they are the last, behind two that change places.
+func kernelLast(w *tensor.Tensor, format ops.Format) (*tensor.Tensor, error) {
+	if format == ops.NHWC {
+		return w, nil
+	}
+	var perm []int
+	for i := 2; i < w.Rank(); i++ {
+		perm = append(perm, i)
+	}
+	return transpose(w, append(perm, 1, 0)...)
+}
+
 func (l *lifter) conv(n *graph.Node, op ops.Conv) {
 	x, w := l.in(n, 0), constOf(n.In[1])
 	if x == nil || w == nil || w.Rank() < 3 || w.Rank() > 5 {
@@ -98,16 +110,10 @@ func (l *lifter) conv(n *graph.Node, op ops.Conv) {
 		return
 	}
 	rank := w.Rank() - 2
-	var err error
-	if op.Format == ops.NCHW { // out, in, spatial... to spatial..., in, out
-		perm := make([]int, 0, rank+2)
-		for i := range rank {
-			perm = append(perm, i+2)
-		}
-		if w, err = transpose(w, append(perm, 1, 0)...); err != nil {
-			l.refuse(n, "%v", err)
-			return
-		}
+	w, err := kernelLast(w, op.Format)
+	if err != nil {
+		l.refuse(n, "%v", err)
+		return
 	}
 	padding, pads, ok := l.windows(n, op.AutoPad, op.Pads, rank)
 	if !ok {
@@ -427,15 +433,9 @@ func (l *lifter) convTranspose(n *graph.Node, op ops.ConvTranspose) bool {
 		return false
 	}
 	rank := w.Rank() - 2
-	var err error
-	if op.Format == ops.NCHW { // in, out, spatial... to spatial..., out, in
-		perm := make([]int, 0, rank+2)
-		for i := range rank {
-			perm = append(perm, i+2)
-		}
-		if w, err = transpose(w, append(perm, 1, 0)...); err != nil {
-			return false
-		}
+	w, err := kernelLast(w, op.Format)
+	if err != nil {
+		return false
 	}
 	strides, dilations := orOnes(op.Strides, rank), orOnes(op.Dilations, rank)
 	crop, extra, any := make([][2]int, rank), make([]int, rank), false

@@ -86,21 +86,7 @@ func (t *tape) branches(op ops.If, n *graph.Node, dy []*graph.Value, need []bool
 		c := newBody()
 		in := c.inputs("x", n.In[1:])
 		dys := c.inputs("dy", dy)
-		outs := c.b.Inline(g, in...)
-		var wrt []*graph.Value
-		for i, v := range in {
-			if need[i+1] {
-				wrt = append(wrt, v)
-			}
-		}
-		dx, err := gradOf(c.b, outs, dys, wrt)
-		if err != nil {
-			return err
-		}
-		for i, v := range dx {
-			c.b.Output(c.b.Add(ops.Identity{}, orZero(c.b, v, wrt[i])))
-		}
-		if err := c.b.Err(); err != nil {
+		if err := c.gradients(g, in, dys, need[1:]); err != nil {
 			return err
 		}
 		graphs = append(graphs, c.g)
@@ -114,6 +100,25 @@ func (t *tape) branches(op ops.If, n *graph.Node, dy []*graph.Value, need []bool
 		}
 	}
 	return nil
+}
+
+// gradients computes g on in and makes the gradients of those of in that are needed the outputs.
+func (c gradBody) gradients(g *graph.Graph, in, dys []*graph.Value, need []bool) error {
+	outs := c.b.Inline(g, in...)
+	var wrt []*graph.Value
+	for i, v := range in {
+		if need[i] {
+			wrt = append(wrt, v)
+		}
+	}
+	dx, err := gradOf(c.b, outs, dys, wrt)
+	if err != nil {
+		return err
+	}
+	for i, v := range dx {
+		c.b.Output(c.b.Add(ops.Identity{}, orZero(c.b, v, wrt[i])))
+	}
+	return c.b.Err()
 }
 
 // gradOf is Grad where a nil cotangent means that the result does not count.
@@ -152,21 +157,7 @@ func (t *tape) mapped(op ops.SequenceMap, n *graph.Node, dy []*graph.Value, need
 	for i, v := range n.In[op.NumInputs:] {
 		in[op.NumInputs+i] = c.b.Input("c", v.Type)
 	}
-	outs := c.b.Inline(op.Body, in...)
-	var wrt []*graph.Value
-	for i, v := range in {
-		if need[i] {
-			wrt = append(wrt, v)
-		}
-	}
-	dx, err := gradOf(c.b, outs, dys, wrt)
-	if err != nil {
-		return err
-	}
-	for i, v := range dx {
-		c.b.Output(c.b.Add(ops.Identity{}, orZero(c.b, v, wrt[i])))
-	}
-	if err := c.b.Err(); err != nil {
+	if err := c.gradients(op.Body, in, dys, need); err != nil {
 		return err
 	}
 	args := slices.Concat(n.In[:op.NumInputs], present(dy), n.In[op.NumInputs:])
